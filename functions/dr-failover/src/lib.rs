@@ -1,0 +1,1 @@
+//! Runs of recovery plans: simulate and drill.

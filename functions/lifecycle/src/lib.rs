@@ -1,0 +1,1 @@
+//! Retention plans and two-phase deletion: the only function that may delete.

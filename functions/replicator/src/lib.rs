@@ -1,0 +1,1 @@
+//! Brings copies to what the policy asks.

@@ -1,0 +1,1 @@
+//! Due occurrences become backup jobs; missed occurrences and objectives are watched.

@@ -1,0 +1,1 @@
+//! Starts and observes backup jobs; makes recovery points.

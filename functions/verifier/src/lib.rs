@@ -1,0 +1,1 @@
+//! Proves recovery points, remembers what was proven, repairs.

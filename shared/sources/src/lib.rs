@@ -1,0 +1,1 @@
+//! Readers and restorers of protected resources, and the content engine that backs them up.

@@ -1,0 +1,1 @@
+//! Fakes, contract suites, fault decorators and the seeded simulator. Used by tests only.

@@ -1,0 +1,1 @@
+//! End-to-end tests: the whole system, other tools as judges, golden files, tidy rules.
