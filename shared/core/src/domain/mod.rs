@@ -1,0 +1,27 @@
+//! The words of Holdfast: identifiers, closed states and the records made of them.
+
+mod event;
+mod failure;
+mod id;
+mod job;
+mod occurrence;
+mod plan;
+mod point;
+mod policy;
+mod proof;
+mod resource;
+mod span;
+
+pub use event::{Detail, Event, FunctionName, routes};
+pub use failure::{Failure, FailureKind};
+pub use id::{InvalidName, JobId, PlanId, PointId, PolicyId, Region, ResourceId, RuleName, RunId, StepName, VaultName};
+pub use job::{
+    Job, JobFailure, JobKind, JobState, Location, Order, Origin, Outcome, PointRef, Progress, UnreadEntry, Verdict,
+};
+pub use occurrence::{Occurrence, OccurrenceKey, OccurrenceState};
+pub use plan::{Check, Objectives, RecoveryPlan, Run, RunKind, RunState, Step, StepAction, StepRecord, StepState};
+pub use point::{Copy, CopyState, Expiry, Point, PointState};
+pub use policy::{BackupKind, CopyRule, Patterns, Policy, PolicyDraft, Retention, Rule, Selection, VerifyRule};
+pub use proof::{Level, Proof, Statement, Subject};
+pub use resource::{Resource, ResourceKind, Vault};
+pub use span::Span;

@@ -1,0 +1,17 @@
+//! Ports: the traits that effects sit behind. Each has one contract suite (in the testkit) that the fake, the embedded
+//! and the AWS adapter all pass. An adapter hides paging; a partial answer is an error; errors carry one
+//! [`FailureKind`](crate::domain::FailureKind).
+
+mod catalog;
+mod engine;
+mod evidence;
+mod identity;
+mod keys;
+mod messages;
+
+pub use catalog::{Catalog, Draft, Entry, Inserted, Key, Wake};
+pub use engine::{Engine, Observation, Task};
+pub use evidence::EvidenceStore;
+pub use identity::{Clock, Ids};
+pub use keys::{Keys, Signature};
+pub use messages::{Bus, DeadLetter, Delivery, Page, Pager, Queue, Severity};
