@@ -6,6 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{Event, Failure, FunctionName, Span};
 
+/// How often a message is delivered at most. One that nobody acknowledged by then is put with the dead letters when it
+/// would be received once more (the redrive policy of the queues on AWS says the same).
+pub const MAX_RECEIVES: u32 = 5;
+
 /// A message in hand.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {

@@ -14,4 +14,4 @@ pub use engine::{Engine, Observation, Task};
 pub use evidence::EvidenceStore;
 pub use identity::{Clock, Ids};
 pub use keys::{Keys, Signature};
-pub use messages::{Bus, DeadLetter, Delivery, Page, Pager, Queue, Severity};
+pub use messages::{Bus, DeadLetter, Delivery, MAX_RECEIVES, Page, Pager, Queue, Severity};
