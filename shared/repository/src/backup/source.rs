@@ -1,0 +1,82 @@
+//! [`Source`] and [`Content`]: what a backup reads, implemented for file trees in `holdfast-sources`.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::tree::Node;
+
+/// A tree of files to back up.
+pub trait Source: Sync {
+    /// The absolute roots, recorded in the snapshot.
+    fn paths(&self) -> Vec<PathBuf>;
+    /// Metadata alone: `content` and `subtree` are `None`. Also called for the folders above the roots.
+    fn stat(&self, path: &Path) -> Result<Node, Unread>;
+    /// The names in a folder that are to be backed up, in ascending order of their raw bytes.
+    fn names(&self, folder: &Path) -> Result<Vec<OsString>, Unread>;
+    /// Opens a regular file for reading.
+    fn open(&self, path: &Path) -> Result<Box<dyn Content>, Unread>;
+}
+
+/// The bytes of one open file, read once from start to end.
+pub trait Content: Send {
+    /// Fills part of `buf` with the next bytes; 0 at the end.
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize>;
+    /// The number of zero bytes from here that need no reading, skipped by this call; 0 when data follows.
+    fn hole(&mut self) -> io::Result<u64>;
+    /// Metadata again after reading; [`UnreadReason::ChangedWhileRead`] where size, mtime or ctime moved.
+    fn finish(&mut self) -> Result<Node, Unread>;
+}
+
+/// Something a backup could not read, or not read as one state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unread {
+    /// The file or folder.
+    pub path: PathBuf,
+    /// Why.
+    pub reason: UnreadReason,
+}
+
+/// Why something was not read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UnreadReason {
+    /// It was listed, but is gone.
+    Vanished,
+    /// It changed while it was read: what was read is kept, but it may mix two states.
+    ChangedWhileRead,
+    /// Not permitted.
+    Denied,
+    /// Its metadata holds something the format cannot, named here.
+    Unsupported(String),
+    /// Reading failed.
+    Io(String),
+}
+
+impl UnreadReason {
+    /// The reason an I/O error means.
+    pub fn from_io(error: &io::Error) -> UnreadReason {
+        match error.kind() {
+            io::ErrorKind::NotFound => UnreadReason::Vanished,
+            io::ErrorKind::PermissionDenied => UnreadReason::Denied,
+            _ => UnreadReason::Io(error.to_string()),
+        }
+    }
+}
+
+impl fmt::Display for UnreadReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            UnreadReason::Vanished => f.write_str("it vanished"),
+            UnreadReason::ChangedWhileRead => f.write_str("it changed while it was read"),
+            UnreadReason::Denied => f.write_str("permission denied"),
+            UnreadReason::Unsupported(what) | UnreadReason::Io(what) => f.write_str(what),
+        }
+    }
+}
+
+impl fmt::Display for Unread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path.display(), self.reason)
+    }
+}

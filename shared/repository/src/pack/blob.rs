@@ -1,0 +1,122 @@
+//! One blob: compression before it is sealed, and the way back.
+
+use std::cell::RefCell;
+use std::io::{self, Read};
+
+use zstd::bulk::{Compressor, Decompressor};
+use zstd::zstd_safe::CParameter;
+
+use crate::crypto::MasterKey;
+use crate::error::{RepositoryError, Result};
+use crate::id::Id;
+
+use super::{BlobKind, PackBlob};
+
+/// Data shorter than this is compressed without asking first.
+const PROBE_FROM: usize = 64 << 10;
+/// Bytes of each of the three samples of a probe.
+const SAMPLE: usize = 8 << 10;
+
+/// Compresses blobs; kept by a worker so that its memory is used again and again.
+pub struct BlobEncoder {
+    compressor: Compressor<'static>,
+    prober: Compressor<'static>,
+    compressed: Vec<u8>,
+    sample: Vec<u8>,
+}
+
+impl BlobEncoder {
+    /// Compresses at a zstd level. Frames carry no checksum: the blob's hash covers the content.
+    pub fn new(level: i32) -> Result<BlobEncoder> {
+        let error = RepositoryError::io("set up compression");
+        let make = || -> io::Result<BlobEncoder> {
+            let mut compressor = Compressor::new(level)?;
+            compressor.set_parameter(CParameter::ChecksumFlag(false))?;
+            let prober = Compressor::new(-1)?;
+            Ok(BlobEncoder { compressor, prober, compressed: Vec::new(), sample: Vec::new() })
+        };
+        make().map_err(error)
+    }
+
+    /// What to seal for a plaintext, and the plaintext's length when that is compressed. Data that does not shrink
+    /// stays as it is; trees are always compressed, as restic expects.
+    pub fn encode<'a>(&'a mut self, kind: BlobKind, plaintext: &'a [u8]) -> Result<(&'a [u8], Option<u32>)> {
+        let length = u32::try_from(plaintext.len())
+            .map_err(|_| RepositoryError::invalid(format!("a {kind} blob"), "it is larger than 4 GiB"))?;
+        if length == 0 || (kind == BlobKind::Data && self.looks_incompressible(plaintext)?) {
+            return Ok((plaintext, None));
+        }
+        self.compressed.clear();
+        self.compressed.reserve(zstd::zstd_safe::compress_bound(plaintext.len()));
+        self.compressor
+            .compress_to_buffer(plaintext, &mut self.compressed)
+            .map_err(RepositoryError::io(format!("compress a {kind} blob")))?;
+        if kind == BlobKind::Data && self.compressed.len() >= plaintext.len() {
+            return Ok((plaintext, None));
+        }
+        Ok((&self.compressed, Some(length)))
+    }
+
+    /// Whether three samples, squeezed fast, save less than one part in fifty.
+    fn looks_incompressible(&mut self, data: &[u8]) -> Result<bool> {
+        if data.len() < PROBE_FROM {
+            return Ok(false);
+        }
+        self.sample.clear();
+        for at in [0, (data.len() - SAMPLE) / 2, data.len() - SAMPLE] {
+            self.sample.extend_from_slice(&data[at..at + SAMPLE]);
+        }
+        self.compressed.clear();
+        self.compressed.reserve(zstd::zstd_safe::compress_bound(self.sample.len()));
+        let length = self
+            .prober
+            .compress_to_buffer(&self.sample, &mut self.compressed)
+            .map_err(RepositoryError::io("compress a sample"))?;
+        Ok(length > self.sample.len() - self.sample.len() / 50)
+    }
+}
+
+thread_local! {
+    static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+}
+
+/// Decrypts, decompresses and verifies one blob. An error says what is wrong with it.
+pub fn open_blob(key: &MasterKey, blob: &PackBlob, sealed: &[u8]) -> Result<Vec<u8>> {
+    let damaged = |reason: String| RepositoryError::damaged(format!("{} blob {}", blob.kind, blob.id), reason);
+    let opened = key.open(sealed).map_err(|error| damaged(error.to_string()))?;
+    let plaintext = match blob.uncompressed_length {
+        None => opened,
+        Some(length) => decompress(&opened, length as usize).map_err(|error| damaged(error.to_string()))?,
+    };
+    let found = Id::of(&plaintext);
+    if found != blob.id {
+        return Err(damaged(format!("its content hashes to {found}")));
+    }
+    Ok(plaintext)
+}
+
+/// Decompresses exactly `length` bytes; more or fewer is an error. Memory grows with what comes out, so a forged
+/// length costs nothing.
+fn decompress(compressed: &[u8], length: usize) -> io::Result<Vec<u8>> {
+    const TRUSTED: usize = 64 << 20;
+    if length > TRUSTED {
+        let mut plaintext = Vec::new();
+        zstd::Decoder::with_buffer(compressed)?.take(length as u64 + 1).read_to_end(&mut plaintext)?;
+        return check_length(plaintext, length);
+    }
+    DECOMPRESSOR.with_borrow_mut(|slot| {
+        let decompressor = match slot {
+            Some(decompressor) => decompressor,
+            None => slot.insert(Decompressor::new()?),
+        };
+        check_length(decompressor.decompress(compressed, length)?, length)
+    })
+}
+
+fn check_length(plaintext: Vec<u8>, length: usize) -> io::Result<Vec<u8>> {
+    if plaintext.len() != length {
+        let reason = format!("it decompresses to {} bytes, not {length}", plaintext.len());
+        return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+    }
+    Ok(plaintext)
+}

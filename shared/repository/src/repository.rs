@@ -1,0 +1,155 @@
+//! [`Repository`]: one opened repository, and reading and writing its files.
+
+mod init;
+mod open;
+mod snapshots;
+
+#[cfg(test)]
+pub(crate) mod tests;
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::ambient::Ambient;
+use crate::config::Config;
+use crate::crypto::MasterKey;
+use crate::error::{RepositoryError, Result};
+use crate::id::Id;
+use crate::index::{Index, IndexPack, decode_index, encode_index, load_index, split_packs};
+use crate::pack::{BlobKind, open_blob};
+use crate::storage::{FileKind, FileName, Storage};
+use crate::tree::Tree;
+
+pub use init::InitOptions;
+
+/// Before the zstd frame of an index, snapshot or lock file.
+const COMPRESSED_MARK: u8 = 2;
+const LEVEL: i32 = 3;
+
+/// What opens a repository.
+pub enum Unlock<'a> {
+    /// The password of one of its key files.
+    Password(&'a str),
+    /// The master key itself.
+    MasterKey(MasterKey),
+}
+
+/// An opened repository. Clones share everything.
+#[derive(Clone)]
+pub struct Repository {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    storage: Arc<dyn Storage>,
+    key: MasterKey,
+    config: Config,
+    ambient: Ambient,
+}
+
+impl fmt::Debug for Repository {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Repository({} at {})", self.config().id.short(), self.storage().location())
+    }
+}
+
+impl Repository {
+    fn assemble(storage: Arc<dyn Storage>, ambient: Ambient, key: MasterKey, config: Config) -> Repository {
+        Repository { inner: Arc::new(Inner { storage, key, config, ambient }) }
+    }
+
+    /// Where its files are.
+    pub fn storage(&self) -> &Arc<dyn Storage> {
+        &self.inner.storage
+    }
+
+    /// The master key.
+    pub fn key(&self) -> &MasterKey {
+        &self.inner.key
+    }
+
+    /// Its config file.
+    pub fn config(&self) -> &Config {
+        &self.inner.config
+    }
+
+    /// Time, identity and randomness.
+    pub fn ambient(&self) -> &Ambient {
+        &self.inner.ambient
+    }
+
+    /// All index files, and which packs are condemned.
+    pub fn load_index(&self) -> Result<Index> {
+        // Condemned packs are read first: a pack condemned in between is merely used for a while longer.
+        let condemned = crate::prune::condemned_packs(&**self.storage())?;
+        load_index(self, &condemned)
+    }
+
+    /// The plaintext of a blob, verified against its id, from whichever pack gives it.
+    pub fn load_blob(&self, index: &Index, kind: BlobKind, id: &Id) -> Result<Vec<u8>> {
+        let mut failures = Vec::new();
+        for location in index.lookup_all(kind, id) {
+            let mut sealed = vec![0; location.length as usize];
+            let file = FileName::Object(FileKind::Data, location.pack);
+            let read = self.storage().read_range(&file, location.offset.into(), &mut sealed);
+            match read.and_then(|()| open_blob(self.key(), &location.blob(kind, *id), &sealed)) {
+                Ok(plaintext) => return Ok(plaintext),
+                Err(error) => failures.push(format!("pack {}: {error}", location.pack)),
+            }
+        }
+        if failures.is_empty() {
+            return Err(RepositoryError::BlobNotIndexed { kind, id: *id });
+        }
+        Err(RepositoryError::BlobUnreadable { kind, id: *id, reason: failures.join("; ") })
+    }
+
+    /// One folder.
+    pub fn load_tree(&self, index: &Index, id: &Id) -> Result<Tree> {
+        Tree::decode(&self.load_blob(index, BlobKind::Tree, id)?)
+            .map_err(|error| RepositoryError::damaged(format!("tree blob {id}"), error))
+    }
+
+    /// The JSON of an index, snapshot or lock file; its bytes are checked against its name first.
+    pub fn load_unpacked(&self, kind: FileKind, id: &Id) -> Result<Vec<u8>> {
+        let file = FileName::Object(kind, *id);
+        let damaged = |reason: &dyn ToString| RepositoryError::damaged(file.to_string(), reason.to_string());
+        let sealed = self.storage().read(&file)?;
+        let found = Id::of(&sealed);
+        if found != *id {
+            return Err(damaged(&format!("its bytes hash to {found}")));
+        }
+        let plaintext = self.key().open(&sealed).map_err(|error| damaged(&error))?;
+        match plaintext.first() {
+            Some(b'{' | b'[') => Ok(plaintext),
+            Some(&COMPRESSED_MARK) => zstd::decode_all(&plaintext[1..]).map_err(|error| damaged(&error)),
+            _ => Err(damaged(&"it has an encoding that is not supported")),
+        }
+    }
+
+    /// Stores an index, snapshot or lock file.
+    pub fn save_unpacked(&self, kind: FileKind, json: &[u8]) -> Result<Id> {
+        let mut plaintext = vec![COMPRESSED_MARK];
+        let mut encoder = zstd::Encoder::new(&mut plaintext, LEVEL).map_err(RepositoryError::io("compress a file"))?;
+        std::io::Write::write_all(&mut encoder, json).map_err(RepositoryError::io("compress a file"))?;
+        encoder.finish().map_err(RepositoryError::io("compress a file"))?;
+        let mut sealed = Vec::new();
+        self.key().seal(&plaintext, self.ambient().random(), &mut sealed);
+        let id = Id::of(&sealed);
+        self.storage().put(&FileName::Object(kind, id), &sealed)?;
+        Ok(id)
+    }
+
+    /// Stores index files for these packs: at most 50,000 blobs in one, a pack never split. Each is read back and
+    /// decoded before this returns, as one malformed index file stops every program that opens the repository.
+    pub fn save_index(&self, packs: &[IndexPack]) -> Result<Vec<Id>> {
+        let mut ids = Vec::new();
+        for part in split_packs(packs) {
+            let id = self.save_unpacked(FileKind::Index, &encode_index(part))?;
+            if decode_index(&id, &self.load_unpacked(FileKind::Index, &id)?)? != part {
+                return Err(RepositoryError::damaged(format!("index file {id}"), "it does not read back as written"));
+            }
+            ids.push(id);
+        }
+        Ok(ids)
+    }
+}
