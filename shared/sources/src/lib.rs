@@ -1,1 +1,3 @@
 //! Readers and restorers of protected resources, and the content engine that backs them up.
+
+pub mod files;

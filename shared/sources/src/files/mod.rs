@@ -1,0 +1,18 @@
+//! File trees: what a backup reads ([`FileTree`]), which parts of it ([`Patterns`]), how a snapshot becomes files
+//! again ([`restore()`]), and an independent witness of what a folder holds ([`Manifest`]).
+//!
+//! Names and link targets are bytes throughout: Unix does not promise UTF-8.
+
+pub mod manifest;
+pub mod patterns;
+
+pub mod source;
+
+mod attributes;
+mod beneath;
+mod metadata;
+
+pub use manifest::{Difference, Manifest};
+pub use patterns::{PatternError, Patterns};
+
+pub use source::{FileTree, RootError};
