@@ -1,1 +1,56 @@
-//! Proves recovery points, remembers what was proven, repairs.
+//! Proves recovery points, remembers what was proven, and has damage repaired from a good copy.
+
+mod repairs;
+mod verdicts;
+
+use holdfast_core::domain::{Event, Failure, JobKind, Order, Resource};
+use holdfast_core::planning::{plan_repairs, plan_verification};
+use holdfast_core::workflow::{World, inventory, jobs};
+
+/// Plans what must be proven or repaired, and brings every such job further.
+pub async fn handle(world: &World, _event: &Event) -> Result<(), Failure> {
+    for resource in inventory::resources(world).await? {
+        plan_resource(world, &resource).await?;
+    }
+    jobs::drive_due(world, JobKind::Verify, &verdicts::Verdicts).await?;
+    jobs::drive_due(world, JobKind::Repair, &repairs::Repairs).await
+}
+
+async fn plan_resource(world: &World, resource: &Resource) -> Result<(), Failure> {
+    let policies = inventory::policies(world).await?;
+    let covering = policies.iter().filter(|policy| policy.draft.selection.covers(resource));
+    let strictest = covering.map(|policy| policy.draft.verify).min_by_key(|rule| rule.every);
+    let points = inventory::points(world, &resource.id).await?;
+    let proofs = |point: &holdfast_core::domain::PointId, vault: &holdfast_core::domain::VaultName| {
+        let copy = points
+            .iter()
+            .find(|known| &known.id == point)
+            .and_then(|point| point.copy_in(vault));
+        copy.map_or(0, |copy| copy.proofs.len()).to_string()
+    };
+    for due in plan_verification(strictest.as_ref(), &points, world.now()) {
+        let cycle = proofs(&due.point.id, &due.at.vault);
+        let work = ["verify", due.point.id.as_str(), due.at.vault.as_str(), &cycle];
+        let order = Order::Verify {
+            point: due.point.clone(),
+            at: due.at.clone(),
+            level: due.level,
+        };
+        jobs::request_planned(world, &work, order, due.reason).await?;
+    }
+    let (repairs, hopeless) = plan_repairs(&points);
+    for due in repairs {
+        let cycle = proofs(&due.point.id, &due.damaged.vault);
+        let work = ["repair", due.point.id.as_str(), due.damaged.vault.as_str(), &cycle];
+        let order = Order::Repair {
+            point: due.point.clone(),
+            damaged: due.damaged.clone(),
+            from: due.from.clone(),
+        };
+        jobs::request_planned(world, &work, order, due.reason).await?;
+    }
+    for (point, location) in hopeless {
+        repairs::tell_hopeless(world, &point, &location).await?;
+    }
+    Ok(())
+}

@@ -47,6 +47,8 @@ pub enum Order {
     Backup {
         /// Of this resource.
         resource: ResourceId,
+        /// The root folder of the resource.
+        path: String,
         /// In this vault.
         vault: VaultName,
         /// Reading this much.

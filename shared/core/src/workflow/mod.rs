@@ -1,1 +1,12 @@
-//! workflow
+//! Shared workflow over the ports: typed records, jobs, leases, evidence. The functions build on these.
+
+pub mod apply;
+pub mod chain;
+pub mod evidence;
+pub mod inventory;
+pub mod jobs;
+pub mod leases;
+pub mod records;
+mod world;
+
+pub use world::{Settings, World};

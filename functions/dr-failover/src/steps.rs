@@ -1,0 +1,234 @@
+//! The steps of a run: what each does, and when it has held.
+
+use holdfast_core::domain::{
+    Check, Failure, Job, JobId, JobState, Level, Order, Origin, Outcome, Point, ResourceId, Run, RunKind, Span,
+    StepAction, StepState, VaultName,
+};
+use holdfast_core::ports::{Page, Severity};
+use holdfast_core::workflow::records::{self, Stored};
+use holdfast_core::workflow::{World, inventory, jobs};
+
+use crate::runs::would_do;
+
+/// Begins a step whose record says that it runs.
+pub async fn begin(world: &World, run: &mut Stored<Run>, place: usize) -> Result<(), Failure> {
+    let action = run.value.steps[place].step.action.clone();
+    match action {
+        StepAction::Check(check) => {
+            let (holds, note) = evaluate(world, &check).await?;
+            end(world, &mut run.value, place, holds, note);
+        }
+        _ if run.value.kind == RunKind::Simulate => end(world, &mut run.value, place, true, would_do(&action)),
+        StepAction::Restore { resource, vault } => begin_restore(world, run, place, &resource, &vault).await?,
+        StepAction::Notify { message } => notify(world, &mut run.value, place, &message).await?,
+        StepAction::Verify { .. } | StepAction::Wait { .. } => {}
+    }
+    Ok(())
+}
+
+/// Looks at a step that runs. True when it has ended.
+pub async fn watch(world: &World, run: &mut Stored<Run>, place: usize) -> Result<bool, Failure> {
+    let record = &run.value.steps[place];
+    let started_at = record.started_at.unwrap_or(run.value.declared_at);
+    let timeout = record.step.timeout;
+    match record.step.action.clone() {
+        StepAction::Wait { span } if span.after(started_at) <= world.now() => {
+            end(world, &mut run.value, place, true, format!("waited {span}"));
+        }
+        StepAction::Restore { resource, vault } => match record.job.clone() {
+            Some(job) => watch_restore(world, &mut run.value, place, &job).await?,
+            // The run stopped between recording the step and its job.
+            None => begin_restore(world, run, place, &resource, &vault).await?,
+        },
+        StepAction::Verify { restored_by } => {
+            let restored = run
+                .value
+                .steps
+                .iter()
+                .find(|step| step.step.name == restored_by)
+                .and_then(|step| step.job.clone());
+            let (holds, note) = compare(world, restored.as_ref()).await?;
+            end(world, &mut run.value, place, holds, note);
+        }
+        StepAction::Check(_) | StepAction::Notify { .. } => begin(world, run, place).await?,
+        StepAction::Wait { .. } => {}
+    }
+    let still_runs = run.value.steps[place].state == StepState::Running;
+    if still_runs && timeout.after(started_at) <= world.now() {
+        end(
+            world,
+            &mut run.value,
+            place,
+            false,
+            format!("took longer than its timeout of {timeout}"),
+        );
+        return Ok(true);
+    }
+    Ok(!still_runs)
+}
+
+fn end(world: &World, run: &mut Run, place: usize, holds: bool, note: String) {
+    let record = &mut run.steps[place];
+    record.state = if holds { StepState::Succeeded } else { StepState::Failed };
+    record.finished_at = Some(world.now());
+    record.note = note;
+}
+
+async fn evaluate(world: &World, check: &Check) -> Result<(bool, String), Failure> {
+    match check {
+        Check::ProvenPoint { resource, vault } => {
+            let found = newest_proven(world, resource, vault).await?;
+            Ok(match found {
+                Some(point) => (
+                    true,
+                    format!(
+                        "point {} of {} is proven in vault {vault}",
+                        point.id.short(),
+                        point.taken_at
+                    ),
+                ),
+                None => (
+                    false,
+                    format!("no point of {resource} in vault {vault} is proven at level L2 or above"),
+                ),
+            })
+        }
+        Check::PointAge { resource, at_most } => {
+            let points = inventory::points(world, resource).await?;
+            let newest = points.iter().rev().find(|point| point.is_restorable());
+            let age = newest.map(|point| Span::between(point.taken_at, world.now()));
+            Ok(match age {
+                Some(age) if age <= *at_most => (true, format!("the newest point of {resource} is {age} old")),
+                Some(age) => (
+                    false,
+                    format!("the newest point of {resource} is {age} old, more than {at_most}"),
+                ),
+                None => (false, format!("{resource} has no point that can be restored")),
+            })
+        }
+    }
+}
+
+async fn newest_proven(world: &World, resource: &ResourceId, vault: &VaultName) -> Result<Option<Point>, Failure> {
+    let points = inventory::points(world, resource).await?;
+    let proven = |point: &Point| {
+        point
+            .copy_in(vault)
+            .is_some_and(|copy| copy.proven(Level::L2).is_some())
+    };
+    Ok(points.into_iter().rev().find(proven))
+}
+
+async fn begin_restore(
+    world: &World,
+    run: &mut Stored<Run>,
+    place: usize,
+    resource: &ResourceId,
+    vault: &VaultName,
+) -> Result<(), Failure> {
+    let Some(point) = newest_proven(world, resource, vault).await? else {
+        let note = format!("no point of {resource} in vault {vault} is proven at level L2 or above");
+        end(world, &mut run.value, place, false, note);
+        return Ok(());
+    };
+    let Some(copy) = point.copy_in(vault) else {
+        return Ok(());
+    };
+    let step = run.value.steps[place].step.name.clone();
+    let order = Order::Restore {
+        point: point.reference(),
+        from: point.location(copy),
+        target: format!("{}/{}/{step}", world.settings.drill_area, run.value.id),
+        include: Vec::new(),
+        overwrite: false,
+        heartbeat: inventory::resource(world, resource).await?.heartbeat,
+    };
+    let id = JobId::derive(&["run", run.value.id.as_str(), step.as_str()]);
+    let age = Span::between(point.taken_at, run.value.declared_at).as_seconds();
+    run.value.point_age_seconds = Some(run.value.point_age_seconds.map_or(age, |known| known.max(age)));
+    run.value.steps[place].job = Some(id.clone());
+    run.value.steps[place].note = format!("restoring point {} of {}", point.id.short(), point.taken_at);
+    records::update(world.catalog.as_ref(), run).await?;
+    let origin = Origin::Run {
+        run: run.value.id.clone(),
+    };
+    jobs::request(world, Job::pending(id, order, origin, world.now()))
+        .await
+        .map(|_| ())
+}
+
+async fn watch_restore(world: &World, run: &mut Run, place: usize, job: &JobId) -> Result<(), Failure> {
+    let Some(job) = records::read::<Job>(world.catalog.as_ref(), &records::job_key(job)).await? else {
+        // The run stopped between claiming the job's id and recording the job: claim it anew.
+        run.steps[place].job = None;
+        return Ok(());
+    };
+    let job = job.value;
+    if !job.state.is_final() {
+        return Ok(());
+    }
+    if let Some(Outcome::Restore {
+        files,
+        bytes,
+        heartbeat_at,
+        ..
+    }) = &job.result
+    {
+        if let Some(beat) = heartbeat_at {
+            let loss = Span::between(*beat, run.declared_at).as_seconds();
+            run.data_loss_seconds = Some(run.data_loss_seconds.map_or(loss, |known| known.max(loss)));
+        }
+        let held = matches!(job.state, JobState::Completed | JobState::Partial);
+        end(
+            world,
+            run,
+            place,
+            held,
+            format!("restored {files} files, {bytes} bytes"),
+        );
+    } else {
+        let why = job
+            .failure
+            .map_or_else(|| "it gave no reason".to_owned(), |failure| failure.message);
+        end(
+            world,
+            run,
+            place,
+            false,
+            format!("restore job {} did not succeed: {why}", job.id.short()),
+        );
+    }
+    Ok(())
+}
+
+async fn compare(world: &World, restored: Option<&JobId>) -> Result<(bool, String), Failure> {
+    let Some(job) = restored else {
+        return Ok((false, "the step that it compares with restored nothing".to_owned()));
+    };
+    let job: Stored<Job> = records::require(world.catalog.as_ref(), &records::job_key(job)).await?;
+    Ok(match &job.value.result {
+        Some(Outcome::Restore { files, differences, .. }) if differences.is_empty() => {
+            (true, format!("all {files} files compare with the recovery point"))
+        }
+        Some(Outcome::Restore { differences, .. }) => {
+            let named: Vec<&str> = differences.iter().take(5).map(String::as_str).collect();
+            (
+                false,
+                format!("{} entries differ: {}", differences.len(), named.join("; ")),
+            )
+        }
+        _ => (false, "the step that it compares with restored nothing".to_owned()),
+    })
+}
+
+async fn notify(world: &World, run: &mut Run, place: usize, message: &str) -> Result<(), Failure> {
+    let page = Page {
+        key: format!("run/{}/{}", run.id, run.steps[place].step.name),
+        severity: Severity::Info,
+        subject: format!("{} of recovery plan {}", run.kind.as_str(), run.plan.id),
+        text: message.to_owned(),
+    };
+    world.pager.page(&page).await?;
+    end(world, run, place, true, "people were told".to_owned());
+    Ok(())
+}

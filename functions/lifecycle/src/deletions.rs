@@ -1,0 +1,83 @@
+//! Deletion jobs: a deleted copy leaves the record of its point as history, and its space to be reclaimed.
+
+use async_trait::async_trait;
+use holdfast_core::domain::{
+    CopyState, Detail, Failure, FailureKind, Job, JobId, Order, Origin, Outcome, PointState, Span,
+};
+use holdfast_core::workflow::jobs::Settle;
+use holdfast_core::workflow::records::Stored;
+use holdfast_core::workflow::{World, inventory, jobs};
+
+/// How deletion jobs end.
+pub struct Deletions;
+
+#[async_trait]
+impl Settle for Deletions {
+    async fn completed(&self, world: &World, job: &mut Stored<Job>, _outcome: &Outcome) -> Result<(), Failure> {
+        let Order::Delete { point, at } = &job.value.order else {
+            let message = format!("deletion job {} holds an order that is none", job.value.id);
+            return Err(Failure::new(FailureKind::Bug, message));
+        };
+        let amended = inventory::amend_point(world, point, |point| {
+            let standing = point.copies.iter_mut().filter(|copy| {
+                copy.vault == at.vault && copy.artefact == at.artefact && copy.state != CopyState::Deleted
+            });
+            standing.map(|copy| copy.state = CopyState::Deleted).count() > 0
+        })
+        .await?;
+        if amended.state == PointState::Deleted {
+            world.publish(Detail::PointDeleted { point: point.clone() }).await?;
+        }
+        reclaim(world, &job.value, Span::seconds(0)).await
+    }
+}
+
+/// How reclaiming jobs end.
+pub struct Reclaims;
+
+#[async_trait]
+impl Settle for Reclaims {
+    /// What was condemned now can be deleted once it has waited: another pass comes back then.
+    async fn completed(&self, world: &World, job: &mut Stored<Job>, outcome: &Outcome) -> Result<(), Failure> {
+        match outcome {
+            Outcome::Reclaim { condemned: 0, .. } => Ok(()),
+            _ => {
+                reclaim(
+                    world,
+                    &job.value,
+                    Span::seconds(world.settings.reclaim_grace.as_seconds() + 60),
+                )
+                .await
+            }
+        }
+    }
+}
+
+/// Records the reclaiming pass that follows `cause`.
+async fn reclaim(world: &World, cause: &Job, wait: Span) -> Result<(), Failure> {
+    let (resource, vault) = match &cause.order {
+        Order::Delete { at, .. } => (at.resource.clone(), at.vault.clone()),
+        Order::Reclaim { resource, vault, .. } => (resource.clone(), vault.clone()),
+        _ => return Ok(()),
+    };
+    let order = Order::Reclaim {
+        resource,
+        vault,
+        grace_seconds: world.settings.reclaim_grace.as_seconds(),
+    };
+    let origin = Origin::Plan {
+        reason: format!(
+            "{} job {} left space behind",
+            cause.order.kind().as_str(),
+            cause.id.short()
+        ),
+    };
+    let mut job = Job::pending(
+        JobId::derive(&["reclaim", cause.id.as_str()]),
+        order,
+        origin,
+        world.now(),
+    );
+    job.next_action_at = wait.after(world.now());
+    jobs::request(world, job).await.map(|_| ())
+}

@@ -1,0 +1,113 @@
+//! How restores end: a statement at the level that was reached, and a proof on the point when all of it was restored.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use holdfast_core::domain::{
+    Failure, FailureKind, Job, Level, Location, Order, Outcome, PointRef, Proof, Statement, Subject,
+};
+use holdfast_core::ports::{Page, Severity};
+use holdfast_core::workflow::jobs::Settle;
+use holdfast_core::workflow::records::Stored;
+use holdfast_core::workflow::{World, evidence, inventory};
+use serde_json::json;
+
+/// How restore jobs end.
+pub struct Restores;
+
+#[async_trait]
+impl Settle for Restores {
+    async fn completed(&self, world: &World, job: &mut Stored<Job>, outcome: &Outcome) -> Result<(), Failure> {
+        let (
+            Order::Restore {
+                point, from, include, ..
+            },
+            Outcome::Restore { differences, .. },
+        ) = (job.value.order.clone(), outcome)
+        else {
+            let message = format!(
+                "restore job {} came to an outcome that is none of a restore",
+                job.value.id
+            );
+            return Err(Failure::new(FailureKind::Bug, message));
+        };
+        let passed = differences.is_empty();
+        let statement = statement_of(world, &job.value, outcome, passed);
+        let statement = evidence::append(world, job, &statement).await?;
+        if !passed {
+            tell_differences(world, &job.value, differences).await?;
+        }
+        if include.is_empty() {
+            let proof = Proof {
+                level: Level::L4,
+                passed,
+                at: world.now(),
+                job: job.value.id.clone(),
+                statement,
+            };
+            remember(world, &point, &from, &proof).await?;
+        }
+        Ok(())
+    }
+}
+
+fn statement_of(world: &World, job: &Job, outcome: &Outcome, passed: bool) -> Statement {
+    let mut findings = BTreeMap::from([
+        ("requested_at".to_owned(), json!(job.created_at)),
+        ("outcome".to_owned(), json!(outcome)),
+    ]);
+    let mut subject = Vec::new();
+    if let Order::Restore {
+        point, from, include, ..
+    } = &job.order
+    {
+        let digest = BTreeMap::from([("sha256".to_owned(), from.artefact.clone())]);
+        subject.push(Subject {
+            name: format!("{}/{}@{}", point.resource, point.id, from.vault),
+            digest,
+        });
+        findings.insert("taken_at".to_owned(), json!(point.taken_at));
+        findings.insert("include".to_owned(), json!(include));
+    }
+    let origin = format!("{}/{}", job.id, if passed { "passed" } else { "differs" });
+    Statement {
+        subject,
+        level: Level::L4,
+        passed,
+        at: world.now(),
+        origin,
+        findings,
+    }
+}
+
+/// A restore that differs says nothing about the bytes in the vault, which are proven at level L2, so only one that holds
+/// joins the proofs of the copy; the evidence chain has both.
+async fn remember(world: &World, point: &PointRef, from: &Location, proof: &Proof) -> Result<(), Failure> {
+    inventory::amend_point(world, point, |point| {
+        let Some(copy) = point.copies.iter_mut().find(|copy| copy.vault == from.vault) else {
+            return false;
+        };
+        let known = copy.proofs.iter().any(|known| known.job == proof.job);
+        if !known && proof.passed {
+            copy.proofs.push(proof.clone());
+        }
+        !known && proof.passed
+    })
+    .await?;
+    Ok(())
+}
+
+async fn tell_differences(world: &World, job: &Job, differences: &[String]) -> Result<(), Failure> {
+    let named: Vec<&str> = differences.iter().take(40).map(String::as_str).collect();
+    let page = Page {
+        key: format!("restore/{}", job.id),
+        severity: Severity::Warning,
+        subject: format!(
+            "restore {} ended with {} differences",
+            job.id.short(),
+            differences.len()
+        ),
+        text: named.join("\n"),
+    };
+    world.pager.page(&page).await
+}

@@ -1,0 +1,182 @@
+//! Backup jobs: what they compare with, and the recovery points that come of them.
+
+use async_trait::async_trait;
+use holdfast_core::domain::{
+    BackupKind, Copy, CopyState, Detail, Failure, FailureKind, Job, JobId, Occurrence, OccurrenceState, Order, Origin,
+    Outcome, Point, PointId, PointState, ResourceId,
+};
+use holdfast_core::ports::{Page, Severity};
+use holdfast_core::workflow::jobs::Settle;
+use holdfast_core::workflow::records::{self, Stored};
+use holdfast_core::workflow::{World, inventory, jobs};
+
+/// Records the backup job that a person asks for. Asking twice with one request id is asking once.
+pub async fn request(world: &World, request: &str, resource: &ResourceId, requested_by: &str) -> Result<Job, Failure> {
+    let resource = inventory::resource(world, resource).await?;
+    let policies = inventory::policies(world).await?;
+    let Some(policy) = policies.iter().find(|policy| policy.draft.selection.covers(&resource)) else {
+        let message = format!(
+            "no policy in force covers resource \"{}\", so there is no vault to back it up to",
+            resource.id
+        );
+        return Err(Failure::new(FailureKind::Invalid, message));
+    };
+    let order = Order::Backup {
+        resource: resource.id.clone(),
+        path: resource.path.clone(),
+        vault: policy.draft.vault.clone(),
+        kind: BackupKind::Incremental,
+        base: None,
+        patterns: policy.draft.patterns.clone(),
+        bandwidth_limit: policy.draft.bandwidth_limit,
+    };
+    let origin = Origin::Request {
+        request: request.to_owned(),
+        requested_by: requested_by.to_owned(),
+    };
+    jobs::request(
+        world,
+        Job::pending(JobId::derive(&["backup-request", request]), order, origin, world.now()),
+    )
+    .await
+}
+
+/// How backup jobs begin and end.
+pub struct Backups;
+
+#[async_trait]
+impl Settle for Backups {
+    async fn prepare(&self, world: &World, job: &mut Job) -> Result<(), Failure> {
+        let Order::Backup {
+            resource,
+            vault,
+            kind,
+            base,
+            ..
+        } = &mut job.order
+        else {
+            return Ok(());
+        };
+        let points = inventory::points(world, resource).await?;
+        let usable = |point: &&Point| {
+            let stands = point.copy_in(vault).is_some_and(Copy::is_usable);
+            stands && (*kind != BackupKind::Differential || point.kind == BackupKind::Full)
+        };
+        let chosen = points.iter().rev().find(usable);
+        *base = match (*kind, chosen) {
+            (BackupKind::Full, _) => None,
+            (_, Some(point)) => point
+                .copy_in(vault)
+                .map(|copy| (point.id.clone(), copy.artefact.clone())),
+            (_, None) => None,
+        };
+        if base.is_none() {
+            // The first point of a resource has nothing to compare with, whatever its rule says.
+            *kind = BackupKind::Full;
+        }
+        mark_occurrence(world, job, OccurrenceState::Started).await
+    }
+
+    async fn completed(&self, world: &World, job: &mut Stored<Job>, outcome: &Outcome) -> Result<(), Failure> {
+        let point = point_of(world, &job.value, outcome)?;
+        records::insert(world.catalog.as_ref(), &point).await?;
+        mark_occurrence(world, &job.value, OccurrenceState::Completed).await?;
+        if point.is_partial() {
+            tell_partial(world, &point).await?;
+        }
+        world
+            .publish(Detail::PointAvailable {
+                point: point.reference(),
+            })
+            .await
+    }
+
+    async fn failed(&self, world: &World, job: &Job) -> Result<(), Failure> {
+        mark_occurrence(world, job, OccurrenceState::Failed).await
+    }
+}
+
+fn point_of(world: &World, job: &Job, outcome: &Outcome) -> Result<Point, Failure> {
+    let (
+        Order::Backup {
+            resource,
+            vault,
+            kind,
+            base,
+            ..
+        },
+        Outcome::Backup {
+            artefact,
+            taken_at,
+            size_bytes,
+            files,
+            added_bytes,
+            unread,
+        },
+    ) = (&job.order, outcome)
+    else {
+        let message = format!("backup job {} came to an outcome that is none of a backup", job.id);
+        return Err(Failure::new(FailureKind::Bug, message));
+    };
+    let now = world.now();
+    let first = Copy {
+        vault: vault.clone(),
+        artefact: artefact.clone(),
+        state: CopyState::Available,
+        created_at: now,
+        proofs: Vec::new(),
+    };
+    Ok(Point {
+        id: PointId::derive(&[job.id.as_str()]),
+        resource: resource.clone(),
+        policy: job.origin.policy(),
+        job: job.id.clone(),
+        kind: *kind,
+        base: base.as_ref().map(|(point, _)| point.clone()),
+        taken_at: *taken_at,
+        created_at: now,
+        state: PointState::Available,
+        size_bytes: *size_bytes,
+        files: *files,
+        added_bytes: *added_bytes,
+        unread: unread.clone(),
+        copies: vec![first],
+        legal_hold: None,
+        expiry: None,
+    })
+}
+
+async fn mark_occurrence(world: &World, job: &Job, state: OccurrenceState) -> Result<(), Failure> {
+    let Origin::Occurrence { occurrence, .. } = &job.origin else {
+        return Ok(());
+    };
+    let advance = |occurrence: &mut Occurrence| {
+        let advances = !occurrence.state.is_final() && occurrence.state != state;
+        if advances {
+            occurrence.state = state;
+        }
+        advances
+    };
+    records::amend(world.catalog.as_ref(), &records::occurrence_key(occurrence), advance).await?;
+    Ok(())
+}
+
+async fn tell_partial(world: &World, point: &Point) -> Result<(), Failure> {
+    let named: Vec<String> = point
+        .unread
+        .iter()
+        .take(20)
+        .map(|entry| format!("{}: {}", entry.path, entry.reason))
+        .collect();
+    let page = Page {
+        key: format!("partial/{}", point.id),
+        severity: Severity::Warning,
+        subject: format!(
+            "the backup of {} is partial: {} entries could not be read",
+            point.resource,
+            point.unread.len()
+        ),
+        text: named.join("\n"),
+    };
+    world.pager.page(&page).await
+}

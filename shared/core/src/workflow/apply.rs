@@ -1,0 +1,121 @@
+//! Putting configuration into force: new versions of policies, resources and plans.
+
+use super::World;
+use super::inventory;
+use super::records::{self, Stored};
+use crate::domain::{Failure, Policy, PolicyDraft, PolicyId, RecoveryPlan, Resource};
+use crate::planning::{carry_over, same_policy};
+
+/// What was put into force.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// Policies that got a new version.
+    pub changed: Vec<(PolicyId, u32)>,
+    /// Policies that are not in the configuration any more; their history and points stay.
+    pub retired: Vec<PolicyId>,
+}
+
+/// Brings the catalog to what the configuration says. Repeating it changes nothing.
+pub async fn apply(
+    world: &World,
+    resources: &[Resource],
+    policies: &[(PolicyId, PolicyDraft)],
+    plans: &[RecoveryPlan],
+) -> Result<Applied, Failure> {
+    for resource in resources {
+        apply_resource(world, resource).await?;
+    }
+    for plan in plans {
+        apply_plan(world, plan).await?;
+    }
+    let mut applied = Applied::default();
+    let in_force = inventory::policies(world).await?;
+    for (id, draft) in policies {
+        let current = in_force.iter().find(|policy| &policy.id == id);
+        if let Some(version) = apply_policy(world, id, draft, current).await? {
+            applied.changed.push((id.clone(), version));
+        }
+    }
+    for policy in in_force
+        .iter()
+        .filter(|policy| policies.iter().all(|(id, _)| id != &policy.id))
+    {
+        retire(world, policy).await?;
+        applied.retired.push(policy.id.clone());
+    }
+    Ok(applied)
+}
+
+async fn apply_resource(world: &World, resource: &Resource) -> Result<(), Failure> {
+    let Some(existing) = records::insert(world.catalog.as_ref(), resource).await? else {
+        return Ok(());
+    };
+    let wanted = Resource {
+        registered_at: existing.value.registered_at,
+        ..resource.clone()
+    };
+    let bring_up_to_date = |stored: &mut Resource| {
+        let differs = *stored != wanted;
+        *stored = wanted.clone();
+        differs
+    };
+    records::amend(
+        world.catalog.as_ref(),
+        &records::resource_key(&resource.id),
+        bring_up_to_date,
+    )
+    .await?;
+    Ok(())
+}
+
+async fn apply_plan(world: &World, plan: &RecoveryPlan) -> Result<(), Failure> {
+    if records::insert(world.catalog.as_ref(), plan).await?.is_none() {
+        return Ok(());
+    }
+    let bring_up_to_date = |stored: &mut RecoveryPlan| {
+        let differs = stored != plan;
+        *stored = plan.clone();
+        differs
+    };
+    records::amend(world.catalog.as_ref(), &records::plan_key(&plan.id), bring_up_to_date).await?;
+    Ok(())
+}
+
+async fn apply_policy(
+    world: &World,
+    id: &PolicyId,
+    draft: &PolicyDraft,
+    current: Option<&Policy>,
+) -> Result<Option<u32>, Failure> {
+    if current.is_some_and(|current| same_policy(&current.draft, draft)) {
+        return Ok(None);
+    }
+    let mut draft = draft.clone();
+    if let Some(current) = current {
+        carry_over(&current.draft, &mut draft);
+    }
+    let newest = world.catalog.last(&format!("POLICY#{id}"), "v#").await?;
+    let newest: Option<Stored<Policy>> = newest.map(records::decode).transpose()?;
+    let version = newest.map_or(0, |newest| newest.value.version) + 1;
+    let policy = Policy {
+        id: id.clone(),
+        version,
+        applied_at: world.now(),
+        active: true,
+        draft,
+    };
+    records::insert(world.catalog.as_ref(), &policy).await?;
+    if let Some(current) = current {
+        retire(world, current).await?;
+    }
+    Ok(Some(version))
+}
+
+async fn retire(world: &World, policy: &Policy) -> Result<(), Failure> {
+    let key = records::policy_key(&policy.id, policy.version);
+    records::amend(world.catalog.as_ref(), &key, |policy: &mut Policy| {
+        std::mem::replace(&mut policy.active, false)
+    })
+    .await?;
+    Ok(())
+}

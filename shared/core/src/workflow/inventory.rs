@@ -1,0 +1,106 @@
+//! What the catalog holds: policies in force, resources, recovery points.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::World;
+use super::records::{self, Stored};
+use crate::domain::{
+    Failure, FailureKind, Point, PointId, PointRef, PointState, Policy, PolicyId, Resource, ResourceId,
+};
+
+/// The version in force of every policy.
+pub async fn policies(world: &World) -> Result<Vec<Policy>, Failure> {
+    let mut newest: BTreeMap<PolicyId, Policy> = BTreeMap::new();
+    for entry in world.catalog.waking("policy", Timestamp::MAX).await? {
+        let policy = records::decode::<Policy>(entry)?.value;
+        let older = newest
+            .get(&policy.id)
+            .is_none_or(|known| known.version < policy.version);
+        if older {
+            newest.insert(policy.id.clone(), policy);
+        }
+    }
+    Ok(newest.into_values().collect())
+}
+
+/// Every resource, by name.
+pub async fn resources(world: &World) -> Result<Vec<Resource>, Failure> {
+    let mut resources = Vec::new();
+    for entry in world.catalog.waking("resource", Timestamp::MAX).await? {
+        resources.push(records::decode::<Resource>(entry)?.value);
+    }
+    resources.sort_by(|a, b| a.id.cmp(&b.id));
+    Ok(resources)
+}
+
+/// A resource by its name.
+pub async fn resource(world: &World, id: &ResourceId) -> Result<Resource, Failure> {
+    let found: Option<Stored<Resource>> = records::read(world.catalog.as_ref(), &records::resource_key(id)).await?;
+    let unknown = || {
+        let message = format!("no resource is named \"{id}\"; add it to the configuration, or correct the name");
+        Failure::new(FailureKind::NotFound, message)
+    };
+    found.map(|stored| stored.value).ok_or_else(unknown)
+}
+
+/// Every recovery point of a resource, oldest first, deleted ones included.
+pub async fn points(world: &World, resource: &ResourceId) -> Result<Vec<Point>, Failure> {
+    let entries = world.catalog.list(&format!("RES#{resource}"), "POINT#").await?;
+    entries
+        .into_iter()
+        .map(|entry| records::decode::<Point>(entry).map(|stored| stored.value))
+        .collect()
+}
+
+/// The recovery point of a resource with this id.
+pub async fn point(world: &World, resource: &ResourceId, id: &PointId) -> Result<Point, Failure> {
+    let found = points(world, resource).await?.into_iter().find(|point| &point.id == id);
+    let unknown = || {
+        Failure::new(
+            FailureKind::NotFound,
+            format!("resource \"{resource}\" has no recovery point {id}"),
+        )
+    };
+    found.ok_or_else(unknown)
+}
+
+/// Changes the record of a recovery point and brings its overall state up to date.
+pub async fn amend_point(
+    world: &World,
+    point: &PointRef,
+    mut change: impl FnMut(&mut Point) -> bool + Send,
+) -> Result<Point, Failure> {
+    let apply = |point: &mut Point| {
+        if !change(point) {
+            return false;
+        }
+        point.state = overall_state(point);
+        true
+    };
+    records::amend(world.catalog.as_ref(), &records::point_key(point), apply).await
+}
+
+/// The state of a point that follows from its copies and its expiry.
+pub fn overall_state(point: &Point) -> PointState {
+    use crate::domain::CopyState::{Corrupt, Deleted, Repaired};
+    let standing: Vec<_> = point.copies.iter().filter(|copy| copy.state != Deleted).collect();
+    if !point.copies.is_empty() && standing.is_empty() {
+        return PointState::Deleted;
+    }
+    if point.expiry.is_some() {
+        return PointState::Expiring;
+    }
+    if standing.iter().any(|copy| matches!(copy.state, Corrupt | Repaired)) {
+        return PointState::Corrupt;
+    }
+    let was_damaged = standing
+        .iter()
+        .any(|copy| copy.proofs.iter().any(|proof| !proof.passed));
+    if was_damaged {
+        PointState::Repaired
+    } else {
+        PointState::Available
+    }
+}

@@ -1,0 +1,212 @@
+//! Jobs: recording them once, and driving them from their intent to their effect. Every step may be repeated and may be
+//! the last before a crash: the record says what was meant, the engine is asked what is, and what is missing is done.
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+
+use super::World;
+use super::leases;
+use super::records::{self, Stored};
+use crate::domain::{
+    Detail, Failure, FailureKind, Job, JobFailure, JobId, JobKind, JobState, Order, Origin, Outcome, Span,
+};
+use crate::ports::{Observation, Page, Severity, Task};
+
+/// How often a job that keeps failing is tried.
+pub const MAX_ATTEMPTS: u32 = 6;
+
+/// After how long work that failed for good is planned again.
+pub const RETRY_FAILED_WORK_AFTER: Span = Span::hours(1);
+
+/// How many times failed work is planned again before a person must act.
+const MAX_ROUNDS: u32 = 48;
+
+/// What a function does with its jobs. All of it may run twice.
+#[async_trait]
+pub trait Settle: Send + Sync {
+    /// Completes the order before it is carried out for the first time.
+    async fn prepare(&self, _world: &World, _job: &mut Job) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    /// Applies what came of a job to the records that it concerns.
+    async fn completed(&self, world: &World, job: &mut Stored<Job>, outcome: &Outcome) -> Result<(), Failure>;
+
+    /// Applies that a job gave up.
+    async fn failed(&self, _world: &World, _job: &Job) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+/// Records a job unless it exists, and says that it waits. Returns the job as it stands.
+pub async fn request(world: &World, job: Job) -> Result<Job, Failure> {
+    let (id, kind) = (job.id.clone(), job.order.kind());
+    if let Some(existing) = records::insert(world.catalog.as_ref(), &job).await? {
+        return Ok(existing.value);
+    }
+    world.publish(Detail::JobRequested { job: id, kind }).await?;
+    Ok(job)
+}
+
+/// Records a job for work that a planner found due. The same work has the same job; work whose job failed gets another
+/// one some time later. Returns none when the work has to wait.
+pub async fn request_planned(
+    world: &World,
+    work: &[&str],
+    order: Order,
+    reason: String,
+) -> Result<Option<Job>, Failure> {
+    for round in 0..MAX_ROUNDS {
+        let round = round.to_string();
+        let id = JobId::derive(&[work, &[round.as_str()]].concat());
+        let origin = Origin::Plan { reason: reason.clone() };
+        let job = request(world, Job::pending(id, order.clone(), origin, world.now())).await?;
+        let failed_at = match job.state {
+            JobState::Failed | JobState::Cancelled | JobState::Expired => job.finished_at.unwrap_or(job.created_at),
+            JobState::Pending | JobState::Running | JobState::Completed | JobState::Partial => return Ok(Some(job)),
+        };
+        if RETRY_FAILED_WORK_AFTER.after(failed_at) > world.now() {
+            return Ok(None);
+        }
+    }
+    Ok(None)
+}
+
+/// All jobs of a kind that have not ended.
+pub async fn open_jobs(world: &World, kind: JobKind) -> Result<Vec<Stored<Job>>, Failure> {
+    let entries = world.catalog.waking(&records::job_status(kind), Timestamp::MAX).await?;
+    entries.into_iter().map(records::decode).collect()
+}
+
+/// Drives every job of a kind that is due. A job that cannot go on does not keep the others from going on; the first
+/// failure is returned after all had their turn.
+pub async fn drive_due(world: &World, kind: JobKind, settle: &dyn Settle) -> Result<(), Failure> {
+    let mut first_failure = None;
+    for entry in world.catalog.waking(&records::job_status(kind), world.now()).await? {
+        let outcome = drive(world, records::decode(entry)?, settle).await;
+        match outcome {
+            Err(failure) if failure.kind != FailureKind::Conflict => {
+                first_failure.get_or_insert(failure);
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+    first_failure.map_or(Ok(()), Err)
+}
+
+async fn drive(world: &World, mut job: Stored<Job>, settle: &dyn Settle) -> Result<(), Failure> {
+    if let Some(waits_for) = leases::acquire_for(world, &job.value).await? {
+        job.value.failure = Some(JobFailure {
+            kind: FailureKind::Deferred,
+            message: waits_for,
+        });
+        return look_again(world, &mut job, world.settings.poll).await;
+    }
+    if job.value.state == JobState::Pending {
+        settle.prepare(world, &mut job.value).await?;
+        job.value.state = JobState::Running;
+        job.value.attempt = 1;
+        job.value.started_at = Some(world.now());
+        job.value.failure = None;
+        records::update(world.catalog.as_ref(), &mut job).await?;
+    }
+    let task = Task {
+        job: job.value.id.clone(),
+        attempt: job.value.attempt,
+        order: job.value.order.clone(),
+    };
+    match world.engine.observe(&task).await? {
+        Observation::NotStarted => match world.engine.start(&task).await {
+            Ok(()) => look_again(world, &mut job, world.settings.poll).await,
+            Err(failure) => attempt_failed(world, &mut job, failure, settle).await,
+        },
+        Observation::Running(_) => look_again(world, &mut job, world.settings.poll).await,
+        Observation::Completed(outcome) => {
+            settle.completed(world, &mut job, &outcome).await?;
+            let state = if is_partial(&outcome) {
+                JobState::Partial
+            } else {
+                JobState::Completed
+            };
+            job.value.result = Some(outcome);
+            finish(world, &mut job, state).await
+        }
+        Observation::Failed { kind, message } => {
+            attempt_failed(world, &mut job, Failure::new(kind, message), settle).await
+        }
+    }
+}
+
+fn is_partial(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Backup { unread, .. } => !unread.is_empty(),
+        Outcome::Repair { unrepairable, .. } => !unrepairable.is_empty(),
+        Outcome::Restore { differences, .. } => !differences.is_empty(),
+        Outcome::Copy { .. } | Outcome::Verify(_) | Outcome::Delete | Outcome::Reclaim { .. } | Outcome::Clean => false,
+    }
+}
+
+async fn look_again(world: &World, job: &mut Stored<Job>, after: SignedDuration) -> Result<(), Failure> {
+    job.value.next_action_at = world.now().checked_add(after).unwrap_or(Timestamp::MAX);
+    records::update(world.catalog.as_ref(), job).await
+}
+
+async fn finish(world: &World, job: &mut Stored<Job>, state: JobState) -> Result<(), Failure> {
+    job.value.state = state;
+    job.value.finished_at = Some(world.now());
+    let (id, kind) = (job.value.id.clone(), job.value.order.kind());
+    world.publish(Detail::JobStateChange { job: id, kind, state }).await?;
+    leases::release_for(world, &job.value).await?;
+    records::update(world.catalog.as_ref(), job).await
+}
+
+/// How long to wait before the attempt after `attempt`: doubling from ten seconds up to a quarter of an hour.
+fn backoff(attempt: u32) -> SignedDuration {
+    SignedDuration::from_secs((10_i64 << attempt.min(7)).min(900))
+}
+
+async fn attempt_failed(
+    world: &World,
+    job: &mut Stored<Job>,
+    failure: Failure,
+    settle: &dyn Settle,
+) -> Result<(), Failure> {
+    let waits = matches!(failure.kind, FailureKind::Deferred | FailureKind::Conflict);
+    let retries = failure.kind.may_pass() && (waits || job.value.attempt < MAX_ATTEMPTS);
+    job.value.failure = Some(JobFailure {
+        kind: failure.kind,
+        message: failure.message.clone(),
+    });
+    if retries {
+        let wait = match failure.retry_at {
+            Some(at) => at.duration_since(world.now()).max(SignedDuration::ZERO),
+            None => backoff(job.value.attempt),
+        };
+        job.value.attempt += 1;
+        return look_again(world, job, wait).await;
+    }
+    let page = Page {
+        key: format!("job/{}", job.value.id),
+        severity: Severity::Critical,
+        subject: format!(
+            "{} job {} failed",
+            job.value.order.kind().as_str(),
+            job.value.id.short()
+        ),
+        text: format!("after {} attempts: {}", job.value.attempt, failure.message),
+    };
+    world.pager.page(&page).await?;
+    settle.failed(world, &job.value).await?;
+    finish(world, job, JobState::Failed).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waiting_doubles_and_stops_growing() {
+        let waits: Vec<i64> = (1..10).map(|attempt| backoff(attempt).as_secs()).collect();
+        assert_eq!(waits, [20, 40, 80, 160, 320, 640, 900, 900, 900]);
+    }
+}

@@ -1,0 +1,141 @@
+//! Leases: who may do a thing now. A lease has an owner, a fencing counter and an expiry that code checks, so that a dead
+//! owner blocks nobody for longer than the lease.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::World;
+use super::records::{self, Record, Stored};
+use crate::domain::{Failure, FailureKind, Job, Order};
+use crate::ports::{Key, Wake};
+
+/// A lease on a name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// What it is a lease on.
+    pub name: String,
+    /// Who holds it; none after it was given back.
+    pub owner: Option<String>,
+    /// Grows by one whenever the owner changes.
+    pub fencing: u64,
+    /// Free for anybody from here on.
+    pub expires_at: Timestamp,
+}
+
+fn lease_key(name: &str) -> Key {
+    Key {
+        partition: format!("LEASE#{name}"),
+        sort: "LEASE".to_owned(),
+    }
+}
+
+impl Record for Lease {
+    const KIND: &'static str = "lease";
+    fn key(&self) -> Key {
+        lease_key(&self.name)
+    }
+    fn wake(&self) -> Option<Wake> {
+        None
+    }
+}
+
+impl Lease {
+    fn is_held_by_another(&self, owner: &str, now: Timestamp) -> bool {
+        self.expires_at > now && self.owner.as_deref().is_some_and(|holder| holder != owner)
+    }
+}
+
+/// Takes or renews a lease. False when somebody else holds it.
+pub async fn acquire(world: &World, name: &str, owner: &str) -> Result<bool, Failure> {
+    let now = world.now();
+    let expires_at = world.settings.lease.after(now);
+    let fresh = Lease {
+        name: name.to_owned(),
+        owner: Some(owner.to_owned()),
+        fencing: 1,
+        expires_at,
+    };
+    let catalog = world.catalog.as_ref();
+    let mut stored: Stored<Lease> = match records::read(catalog, &lease_key(name)).await? {
+        Some(stored) => stored,
+        None => match records::insert(catalog, &fresh).await? {
+            None => return Ok(true),
+            Some(existing) => existing,
+        },
+    };
+    if stored.value.is_held_by_another(owner, now) {
+        return Ok(false);
+    }
+    if stored.value.owner.as_deref() != Some(owner) {
+        stored.value.fencing += 1;
+    }
+    stored.value.owner = Some(owner.to_owned());
+    stored.value.expires_at = expires_at;
+    match records::update(catalog, &mut stored).await {
+        Ok(()) => Ok(true),
+        Err(failure) if failure.kind == FailureKind::Conflict => Ok(false),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// Gives a lease back if `owner` still holds it.
+pub async fn release(world: &World, name: &str, owner: &str) -> Result<(), Failure> {
+    let catalog = world.catalog.as_ref();
+    if records::read::<Lease>(catalog, &lease_key(name)).await?.is_none() {
+        return Ok(());
+    }
+    let give_back = |lease: &mut Lease| lease.owner.as_deref() == Some(owner) && lease.owner.take().is_some();
+    records::amend(catalog, &lease_key(name), give_back).await.map(|_| ())
+}
+
+fn slot_names(job: &Job) -> Vec<String> {
+    match job.origin.policy() {
+        Some((policy, _)) => (0..job.max_parallel)
+            .map(|slot| format!("policy/{policy}/slot-{slot}"))
+            .collect(),
+        None => Vec::new(),
+    }
+}
+
+fn resource_name(job: &Job) -> Option<String> {
+    match &job.order {
+        Order::Backup { resource, .. } => Some(format!("resource/{resource}")),
+        _ => None,
+    }
+}
+
+/// Takes or renews what a job needs before it may run: its resource, so that a resource has one backup job at a time, and
+/// one of its policy's slots. Says what it waits for when it cannot have them.
+pub async fn acquire_for(world: &World, job: &Job) -> Result<Option<String>, Failure> {
+    let owner = job.id.as_str();
+    if let Some(name) = resource_name(job) {
+        if !acquire(world, &name, owner).await? {
+            return Ok(Some(format!("another backup job works on {name}")));
+        }
+    }
+    let slots = slot_names(job);
+    if slots.is_empty() {
+        return Ok(None);
+    }
+    let mut held = None;
+    for slot in &slots {
+        let lease = records::read::<Lease>(world.catalog.as_ref(), &lease_key(slot)).await?;
+        if lease.is_some_and(|lease| lease.value.owner.as_deref() == Some(owner)) {
+            held = Some(slot);
+        }
+    }
+    for slot in held.into_iter().chain(&slots) {
+        if acquire(world, slot, owner).await? {
+            return Ok(None);
+        }
+    }
+    Ok(Some(format!("{} jobs of the policy run already", slots.len())))
+}
+
+/// Gives back all that a job may hold.
+pub async fn release_for(world: &World, job: &Job) -> Result<(), Failure> {
+    for name in resource_name(job).into_iter().chain(slot_names(job)) {
+        release(world, &name, job.id.as_str()).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,302 @@
+//! Typed records over the catalog: where each lives, when it wakes, and how it is written and read.
+
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::domain::{
+    Failure, FailureKind, Job, JobId, JobKind, Occurrence, OccurrenceKey, OccurrenceState, PlanId, Point, PointRef,
+    Policy, PolicyId, RecoveryPlan, Resource, ResourceId, Run, RunId, RunState,
+};
+use crate::ports::{Catalog, Draft, Entry, Inserted, Key, Wake};
+
+/// Something that is stored as one record.
+pub trait Record: Serialize + DeserializeOwned + Send + Sync {
+    /// The word for this kind of record.
+    const KIND: &'static str;
+    /// The version of its stored form.
+    const FORMAT: u32 = 1;
+    /// Where it lives.
+    fn key(&self) -> Key;
+    /// When it must be looked at again.
+    fn wake(&self) -> Option<Wake>;
+}
+
+/// A record together with the version it was read at.
+#[derive(Debug, Clone)]
+pub struct Stored<T> {
+    /// The record.
+    pub value: T,
+    /// The version that the next write must find.
+    pub version: u64,
+}
+
+fn draft<T: Record>(value: &T) -> Result<Draft, Failure> {
+    let record = serde_json::to_value(value).map_err(|error| Failure::unreadable(T::KIND, error))?;
+    let body = json!({ "kind": T::KIND, "format": T::FORMAT, "record": record });
+    Ok(Draft {
+        key: value.key(),
+        body,
+        wake: value.wake(),
+    })
+}
+
+/// Reads an entry as a `T`; another kind or format is an error that names the record.
+pub fn decode<T: Record>(mut entry: Entry) -> Result<Stored<T>, Failure> {
+    let name = format!("{} record {} {}", T::KIND, entry.key.partition, entry.key.sort);
+    let found = (
+        entry.body["kind"].as_str().unwrap_or("none"),
+        entry.body["format"].as_u64().unwrap_or(0),
+    );
+    if found != (T::KIND, u64::from(T::FORMAT)) {
+        let message = format!(
+            "{name}: found kind {} format {}, this version reads kind {} format {}; run the version that wrote it, or a newer one",
+            found.0,
+            found.1,
+            T::KIND,
+            T::FORMAT
+        );
+        return Err(Failure::new(FailureKind::Invalid, message));
+    }
+    let record = std::mem::replace(&mut entry.body["record"], Value::Null);
+    let value = serde_json::from_value(record).map_err(|error| Failure::unreadable(&name, error))?;
+    Ok(Stored {
+        value,
+        version: entry.version,
+    })
+}
+
+/// Reads the record at `key`.
+pub async fn read<T: Record>(catalog: &dyn Catalog, key: &Key) -> Result<Option<Stored<T>>, Failure> {
+    catalog.get(key).await?.map(decode).transpose()
+}
+
+/// Reads the record at `key`, which must be there.
+pub async fn require<T: Record>(catalog: &dyn Catalog, key: &Key) -> Result<Stored<T>, Failure> {
+    let missing = || {
+        Failure::new(
+            FailureKind::NotFound,
+            format!("there is no {} at {} {}", T::KIND, key.partition, key.sort),
+        )
+    };
+    read(catalog, key).await?.ok_or_else(missing)
+}
+
+/// Writes a record that must not exist yet; gives back the one that does.
+pub async fn insert<T: Record>(catalog: &dyn Catalog, value: &T) -> Result<Option<Stored<T>>, Failure> {
+    match catalog.insert(draft(value)?).await? {
+        Inserted::Created => Ok(None),
+        Inserted::Exists(entry) => decode(entry).map(Some),
+    }
+}
+
+/// Writes a record back, provided that nobody wrote it since it was read.
+pub async fn update<T: Record>(catalog: &dyn Catalog, stored: &mut Stored<T>) -> Result<(), Failure> {
+    catalog.replace(draft(&stored.value)?, stored.version).await?;
+    stored.version += 1;
+    Ok(())
+}
+
+/// How often a change is decided anew when others write the same record.
+const AMEND_TRIES: usize = 16;
+
+/// Reads, changes and writes a record until no other writer comes between. `change` says whether there is anything to write.
+pub async fn amend<T: Record>(
+    catalog: &dyn Catalog,
+    key: &Key,
+    mut change: impl FnMut(&mut T) -> bool + Send,
+) -> Result<T, Failure> {
+    for _ in 0..AMEND_TRIES {
+        let mut stored: Stored<T> = require(catalog, key).await?;
+        if !change(&mut stored.value) {
+            return Ok(stored.value);
+        }
+        match update(catalog, &mut stored).await {
+            Ok(()) => return Ok(stored.value),
+            Err(failure) if failure.kind == FailureKind::Conflict => {}
+            Err(failure) => return Err(failure),
+        }
+    }
+    let message = format!(
+        "{} {} was changed by others {AMEND_TRIES} times in a row",
+        key.partition, key.sort
+    );
+    Err(Failure::new(FailureKind::Transient, message))
+}
+
+/// A time as text whose byte order is the order of time.
+pub fn sortable(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%S.%9fZ").to_string()
+}
+
+fn key(partition: String, sort: impl Into<String>) -> Key {
+    Key {
+        partition,
+        sort: sort.into(),
+    }
+}
+
+/// Where a job lives.
+pub fn job_key(id: &JobId) -> Key {
+    key(format!("JOB#{id}"), "JOB")
+}
+
+/// Where a recovery point lives.
+pub fn point_key(point: &PointRef) -> Key {
+    key(
+        format!("RES#{}", point.resource),
+        format!("POINT#{}#{}", sortable(point.taken_at), point.id),
+    )
+}
+
+/// Where a resource lives.
+pub fn resource_key(id: &ResourceId) -> Key {
+    key(format!("RES#{id}"), "RESOURCE")
+}
+
+/// Where a version of a policy lives.
+pub fn policy_key(id: &PolicyId, version: u32) -> Key {
+    key(format!("POLICY#{id}"), format!("v#{version:06}"))
+}
+
+/// The partition of all occurrences of one rule for one resource.
+pub fn occurrence_partition(policy: &PolicyId, rule: &str, resource: &ResourceId) -> String {
+    format!("OCC#{policy}#{rule}#{resource}")
+}
+
+/// Where an occurrence lives.
+pub fn occurrence_key(occurrence: &OccurrenceKey) -> Key {
+    let partition = occurrence_partition(&occurrence.policy, occurrence.rule.as_str(), &occurrence.resource);
+    key(partition, sortable(occurrence.due_at))
+}
+
+/// Where a recovery plan lives.
+pub fn plan_key(id: &PlanId) -> Key {
+    key(format!("PLAN#{id}"), "PLAN")
+}
+
+/// Where a run lives.
+pub fn run_key(id: &RunId) -> Key {
+    key(format!("RUN#{id}"), "RUN")
+}
+
+/// The word under which open jobs of a kind wake.
+pub fn job_status(kind: JobKind) -> String {
+    format!("job.{}", kind.as_str())
+}
+
+fn wake(status: impl Into<String>, at: Timestamp) -> Option<Wake> {
+    Some(Wake {
+        status: status.into(),
+        at,
+    })
+}
+
+impl Record for Job {
+    const KIND: &'static str = "job";
+    fn key(&self) -> Key {
+        job_key(&self.id)
+    }
+    fn wake(&self) -> Option<Wake> {
+        if self.state.is_final() {
+            return None;
+        }
+        wake(job_status(self.order.kind()), self.next_action_at)
+    }
+}
+
+impl Record for Point {
+    const KIND: &'static str = "point";
+    fn key(&self) -> Key {
+        point_key(&self.reference())
+    }
+    fn wake(&self) -> Option<Wake> {
+        None
+    }
+}
+
+impl Record for Resource {
+    const KIND: &'static str = "resource";
+    fn key(&self) -> Key {
+        resource_key(&self.id)
+    }
+    fn wake(&self) -> Option<Wake> {
+        wake("resource", self.registered_at)
+    }
+}
+
+impl Record for Policy {
+    const KIND: &'static str = "policy";
+    fn key(&self) -> Key {
+        policy_key(&self.id, self.version)
+    }
+    fn wake(&self) -> Option<Wake> {
+        if self.active {
+            wake("policy", self.applied_at)
+        } else {
+            None
+        }
+    }
+}
+
+impl Record for Occurrence {
+    const KIND: &'static str = "occurrence";
+    fn key(&self) -> Key {
+        occurrence_key(&self.key)
+    }
+    fn wake(&self) -> Option<Wake> {
+        if self.state == OccurrenceState::Expected {
+            wake("occurrence.expected", self.key.due_at)
+        } else {
+            None
+        }
+    }
+}
+
+impl Record for RecoveryPlan {
+    const KIND: &'static str = "plan";
+    fn key(&self) -> Key {
+        plan_key(&self.id)
+    }
+    fn wake(&self) -> Option<Wake> {
+        None
+    }
+}
+
+impl Record for Run {
+    const KIND: &'static str = "run";
+    fn key(&self) -> Key {
+        run_key(&self.id)
+    }
+    fn wake(&self) -> Option<Wake> {
+        match self.state {
+            RunState::Running | RunState::Cleaning => wake("run", self.next_action_at),
+            RunState::Succeeded | RunState::Failed => None,
+        }
+    }
+}
+
+/// Whether somebody has been told of a matter, so that one matter is one alarm.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alarm {
+    /// Names the matter.
+    pub matter: String,
+    /// Since when it stands; none while all is well.
+    pub raised_at: Option<Timestamp>,
+}
+
+/// Where an alarm lives.
+pub fn alarm_key(matter: &str) -> Key {
+    key(format!("ALARM#{matter}"), "ALARM")
+}
+
+impl Record for Alarm {
+    const KIND: &'static str = "alarm";
+    fn key(&self) -> Key {
+        alarm_key(&self.matter)
+    }
+    fn wake(&self) -> Option<Wake> {
+        None
+    }
+}
