@@ -1,1 +1,20 @@
-//! planning
+//! Decisions. Pure functions of records and of the time: each answers with what is to be done and why, and none of them
+//! does it. The functions, the program and the simulator all ask the same ones.
+
+mod copies;
+mod lint;
+mod objectives;
+mod recovery;
+mod retention;
+mod schedule;
+mod verification;
+
+pub use copies::{CopyDue, plan_copies};
+pub use lint::{Finding, Severity, lint_policy};
+pub use objectives::{ObjectiveBreach, check_objectives};
+pub use recovery::{PlanError, order_steps, ready_steps};
+pub use retention::{Decision, Inventory, KeepReason, RetentionPlan, RetentionRefusal, plan_retention};
+pub use schedule::{
+    MAX_MISSED, OccurrencePlan, Schedule, ScheduleError, carry_over, plan_occurrences, same_policy, time_zone,
+};
+pub use verification::{RepairDue, RestoreRefusal, VerifyDue, choose_restore_source, plan_repairs, plan_verification};

@@ -1,0 +1,40 @@
+//! Whether the recovery point objective holds.
+
+use jiff::Timestamp;
+
+use crate::domain::{Objectives, Point, Resource, ResourceId, Span};
+
+/// A resource whose newest recovery point is older than the objective allows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectiveBreach {
+    /// The resource.
+    pub resource: ResourceId,
+    /// When its newest complete, restorable point was taken.
+    pub newest: Option<Timestamp>,
+    /// How old that point is; without one, how long the resource has gone without.
+    pub age: Span,
+    /// What was promised.
+    pub rpo: Span,
+}
+
+/// Compares the age of a resource's newest complete, restorable point with the objective. Points of other resources are
+/// passed over, and so are partial ones: what they could not read they do not protect.
+pub fn check_objectives(
+    objectives: &Objectives,
+    resource: &Resource,
+    points: &[Point],
+    now: Timestamp,
+) -> Option<ObjectiveBreach> {
+    let newest = points
+        .iter()
+        .filter(|point| point.resource == resource.id && point.is_restorable() && !point.is_partial())
+        .map(|point| point.taken_at)
+        .max();
+    let age = Span::between(newest.unwrap_or(resource.registered_at), now);
+    (age > objectives.rpo).then(|| ObjectiveBreach {
+        resource: resource.id.clone(),
+        newest,
+        age,
+        rpo: objectives.rpo,
+    })
+}
