@@ -1,5 +1,106 @@
 //! Backup: reads a [`Source`] and writes a snapshot.
+//!
+//! The stages run at the same time, with bounded channels between them:
+//!
+//! ```text
+//! walk ──files──▶ read ──chunks──▶ work ──packs──▶ upload ──▶ index files
+//!   └──entries in order──▶ assemble ──tree packs──┘
+//! ```
+//!
+//! `walk` lists folders and finds what the parent snapshot already has. `read` cuts files into chunks, `work` hashes
+//! them, drops those that are known, compresses, seals and packs. `assemble` waits for each file's content in order
+//! and builds the trees from the leaves up. `publish` makes the snapshot visible once everything else is durable.
+//! Whatever fails or is cancelled before leaves only packs and index files that nothing refers to.
 
+mod assemble;
+mod indexer;
+mod known;
+mod options;
+mod packer;
+mod parent;
+mod publish;
+mod read;
+mod run;
 mod source;
+mod throttle;
+mod tree_encoder;
+mod upload;
+mod walk;
+mod window;
+mod work;
 
+#[cfg(test)]
+mod tests;
+
+use std::thread::{self, ScopedJoinHandle};
+
+use crossbeam_channel::bounded;
+
+use crate::error::{RepositoryError, Result};
+use crate::lock::{Lock, LockKind};
+use crate::repository::Repository;
+
+pub use options::{BackupOptions, BackupReport};
 pub use source::{Content, Source, Unread, UnreadReason};
+
+use assemble::{Assembled, assemble};
+use indexer::Indexer;
+use run::Run;
+
+/// Entries that the walk may be ahead of the assembly.
+const ENTRIES_AHEAD: usize = 1024;
+/// Files that wait for a reader.
+const FILES_AHEAD: usize = 256;
+
+/// Backs up a source. Files that could not be read do not stop it: the report lists them. Everything else that fails
+/// is an error, and then there is no snapshot.
+pub fn backup(repository: &Repository, source: &dyn Source, options: &BackupOptions<'_>) -> Result<BackupReport> {
+    options.check()?;
+    let lock = Lock::acquire(repository, LockKind::Shared)?;
+    let parent = options.parent.map(|id| repository.snapshot(&id)).transpose()?;
+    let run = Run::new(repository, source, options, repository.load_index()?);
+    let indexer = Indexer::new(&run);
+    let assembled = run_stages(&run, &indexer, parent.map(|snapshot| snapshot.tree))?;
+    indexer.finish()?;
+    lock.verify()?;
+    let report = publish::publish(&run, &indexer, assembled)?;
+    lock.release()?;
+    Ok(report)
+}
+
+fn run_stages(run: &Run<'_>, indexer: &Indexer<'_>, parent: Option<crate::Id>) -> Result<Assembled> {
+    let (entries, entries_out) = bounded(ENTRIES_AHEAD);
+    let (files, files_out) = bounded(FILES_AHEAD);
+    let (chunks, chunks_out) = bounded(2 * run.options.workers);
+    let (packs, packs_out) = bounded(0);
+    let assembled = thread::scope(|scope| {
+        let mut stages = Vec::new();
+        stages.push(scope.spawn(|| run.stage(|| walk::walk(run, parent, entries, files))));
+        for _ in 0..run.options.readers {
+            let (files, chunks) = (files_out.clone(), chunks.clone());
+            stages.push(scope.spawn(|| run.stage(|| read::read(run, files, chunks))));
+        }
+        for _ in 0..run.options.workers {
+            let (chunks, packs) = (chunks_out.clone(), packs.clone());
+            stages.push(scope.spawn(|| run.stage(|| work::work(run, chunks, packs))));
+        }
+        for _ in 0..run.options.uploads {
+            let packs = packs_out.clone();
+            stages.push(scope.spawn(|| run.stage(|| upload::upload(run, indexer, packs))));
+        }
+        drop((files_out, chunks, chunks_out, packs_out));
+        let assembled = run.stage(|| assemble(run, entries_out, packs));
+        join(run, stages);
+        assembled
+    });
+    run.outcome()?;
+    assembled.ok_or_else(|| RepositoryError::Bug("a backup without a failure made no tree".into()))
+}
+
+fn join(run: &Run<'_>, stages: Vec<ScopedJoinHandle<'_, Option<()>>>) {
+    for stage in stages {
+        if stage.join().is_err() {
+            run.fail(RepositoryError::Bug("a stage of the backup panicked".into()));
+        }
+    }
+}

@@ -3,6 +3,7 @@
 mod init;
 mod open;
 mod snapshots;
+mod tree_nodes;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -21,6 +22,7 @@ use crate::storage::{FileKind, FileName, Storage};
 use crate::tree::Tree;
 
 pub use init::InitOptions;
+pub use tree_nodes::TreeNodes;
 
 /// Before the zstd frame of an index, snapshot or lock file.
 const COMPRESSED_MARK: u8 = 2;
@@ -49,13 +51,25 @@ struct Inner {
 
 impl fmt::Debug for Repository {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Repository({} at {})", self.config().id.short(), self.storage().location())
+        write!(
+            f,
+            "Repository({} at {})",
+            self.config().id.short(),
+            self.storage().location()
+        )
     }
 }
 
 impl Repository {
     fn assemble(storage: Arc<dyn Storage>, ambient: Ambient, key: MasterKey, config: Config) -> Repository {
-        Repository { inner: Arc::new(Inner { storage, key, config, ambient }) }
+        Repository {
+            inner: Arc::new(Inner {
+                storage,
+                key,
+                config,
+                ambient,
+            }),
+        }
     }
 
     /// Where its files are.
@@ -100,7 +114,11 @@ impl Repository {
         if failures.is_empty() {
             return Err(RepositoryError::BlobNotIndexed { kind, id: *id });
         }
-        Err(RepositoryError::BlobUnreadable { kind, id: *id, reason: failures.join("; ") })
+        Err(RepositoryError::BlobUnreadable {
+            kind,
+            id: *id,
+            reason: failures.join("; "),
+        })
     }
 
     /// One folder.
@@ -146,7 +164,10 @@ impl Repository {
         for part in split_packs(packs) {
             let id = self.save_unpacked(FileKind::Index, &encode_index(part))?;
             if decode_index(&id, &self.load_unpacked(FileKind::Index, &id)?)? != part {
-                return Err(RepositoryError::damaged(format!("index file {id}"), "it does not read back as written"));
+                return Err(RepositoryError::damaged(
+                    format!("index file {id}"),
+                    "it does not read back as written",
+                ));
             }
             ids.push(id);
         }

@@ -28,7 +28,9 @@ impl Repository {
     /// can be run again. Fails with [`RepositoryError::AlreadyInitialised`] where there is one.
     pub fn init(storage: Arc<dyn Storage>, ambient: Ambient, options: &InitOptions<'_>) -> Result<Repository> {
         refuse_existing(&*storage)?;
-        let polynomial = options.chunker_polynomial.unwrap_or_else(|| random_polynomial(&ambient));
+        let polynomial = options
+            .chunker_polynomial
+            .unwrap_or_else(|| random_polynomial(&ambient));
         if !is_irreducible(polynomial) {
             return Err(RepositoryError::invalid(
                 format!("the chunker polynomial `{polynomial:x}`"),
@@ -37,7 +39,10 @@ impl Repository {
         }
         let (key, key_file) = keys(&*storage, &ambient, options)?;
         storage.barrier()?;
-        let config = Config { id: Id(ambient.random()), chunker_polynomial: polynomial };
+        let config = Config {
+            id: Id(ambient.random()),
+            chunker_polynomial: polynomial,
+        };
         let mut sealed = Vec::new();
         key.seal(&config.encode(), ambient.random(), &mut sealed);
         if let Err(error) = storage.put(&FileName::Config, &sealed) {
@@ -50,13 +55,18 @@ impl Repository {
 
 fn refuse_existing(storage: &dyn Storage) -> Result<()> {
     if storage.size(&FileName::Config)?.is_some() {
-        return Err(RepositoryError::AlreadyInitialised { location: storage.location() });
+        return Err(RepositoryError::AlreadyInitialised {
+            location: storage.location(),
+        });
     }
     for kind in [FileKind::Snapshot, FileKind::Index, FileKind::Data] {
         if !storage.list(kind)?.is_empty() {
             return Err(RepositoryError::damaged(
                 format!("the repository at {}", storage.location()),
-                format!("it has files under {}/ but no config; bring back the config file from a copy", kind.folder()),
+                format!(
+                    "it has files under {}/ but no config; bring back the config file from a copy",
+                    kind.folder()
+                ),
             ));
         }
     }
@@ -83,7 +93,10 @@ fn keys(storage: &dyn Storage, ambient: &Ambient, options: &InitOptions<'_>) -> 
             _ => Ok((key, None)),
         };
     }
-    let key = options.master_key.clone().unwrap_or_else(|| MasterKey::generate(ambient));
+    let key = options
+        .master_key
+        .clone()
+        .unwrap_or_else(|| MasterKey::generate(ambient));
     let file = KeyFile::wrap(&key, password, ambient)?.encode();
     let id = Id::of(&file);
     storage.put(&FileName::Object(FileKind::Key, id), &file)?;
@@ -110,7 +123,9 @@ fn lost_race(storage: &dyn Storage, key_file: Option<Id>, error: RepositoryError
     }
     let removed = key_file.map_or(Ok(()), |id| storage.delete(&FileName::Object(FileKind::Key, id)));
     match removed {
-        Ok(()) => RepositoryError::AlreadyInitialised { location: storage.location() },
+        Ok(()) => RepositoryError::AlreadyInitialised {
+            location: storage.location(),
+        },
         Err(error) => error,
     }
 }

@@ -20,13 +20,17 @@ impl Repository {
         let sealed = match storage.read(&FileName::Config) {
             Ok(sealed) => sealed,
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                return Err(RepositoryError::NoRepository { location: storage.location() });
+                return Err(RepositoryError::NoRepository {
+                    location: storage.location(),
+                });
             }
             Err(error) => return Err(error),
         };
         let (key, json) = match unlock {
             Unlock::MasterKey(key) => {
-                let wrong = |_| RepositoryError::WrongMasterKey { location: storage.location() };
+                let wrong = |_| RepositoryError::WrongMasterKey {
+                    location: storage.location(),
+                };
                 let json = key.open(&sealed).map_err(wrong)?;
                 (key, json)
             }
@@ -58,6 +62,9 @@ fn find_key(storage: &dyn Storage, password: &str, config: &[u8]) -> Result<(Mas
     Err(match (config_error, tried) {
         (Some(error), _) => RepositoryError::damaged("the config file", error),
         (None, 0) => RepositoryError::NoKeyFile { location: location() },
-        (None, _) => RepositoryError::WrongPassword { location: location(), tried },
+        (None, _) => RepositoryError::WrongPassword {
+            location: location(),
+            tried,
+        },
     })
 }

@@ -32,7 +32,12 @@ impl Repository {
         if word.is_empty() {
             return Err(nothing());
         }
-        let mut ids: Vec<Id> = self.storage().list(FileKind::Snapshot)?.into_iter().map(|(id, _)| id).collect();
+        let mut ids: Vec<Id> = self
+            .storage()
+            .list(FileKind::Snapshot)?
+            .into_iter()
+            .map(|(id, _)| id)
+            .collect();
         ids.retain(|id| id.to_string().starts_with(word));
         match ids.as_slice() {
             [] => Err(nothing()),

@@ -78,7 +78,11 @@ impl<R: Read> NodeStream<R> {
                     }
                     return Ok(true);
                 }
-                Some(End::List) => return Ok(false),
+                Some(End::List) => {
+                    // To the very end, so that a reader that verifies a hash comes to do so.
+                    io::copy(&mut self.input, &mut io::sink()).map_err(|error| damaged(&error))?;
+                    return Ok(false);
+                }
                 None => {}
             }
         }

@@ -1,0 +1,153 @@
+//! Stage: put the trees together, from the leaves up.
+
+use crossbeam_channel::{Receiver, Sender};
+
+use crate::error::{RepositoryError, Result};
+use crate::id::Id;
+use crate::pack::{BlobKind, FinishedPack};
+use crate::tree::{Node, NodeKind};
+
+use super::Unread;
+use super::packer::Packer;
+use super::run::Run;
+use super::tree_encoder::TreeEncoder;
+use super::walk::{Before, Entry};
+use super::work::FileOutcome;
+
+/// What the assembly made.
+pub(super) struct Assembled {
+    pub(super) tree: Id,
+    pub(super) unread: Vec<Unread>,
+    pub(super) unusable: Vec<String>,
+    pub(super) counts: Counts,
+}
+
+/// What was seen.
+#[derive(Default)]
+pub(super) struct Counts {
+    pub(super) files_new: u64,
+    pub(super) files_changed: u64,
+    pub(super) files_unmodified: u64,
+    pub(super) dirs_new: u64,
+    pub(super) dirs_changed: u64,
+    pub(super) dirs_unmodified: u64,
+    pub(super) bytes: u64,
+}
+
+struct Assembly<'a> {
+    run: &'a Run<'a>,
+    packer: Packer<'a>,
+    root: TreeEncoder,
+    folders: Vec<Folder>,
+    unread: Vec<Unread>,
+    counts: Counts,
+}
+
+/// A folder that is not complete yet.
+struct Folder {
+    node: Box<Node>,
+    before: Before,
+    tree: TreeEncoder,
+}
+
+/// Runs until the walk is over. Entries come in order; the content of files is waited for.
+pub(super) fn assemble(run: &Run<'_>, entries: Receiver<Entry>, packs: Sender<FinishedPack>) -> Result<Assembled> {
+    let mut assembly = Assembly {
+        run,
+        packer: Packer::new(run, BlobKind::Tree, packs)?,
+        root: TreeEncoder::new(),
+        folders: Vec::new(),
+        unread: Vec::new(),
+        counts: Counts::default(),
+    };
+    for entry in entries {
+        run.check()?;
+        match entry {
+            Entry::Enter { node, before } => {
+                assembly.folders.push(Folder {
+                    node,
+                    before,
+                    tree: TreeEncoder::new(),
+                });
+            }
+            Entry::Leave => assembly.leave()?,
+            Entry::Whole(node) => assembly.whole(&node)?,
+            Entry::File { node, before, outcome } => assembly.file(node, before, &outcome)?,
+            Entry::Unread(unread) => assembly.unread.push(unread),
+            Entry::End { unusable } => return assembly.end(unusable),
+        }
+    }
+    Err(RepositoryError::Cancelled)
+}
+
+impl Assembly<'_> {
+    fn push(&mut self, node: &Node) -> Result<()> {
+        let tree = self
+            .folders
+            .last_mut()
+            .map_or(&mut self.root, |folder| &mut folder.tree);
+        tree.push(self.run, node)
+    }
+
+    fn leave(&mut self) -> Result<()> {
+        let Some(Folder { mut node, before, tree }) = self.folders.pop() else {
+            return Err(RepositoryError::Bug("the walk left a folder it had not entered".into()));
+        };
+        let id = tree.finish(self.run, &mut self.packer)?;
+        match before {
+            Before::Folder(same) if same == id => self.counts.dirs_unmodified += 1,
+            Before::Folder(_) => self.counts.dirs_changed += 1,
+            Before::Absent | Before::File => self.counts.dirs_new += 1,
+        }
+        node.subtree = Some(id);
+        self.push(&node)
+    }
+
+    fn whole(&mut self, node: &Node) -> Result<()> {
+        if node.kind == NodeKind::File {
+            self.counts.files_unmodified += 1;
+            self.counts.bytes += node.size;
+        }
+        self.push(node)
+    }
+
+    fn file(&mut self, listed: Box<Node>, before: Before, outcome: &Receiver<FileOutcome>) -> Result<()> {
+        let (node, content, size, unread) = match outcome.recv().map_err(|_| RepositoryError::Cancelled)? {
+            FileOutcome::Unread(unread) => {
+                self.unread.push(unread);
+                return Ok(());
+            }
+            FileOutcome::Read {
+                node,
+                content,
+                size,
+                unread,
+            } => (node, content, size, unread),
+        };
+        self.unread.extend(unread);
+        // A file that changed keeps the metadata from before it was read: it differs from what is on disk then, so the
+        // next backup reads the file again.
+        let name = listed.name.clone();
+        let mut node = node.unwrap_or(listed);
+        node.name = name;
+        node.size = size;
+        node.content = Some(content);
+        match before {
+            Before::File => self.counts.files_changed += 1,
+            Before::Absent | Before::Folder(_) => self.counts.files_new += 1,
+        }
+        self.counts.bytes += size;
+        self.push(&node)
+    }
+
+    fn end(mut self, unusable: Vec<String>) -> Result<Assembled> {
+        let tree = self.root.finish(self.run, &mut self.packer)?;
+        self.packer.finish()?;
+        Ok(Assembled {
+            tree,
+            unread: self.unread,
+            unusable,
+            counts: self.counts,
+        })
+    }
+}

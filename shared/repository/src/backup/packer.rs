@@ -1,0 +1,100 @@
+//! [`Packer`]: compresses and seals new blobs of one kind into packs.
+
+use std::sync::atomic::Ordering;
+
+use crossbeam_channel::Sender;
+
+use crate::error::{RepositoryError, Result};
+use crate::id::Id;
+use crate::pack::{BlobEncoder, BlobKind, FinishedPack, PackBuilder};
+
+use super::run::Run;
+
+/// Blobs of one pack at most: an index file holds 50,000 and never part of a pack.
+const MAX_BLOBS: usize = 8_000;
+/// restic caches tree packs whole.
+const MAX_TREE_PACK: usize = 16 << 20;
+
+/// Fills packs of one kind; each worker has its own.
+pub(super) struct Packer<'a> {
+    run: &'a Run<'a>,
+    kind: BlobKind,
+    target: usize,
+    encoder: BlobEncoder,
+    pack: PackBuilder,
+    packs: Sender<FinishedPack>,
+}
+
+impl<'a> Packer<'a> {
+    pub(super) fn new(run: &'a Run<'a>, kind: BlobKind, packs: Sender<FinishedPack>) -> Result<Packer<'a>> {
+        let target = match kind {
+            BlobKind::Data => run.options.pack_size,
+            BlobKind::Tree => run.options.pack_size.min(MAX_TREE_PACK),
+        };
+        let encoder = BlobEncoder::new(run.options.compression_level)?;
+        Ok(Packer {
+            run,
+            kind,
+            target,
+            encoder,
+            pack: PackBuilder::default(),
+            packs,
+        })
+    }
+
+    /// Stores a blob that was claimed.
+    pub(super) fn add(&mut self, id: Id, plaintext: &[u8]) -> Result<()> {
+        let (payload, uncompressed_length) = self.encoder.encode(self.kind, plaintext)?;
+        let repository = self.run.repository;
+        let blob = (self.kind, id);
+        let added = self.pack.add(
+            repository.key(),
+            repository.ambient(),
+            blob,
+            payload,
+            uncompressed_length,
+        )?;
+        self.count(plaintext.len() as u64, added.length.into());
+        self.send_full()
+    }
+
+    /// Stores a claimed blob that is compressed already.
+    pub(super) fn add_compressed(&mut self, id: Id, compressed: &[u8], length: u32) -> Result<()> {
+        let repository = self.run.repository;
+        let blob = (self.kind, id);
+        let added = self
+            .pack
+            .add(repository.key(), repository.ambient(), blob, compressed, Some(length))?;
+        self.count(length.into(), added.length.into());
+        self.send_full()
+    }
+
+    fn count(&self, bytes: u64, packed_bytes: u64) {
+        let added = &self.run.added;
+        let blobs = match self.kind {
+            BlobKind::Data => &added.data_blobs,
+            BlobKind::Tree => &added.tree_blobs,
+        };
+        blobs.fetch_add(1, Ordering::Relaxed);
+        added.bytes.fetch_add(bytes, Ordering::Relaxed);
+        added.packed_bytes.fetch_add(packed_bytes, Ordering::Relaxed);
+    }
+
+    fn send_full(&mut self) -> Result<()> {
+        if self.pack.len() >= self.target || self.pack.blob_count() >= MAX_BLOBS {
+            self.send()?;
+        }
+        Ok(())
+    }
+
+    fn send(&mut self) -> Result<()> {
+        let repository = self.run.repository;
+        let pack = std::mem::take(&mut self.pack).finish(repository.key(), repository.ambient())?;
+        self.packs.send(pack).map_err(|_| RepositoryError::Cancelled)
+    }
+
+    /// Sends the last pack.
+    pub(super) fn finish(mut self) -> Result<()> {
+        if self.pack.is_empty() { Ok(()) } else { self.send() }
+    }
+}

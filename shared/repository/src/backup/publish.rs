@@ -1,0 +1,107 @@
+//! Last stage: read back what the snapshot needs first, then make the snapshot visible.
+
+use std::collections::HashSet;
+use std::sync::atomic::Ordering;
+
+use crate::error::{RepositoryError, Result};
+use crate::id::Id;
+use crate::index::{Index, decode_index};
+use crate::pack::BlobKind;
+use crate::snapshot::{Snapshot, Summary};
+use crate::storage::FileKind;
+use crate::tree::NodeTime;
+
+use super::BackupReport;
+use super::assemble::{Assembled, Counts};
+use super::indexer::Indexer;
+use super::run::Run;
+
+/// Writes the snapshot. All packs and index files are durable when this is called.
+pub(super) fn publish(run: &Run<'_>, indexer: &Indexer<'_>, assembled: Assembled) -> Result<BackupReport> {
+    let Assembled {
+        tree,
+        unread,
+        unusable,
+        counts,
+    } = assembled;
+    read_back(run, indexer, &tree)?;
+    run.check()?;
+    let summary = summarise(run, &counts);
+    let snapshot = describe(run, tree, summary.clone());
+    if let Some(before_publish) = run.options.before_publish {
+        before_publish(&snapshot, &unread)?;
+    }
+    run.check()?;
+    let id = run.repository.save_snapshot(&snapshot)?;
+    run.repository.storage().barrier()?;
+    Ok(BackupReport {
+        snapshot: id,
+        tree,
+        unread,
+        unusable_parent_trees: unusable,
+        summary,
+    })
+}
+
+/// Loads the root tree the way a restore will: through stored index files.
+fn read_back(run: &Run<'_>, indexer: &Indexer<'_>, tree: &Id) -> Result<()> {
+    if run.known.index().usable_for_dedup(BlobKind::Tree, tree) {
+        run.repository.load_tree(run.known.index(), tree)?;
+        return Ok(());
+    }
+    for file in indexer.written().iter().rev() {
+        let packs = decode_index(file, &run.repository.load_unpacked(FileKind::Index, file)?)?;
+        let index = Index::new(packs, &HashSet::new());
+        if index.lookup(BlobKind::Tree, tree).is_some() {
+            run.repository.load_tree(&index, tree)?;
+            return Ok(());
+        }
+    }
+    Err(RepositoryError::BlobNotIndexed {
+        kind: BlobKind::Tree,
+        id: *tree,
+    })
+}
+
+fn summarise(run: &Run<'_>, counts: &Counts) -> Summary {
+    Summary {
+        backup_start: NodeTime::from(run.options.time),
+        backup_end: NodeTime::from((run.repository.ambient().now)()),
+        files_new: counts.files_new,
+        files_changed: counts.files_changed,
+        files_unmodified: counts.files_unmodified,
+        dirs_new: counts.dirs_new,
+        dirs_changed: counts.dirs_changed,
+        dirs_unmodified: counts.dirs_unmodified,
+        data_blobs: run.added.data_blobs.load(Ordering::Relaxed),
+        tree_blobs: run.added.tree_blobs.load(Ordering::Relaxed),
+        data_added: run.added.bytes.load(Ordering::Relaxed),
+        data_added_packed: run.added.packed_bytes.load(Ordering::Relaxed),
+        total_files_processed: counts.files_new + counts.files_changed + counts.files_unmodified,
+        total_bytes_processed: counts.bytes,
+    }
+}
+
+fn describe(run: &Run<'_>, tree: Id, summary: Summary) -> Snapshot {
+    let (options, ambient) = (run.options, run.repository.ambient());
+    Snapshot {
+        time: NodeTime::from(options.time),
+        parent: options.parent,
+        tree,
+        paths: run
+            .source
+            .paths()
+            .iter()
+            .map(|path| path.to_string_lossy().into_owned())
+            .collect(),
+        hostname: options.hostname.clone().unwrap_or_else(|| ambient.hostname.clone()),
+        username: ambient.username.clone(),
+        uid: ambient.uid,
+        gid: ambient.gid,
+        excludes: options.excludes.clone(),
+        tags: options.tags.clone(),
+        original: None,
+        program_version: concat!("holdfast ", env!("CARGO_PKG_VERSION")).to_owned(),
+        summary: Some(summary),
+    }
+}

@@ -1,0 +1,159 @@
+//! Stage: read files and cut them into chunks.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, Sender, TryRecvError};
+
+use crate::chunker::MIN_CHUNK;
+use crate::error::{RepositoryError, Result};
+use crate::id::Id;
+use crate::pack::BlobKind;
+
+use super::run::Run;
+use super::window::{Piece, Window};
+use super::work::{Chunk, FileEnd, FileOutcome, OpenFile};
+use super::{Content, Unread, UnreadReason};
+
+/// Chunks of small files travel together up to this many bytes.
+const BATCH_BYTES: usize = 256 << 10;
+
+/// A file to read.
+pub(super) struct FileJob {
+    pub(super) path: PathBuf,
+    pub(super) outcome: Sender<FileOutcome>,
+}
+
+struct Reader<'a> {
+    run: &'a Run<'a>,
+    window: Window,
+    chunks: Sender<Vec<Chunk>>,
+    batch: Vec<Chunk>,
+    batch_bytes: usize,
+    zeroes: Id,
+}
+
+/// Runs until there are no more files.
+pub(super) fn read(run: &Run<'_>, files: Receiver<FileJob>, chunks: Sender<Vec<Chunk>>) -> Result<()> {
+    let zeroes = Id::of(&vec![0; MIN_CHUNK]);
+    let mut reader = Reader {
+        run,
+        window: Window::new(),
+        chunks,
+        batch: Vec::new(),
+        batch_bytes: 0,
+        zeroes,
+    };
+    loop {
+        run.check()?;
+        let job = match files.try_recv() {
+            Ok(job) => job,
+            Err(TryRecvError::Disconnected) => return reader.send(),
+            Err(TryRecvError::Empty) => {
+                // The assembly may wait for what is in the batch, and the walk for the assembly.
+                reader.send()?;
+                match files.recv() {
+                    Ok(job) => job,
+                    Err(_) => return Ok(()),
+                }
+            }
+        };
+        reader.file(job)?;
+    }
+}
+
+impl Reader<'_> {
+    fn file(&mut self, job: FileJob) -> Result<()> {
+        let file = Arc::new(OpenFile::new(job.outcome));
+        let done = match self.run.source.open(&job.path) {
+            Ok(mut content) => self.content(&file, &job.path, &mut *content)?,
+            Err(unread) => Err(unread),
+        };
+        self.run.options.progress.advance(0, 1);
+        match done {
+            Ok(end) => file.end(end),
+            Err(unread) => file.report(FileOutcome::Unread(unread)),
+        }
+    }
+
+    /// Reads a file to its end. The inner error is about the file alone.
+    fn content(
+        &mut self,
+        file: &Arc<OpenFile>,
+        path: &std::path::Path,
+        content: &mut dyn Content,
+    ) -> Result<Result<FileEnd, Unread>> {
+        let mut size = 0;
+        self.window.clear();
+        loop {
+            self.run.check()?;
+            let bytes = match self.window.next(content, &self.run.chunker) {
+                Ok(None) => break,
+                Ok(Some(Piece::Data(data))) => data.to_vec(),
+                Ok(Some(Piece::Zeroes)) if self.run.known.contains(BlobKind::Data, &self.zeroes) => {
+                    file.reserve(Some(self.zeroes));
+                    self.run.options.progress.advance(MIN_CHUNK as u64, 0);
+                    size += MIN_CHUNK as u64;
+                    continue;
+                }
+                Ok(Some(Piece::Zeroes)) => vec![0; MIN_CHUNK],
+                Err(error) => {
+                    return Ok(Err(Unread {
+                        path: path.to_owned(),
+                        reason: UnreadReason::from_io(&error),
+                    }));
+                }
+            };
+            size += bytes.len() as u64;
+            self.chunk(file, bytes)?;
+        }
+        let end = match content.finish() {
+            Ok(node) if node.size == size => FileEnd {
+                node: Some(Box::new(node)),
+                size,
+                unread: None,
+            },
+            Ok(_) => {
+                let unread = Unread {
+                    path: path.to_owned(),
+                    reason: UnreadReason::ChangedWhileRead,
+                };
+                FileEnd {
+                    node: None,
+                    size,
+                    unread: Some(unread),
+                }
+            }
+            Err(unread) => FileEnd {
+                node: None,
+                size,
+                unread: Some(unread),
+            },
+        };
+        Ok(Ok(end))
+    }
+
+    fn chunk(&mut self, file: &Arc<OpenFile>, bytes: Vec<u8>) -> Result<()> {
+        self.batch_bytes += bytes.len();
+        self.batch.push(Chunk {
+            file: Arc::clone(file),
+            place: file.reserve(None),
+            bytes,
+        });
+        if self.batch_bytes >= BATCH_BYTES {
+            self.send()
+        } else {
+            Ok(())
+        }
+    }
+
+    fn send(&mut self) -> Result<()> {
+        if self.batch.is_empty() {
+            return Ok(());
+        }
+        self.batch_bytes = 0;
+        self.chunks
+            .send(std::mem::take(&mut self.batch))
+            .map_err(|_| RepositoryError::Cancelled)
+    }
+}

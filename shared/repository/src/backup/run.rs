@@ -1,0 +1,85 @@
+//! [`Run`]: what all stages of one backup share.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use crate::chunker::Chunker;
+use crate::error::{ErrorKind, RepositoryError, Result};
+use crate::index::Index;
+use crate::repository::Repository;
+
+use super::known::Known;
+use super::{BackupOptions, Source};
+
+/// One backup that is going on.
+pub(super) struct Run<'a> {
+    pub(super) repository: &'a Repository,
+    pub(super) source: &'a dyn Source,
+    pub(super) options: &'a BackupOptions<'a>,
+    pub(super) known: Known,
+    pub(super) chunker: Chunker,
+    pub(super) added: Added,
+    stopped: AtomicBool,
+    failure: Mutex<Option<RepositoryError>>,
+}
+
+/// Blobs that this backup added.
+#[derive(Default)]
+pub(super) struct Added {
+    pub(super) data_blobs: AtomicU64,
+    pub(super) tree_blobs: AtomicU64,
+    pub(super) bytes: AtomicU64,
+    pub(super) packed_bytes: AtomicU64,
+}
+
+impl<'a> Run<'a> {
+    pub(super) fn new(
+        repository: &'a Repository,
+        source: &'a dyn Source,
+        options: &'a BackupOptions<'a>,
+        index: Index,
+    ) -> Run<'a> {
+        Run {
+            repository,
+            source,
+            options,
+            known: Known::new(index),
+            chunker: Chunker::new(repository.key()),
+            added: Added::default(),
+            stopped: AtomicBool::new(false),
+            failure: Mutex::new(None),
+        }
+    }
+
+    /// Fails with [`RepositoryError::Cancelled`] when the work is to stop, because the caller wants it or because
+    /// another stage failed.
+    pub(super) fn check(&self) -> Result<()> {
+        if self.stopped.load(Ordering::Relaxed) || self.options.cancel.load(Ordering::Relaxed) {
+            return Err(RepositoryError::Cancelled);
+        }
+        Ok(())
+    }
+
+    /// Runs one stage; its error stops all others.
+    pub(super) fn stage<T>(&self, work: impl FnOnce() -> Result<T>) -> Option<T> {
+        work().map_err(|error| self.fail(error)).ok()
+    }
+
+    /// Stops every stage. A stage that finds its neighbours gone reports a cancellation, which never hides the cause.
+    pub(super) fn fail(&self, error: RepositoryError) {
+        self.stopped.store(true, Ordering::Relaxed);
+        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*failure {
+            Some(earlier) if earlier.kind() != ErrorKind::Cancelled => {}
+            _ => *failure = Some(error),
+        }
+    }
+
+    /// The first failure of any stage.
+    pub(super) fn outcome(&self) -> Result<()> {
+        match self.failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+}

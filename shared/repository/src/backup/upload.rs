@@ -1,0 +1,26 @@
+//! Stage: store packs, several at a time.
+
+use crossbeam_channel::Receiver;
+
+use crate::error::Result;
+use crate::index::IndexPack;
+use crate::pack::FinishedPack;
+use crate::storage::{FileKind, FileName};
+
+use super::indexer::Indexer;
+use super::run::Run;
+
+/// Runs until there are no more packs.
+pub(super) fn upload(run: &Run<'_>, indexer: &Indexer<'_>, packs: Receiver<FinishedPack>) -> Result<()> {
+    for FinishedPack { id, bytes, blobs } in packs {
+        indexer.throttle.admit(run, bytes.len())?;
+        run.check()?;
+        run.repository
+            .storage()
+            .put(&FileName::Object(FileKind::Data, id), &bytes)?;
+        let size = bytes.len() as u64;
+        drop(bytes);
+        indexer.add(IndexPack { id, blobs }, size)?;
+    }
+    Ok(())
+}

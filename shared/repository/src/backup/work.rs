@@ -1,0 +1,129 @@
+//! Stage: hash chunks, drop those that are known, pack the others.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crossbeam_channel::{Receiver, Sender};
+
+use crate::error::{RepositoryError, Result};
+use crate::id::Id;
+use crate::pack::{BlobKind, FinishedPack};
+use crate::tree::Node;
+
+use super::Unread;
+use super::packer::Packer;
+use super::run::Run;
+
+/// Part of a file on its way to a worker.
+pub(super) struct Chunk {
+    pub(super) file: Arc<OpenFile>,
+    /// Which chunk of the file it is.
+    pub(super) place: usize,
+    pub(super) bytes: Vec<u8>,
+}
+
+/// What became of a file.
+pub(super) enum FileOutcome {
+    /// It was read: its metadata afterwards, its content, and its length.
+    Read {
+        node: Option<Box<Node>>,
+        content: Vec<Id>,
+        size: u64,
+        /// Set when it changed meanwhile.
+        unread: Option<Unread>,
+    },
+    /// Nothing of it is kept.
+    Unread(Unread),
+}
+
+/// A file whose chunks are being hashed by whichever workers got them.
+pub(super) struct OpenFile {
+    state: Mutex<OpenFileState>,
+    outcome: Sender<FileOutcome>,
+}
+
+struct OpenFileState {
+    content: Vec<Option<Id>>,
+    end: Option<FileEnd>,
+    missing: usize,
+}
+
+/// What the reader knows when it reached the end of a file.
+pub(super) struct FileEnd {
+    pub(super) node: Option<Box<Node>>,
+    pub(super) size: u64,
+    pub(super) unread: Option<Unread>,
+}
+
+impl OpenFile {
+    pub(super) fn new(outcome: Sender<FileOutcome>) -> OpenFile {
+        let state = OpenFileState {
+            content: Vec::new(),
+            end: None,
+            missing: 0,
+        };
+        OpenFile {
+            state: Mutex::new(state),
+            outcome,
+        }
+    }
+
+    /// Takes the place of the next chunk; its id comes later, unless it is known already.
+    pub(super) fn reserve(&self, id: Option<Id>) -> usize {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.content.push(id);
+        state.missing += usize::from(id.is_none());
+        state.content.len() - 1
+    }
+
+    /// Gives a chunk its id.
+    pub(super) fn fill(&self, place: usize, id: Id) -> Result<()> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.content[place] = Some(id);
+        state.missing -= 1;
+        self.report_when_done(&mut state)
+    }
+
+    /// The reader is done with the file.
+    pub(super) fn end(&self, end: FileEnd) -> Result<()> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.end = Some(end);
+        self.report_when_done(&mut state)
+    }
+
+    fn report_when_done(&self, state: &mut OpenFileState) -> Result<()> {
+        if state.missing > 0 {
+            return Ok(());
+        }
+        let Some(FileEnd { node, size, unread }) = state.end.take() else {
+            return Ok(());
+        };
+        let content = std::mem::take(&mut state.content).into_iter().flatten().collect();
+        self.report(FileOutcome::Read {
+            node,
+            content,
+            size,
+            unread,
+        })
+    }
+
+    /// Tells the assembly what became of the file.
+    pub(super) fn report(&self, outcome: FileOutcome) -> Result<()> {
+        self.outcome.send(outcome).map_err(|_| RepositoryError::Cancelled)
+    }
+}
+
+/// Runs until there are no more chunks.
+pub(super) fn work(run: &Run<'_>, batches: Receiver<Vec<Chunk>>, packs: Sender<FinishedPack>) -> Result<()> {
+    let mut packer = Packer::new(run, BlobKind::Data, packs)?;
+    for chunk in batches.into_iter().flatten() {
+        run.check()?;
+        let id = Id::of(&chunk.bytes);
+        if run.known.claim(BlobKind::Data, id) {
+            packer.add(id, &chunk.bytes)?;
+        }
+        run.options.progress.advance(chunk.bytes.len() as u64, 0);
+        chunk.file.fill(chunk.place, id)?;
+    }
+    run.check()?;
+    packer.finish()
+}
