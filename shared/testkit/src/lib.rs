@@ -2,5 +2,7 @@
 //!
 //! [`fakes`] are stateful and deterministic and obey the same suites in [`contract`] as the real adapters; [`faults`]
 //! breaks any port at any call; [`seeds`] makes runs repeatable.
-
+pub mod contract;
 pub mod fakes;
+pub mod faults;
+pub mod seeds;

@@ -1,0 +1,132 @@
+//! The fakes obey the contracts.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::FutureExt;
+use holdfast_core::domain::{BackupKind, FailureKind, JobId, JobKind, Order, Patterns, ResourceId, Span, VaultName};
+use holdfast_core::ports::{Bus, Engine, Queue, Task};
+use holdfast_testkit::contract::{self, engine::EngineWorld, queue::QueueWorld};
+use holdfast_testkit::fakes::{FakeBus, FakeCatalog, FakeClock, FakeEngine, FakeEvidence, FakeKeys, FakeQueue};
+use jiff::Timestamp;
+
+/// Also proves that nothing in the fakes ever waits.
+fn in_one_poll(suite: impl Future<Output = ()>) {
+    suite.now_or_never().expect("fakes complete in one poll");
+}
+
+fn clock() -> Arc<FakeClock> {
+    Arc::new(FakeClock::at(Timestamp::from_second(1_800_000_000).expect("valid")))
+}
+
+#[test]
+fn the_fake_catalog_obeys_the_contract() {
+    in_one_poll(contract::catalog::suite(async || Arc::new(FakeCatalog::default()) as _));
+}
+
+struct FakeQueues {
+    clock: Arc<FakeClock>,
+    queue: FakeQueue,
+}
+
+#[async_trait]
+impl QueueWorld for FakeQueues {
+    fn queue(&self) -> &dyn Queue {
+        &self.queue
+    }
+
+    async fn pass(&self, span: Span) {
+        self.clock.advance(span);
+    }
+}
+
+#[test]
+fn the_fake_queue_obeys_the_contract() {
+    in_one_poll(contract::queue::suite(async || {
+        let clock = clock();
+        FakeQueues {
+            queue: FakeQueue::new(clock.clone()),
+            clock,
+        }
+    }));
+}
+
+#[test]
+fn the_fake_bus_obeys_the_contract() {
+    in_one_poll(contract::bus::suite(async || {
+        let queue: Arc<dyn Queue> = Arc::new(FakeQueue::new(clock()));
+        (Arc::new(FakeBus::new(queue.clone())) as Arc<dyn Bus>, queue)
+    }));
+}
+
+#[test]
+fn the_fake_keys_obey_the_contract() {
+    in_one_poll(contract::keys::suite(async |name| Arc::new(FakeKeys::named(name)) as _));
+}
+
+#[test]
+fn the_fake_evidence_store_obeys_the_contract() {
+    in_one_poll(contract::evidence::suite(async || {
+        Arc::new(FakeEvidence::default()) as _
+    }));
+}
+
+struct FakeEngines {
+    clock: Arc<FakeClock>,
+    engine: Arc<FakeEngine>,
+}
+
+fn resource() -> ResourceId {
+    ResourceId::new("photos").expect("valid")
+}
+
+fn vault() -> VaultName {
+    VaultName::new("local").expect("valid")
+}
+
+#[async_trait]
+impl EngineWorld for FakeEngines {
+    fn engine(&self) -> Arc<dyn Engine> {
+        self.engine.clone()
+    }
+
+    fn backup(&self, job: JobId, attempt: u32) -> Task {
+        let order = Order::Backup {
+            resource: resource(),
+            path: "/photos".to_owned(),
+            vault: vault(),
+            kind: BackupKind::Full,
+            base: None,
+            patterns: Patterns::default(),
+            bandwidth_limit: None,
+        };
+        Task { job, attempt, order }
+    }
+
+    async fn finish(&self) {
+        self.clock.advance(Span::hours(1));
+    }
+
+    fn doom_next(&self) {
+        self.engine.fail_next_task(JobKind::Backup, FailureKind::Transient);
+    }
+
+    async fn crash(&self) {
+        self.engine.crash();
+    }
+
+    async fn artefacts(&self) -> usize {
+        self.engine.artefacts(&vault(), &resource()).len()
+    }
+}
+
+#[test]
+fn the_fake_engine_obeys_the_contract() {
+    in_one_poll(contract::engine::suite(async || {
+        let clock = clock();
+        FakeEngines {
+            engine: Arc::new(FakeEngine::new(clock.clone())),
+            clock,
+        }
+    }));
+}
