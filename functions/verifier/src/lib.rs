@@ -1,14 +1,19 @@
 //! Proves recovery points, remembers what was proven, and has damage repaired from a good copy.
 
 mod repairs;
+mod requests;
 mod verdicts;
 
-use holdfast_core::domain::{Event, Failure, JobKind, Order, Resource};
+use holdfast_core::domain::{Detail, Event, Failure, JobKind, Order, PointId, Resource, VaultName};
 use holdfast_core::planning::{plan_repairs, plan_verification};
 use holdfast_core::workflow::{World, inventory, jobs};
 
-/// Plans what must be proven or repaired, and brings every such job further.
-pub async fn handle(world: &World, _event: &Event) -> Result<(), Failure> {
+/// Takes in a person's request, if the event is one, plans what must be proven or repaired, and brings every such job
+/// further.
+pub async fn handle(world: &World, event: &Event) -> Result<(), Failure> {
+    if let Detail::VerificationRequested { request, resource, point, vault, requested_by } = &event.detail {
+        requests::request(world, request, resource, point, vault, requested_by).await?;
+    }
     for resource in inventory::resources(world).await? {
         plan_resource(world, &resource).await?;
     }
@@ -21,7 +26,7 @@ async fn plan_resource(world: &World, resource: &Resource) -> Result<(), Failure
     let covering = policies.iter().filter(|policy| policy.draft.selection.covers(resource));
     let strictest = covering.map(|policy| policy.draft.verify).min_by_key(|rule| rule.every);
     let points = inventory::points(world, &resource.id).await?;
-    let proofs = |point: &holdfast_core::domain::PointId, vault: &holdfast_core::domain::VaultName| {
+    let proofs = |point: &PointId, vault: &VaultName| {
         let copy = points
             .iter()
             .find(|known| &known.id == point)

@@ -125,6 +125,9 @@ pub enum Detail {
         age_seconds: i64,
         rpo_seconds: i64,
     },
+    /// A person asks for one copy of a recovery point to be proven now.
+    #[serde(rename = "Verification Requested")]
+    VerificationRequested { request: String, resource: ResourceId, point: PointId, vault: VaultName, requested_by: String },
     /// A person asks for a restore.
     #[serde(rename = "Restore Requested")]
     RestoreRequested {
@@ -179,7 +182,7 @@ pub fn routes(detail: &Detail) -> &'static [FunctionName] {
         },
         Detail::PointAvailable { .. } | Detail::PointCopied { .. } => &[Verifier, Replicator],
         Detail::PointVerified { .. } => &[Verifier, Replicator, Lifecycle],
-        Detail::PointRepaired { .. } => &[Verifier],
+        Detail::PointRepaired { .. } | Detail::VerificationRequested { .. } => &[Verifier],
         Detail::PointExpiring { .. } | Detail::PointDeleted { .. } => &[Lifecycle],
         Detail::OccurrenceMissed { .. } | Detail::ObjectiveBreached { .. } => &[],
         Detail::RestoreRequested { .. } => &[RestoreRunner],
