@@ -145,6 +145,19 @@ pub enum RepositoryError {
         /// Each of them, in ascending order of id.
         blobs: Vec<UnreadableBlob>,
     },
+    /// Some snapshots were not copied because their source is damaged; all others were.
+    #[error(
+        "{} snapshots were not copied because their source is damaged ({} packs); repair it first; {reason}",
+        snapshots.len(), packs.len()
+    )]
+    CopyIncomplete {
+        /// The snapshots that were not copied.
+        snapshots: Vec<Id>,
+        /// The packs that are damaged.
+        packs: Vec<Id>,
+        /// The first damage that was met.
+        reason: String,
+    },
     /// No snapshot answers to a word.
     #[error("no snapshot matches `{word}`")]
     NoSuchSnapshot {
@@ -210,7 +223,8 @@ impl RepositoryError {
             Self::Damaged { .. }
             | Self::BlobNotIndexed { .. }
             | Self::BlobUnreadable { .. }
-            | Self::BlobsUnreadable { .. } => ErrorKind::Integrity,
+            | Self::BlobsUnreadable { .. }
+            | Self::CopyIncomplete { .. } => ErrorKind::Integrity,
             Self::Cancelled => ErrorKind::Cancelled,
             Self::Bug(_) => ErrorKind::Bug,
         }

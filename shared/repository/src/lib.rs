@@ -26,8 +26,11 @@ pub mod prune;
 mod reach;
 pub mod repair;
 pub mod repository;
+mod rewrite;
 pub mod snapshot;
 pub mod storage;
+#[cfg(test)]
+mod testing;
 pub mod tree;
 
 pub use ambient::Ambient;

@@ -4,6 +4,7 @@ mod blob;
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::ambient::Ambient;
@@ -16,7 +17,8 @@ use crate::storage::{FileKind, FileName};
 pub use blob::{BlobEncoder, open_blob};
 
 /// What a blob holds. Packs never mix the two.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum BlobKind {
     /// Part of a file.
     Data,

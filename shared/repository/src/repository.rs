@@ -18,6 +18,7 @@ use crate::error::{RepositoryError, Result};
 use crate::id::Id;
 use crate::index::{Index, IndexPack, decode_index, encode_index, load_index, split_packs};
 use crate::pack::{BlobKind, open_blob};
+use crate::reach::is_damage;
 use crate::storage::{FileKind, FileName, Storage};
 use crate::tree::Tree;
 
@@ -108,7 +109,8 @@ impl Repository {
             let read = self.storage().read_range(&file, location.offset.into(), &mut sealed);
             match read.and_then(|()| open_blob(self.key(), &location.blob(kind, *id), &sealed)) {
                 Ok(plaintext) => return Ok(plaintext),
-                Err(error) => failures.push(format!("pack {}: {error}", location.pack)),
+                Err(error) if is_damage(&error) => failures.push(format!("pack {}: {error}", location.pack)),
+                Err(error) => return Err(error),
             }
         }
         if failures.is_empty() {

@@ -13,6 +13,8 @@ pub mod memory;
 use std::fmt;
 use std::io;
 
+use rustix::io::Errno;
+
 use crate::error::{ErrorKind, Result};
 use crate::id::Id;
 
@@ -269,6 +271,8 @@ impl StorageError {
             StorageError::Io { source, .. } => match source.kind() {
                 io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => ErrorKind::Denied,
                 io::ErrorKind::NotFound => ErrorKind::NotFound,
+                // The medium cannot give back what was written: asking again does not help.
+                _ if Errno::from_io_error(source) == Some(Errno::IO) => ErrorKind::Integrity,
                 _ => ErrorKind::Transient,
             },
             StorageError::Remote { kind, .. } => *kind,

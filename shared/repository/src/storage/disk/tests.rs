@@ -64,7 +64,7 @@ fn leftovers_of_dead_writers_go_and_those_of_living_ones_stay() {
     assert_eq!(store.list(FileKind::Data).unwrap(), []);
     DiskStorage::open_or_create(folder.path().join("repo")).unwrap();
     let left: Vec<_> = fs::read_dir(&data).unwrap().map(|e| e.unwrap().path()).collect();
-    assert_eq!(left, [living.path.clone()]);
+    assert_eq!(left, std::slice::from_ref(&living.path));
     drop(living);
     assert_eq!(fs::read_dir(&data).unwrap().count(), 0);
 }

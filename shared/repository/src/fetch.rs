@@ -1,0 +1,252 @@
+//! Reads many blobs pack by pack: every blob once, neighbours with one request, several packs at a time.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, PoisonError};
+
+use crate::error::{RepositoryError, Result};
+use crate::id::Id;
+use crate::index::{Index, Location};
+use crate::pack::{BlobKind, open_blob};
+use crate::parallel;
+use crate::progress::Progress;
+use crate::reach::is_damage;
+use crate::repository::Repository;
+use crate::storage::{FileKind, FileName};
+
+/// A gap up to this size is read along with what lies around it: cheaper than another request.
+const MAX_GAP: u32 = 256 << 10;
+/// Bytes of one request at most, unless one blob alone is larger.
+const MAX_REQUEST: u32 = 16 << 20;
+/// Bytes of all requests under way at most.
+const BUFFERS: usize = 96 << 20;
+
+/// One place that wants a blob.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Wanted {
+    /// The data blob.
+    pub blob: Id,
+    /// The caller's number of the file.
+    pub file: u32,
+    /// Where in the file the blob's first byte goes.
+    pub offset: u64,
+}
+
+/// Takes what [`fetch`] reads. Calls come from many threads and in any order.
+pub trait BlobSink: Sync {
+    /// Writes `bytes` at `offset` of a file. An error stops everything.
+    fn write(&self, file: u32, offset: u64, bytes: &[u8]) -> Result<()>;
+}
+
+/// How to fetch.
+pub struct FetchOptions<'a> {
+    /// Requests under way at one time.
+    pub workers: usize,
+    /// Hears of every byte written.
+    pub progress: &'a dyn Progress,
+    /// Stops the work when set.
+    pub cancel: &'a AtomicBool,
+}
+
+/// A blob that cannot be read from any pack.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnreadableBlob {
+    /// The blob.
+    pub blob: Id,
+    /// The packs that should hold it; none when the index does not know it.
+    pub packs: Vec<Id>,
+    /// The caller's numbers of the files that want it, ascending.
+    pub files: Vec<u32>,
+    /// What went wrong, for each pack.
+    pub reason: String,
+}
+
+/// One blob of a request.
+struct Part {
+    location: Location,
+    /// Which of the wanted places, which are sorted by blob.
+    places: Range<usize>,
+}
+
+/// Reads every wanted data blob once, pack by pack, ranges coalesced, in parallel, verified, and hands it to every place
+/// that wants it. A damaged blob is read from another pack that holds it. When some cannot be read from any,
+/// the rest is still delivered, and [`RepositoryError::BlobsUnreadable`] lists them all.
+pub fn fetch(
+    repo: &Repository,
+    index: &Index,
+    mut wanted: Vec<Wanted>,
+    sink: &dyn BlobSink,
+    options: &FetchOptions<'_>,
+) -> Result<()> {
+    wanted.sort_unstable();
+    let fetcher = Fetcher {
+        repo,
+        index,
+        wanted: &wanted,
+        sink,
+        options,
+        unreadable: Mutex::default(),
+    };
+    let workers = options.workers.max(1);
+    let budget = u32::try_from(BUFFERS / workers)
+        .unwrap_or(MAX_REQUEST)
+        .clamp(1 << 20, MAX_REQUEST);
+    let (parts, bytes) = fetcher.plan();
+    options.progress.expect(bytes, 0);
+    let requests: Vec<&[Part]> = parts
+        .chunk_by(same_pack)
+        .flat_map(|pack| coalesce(pack, budget))
+        .collect();
+    parallel::for_each(&requests, workers, options.cancel, Vec::new, |buffer, parts| {
+        fetcher.request(buffer, parts)
+    })?;
+    let mut unreadable = fetcher.unreadable.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if unreadable.is_empty() {
+        return Ok(());
+    }
+    unreadable.sort_unstable_by_key(|bad| bad.blob);
+    Err(RepositoryError::BlobsUnreadable { blobs: unreadable })
+}
+
+struct Fetcher<'a> {
+    repo: &'a Repository,
+    index: &'a Index,
+    wanted: &'a [Wanted],
+    sink: &'a dyn BlobSink,
+    options: &'a FetchOptions<'a>,
+    unreadable: Mutex<Vec<UnreadableBlob>>,
+}
+
+fn same_pack(a: &Part, b: &Part) -> bool {
+    a.location.pack == b.location.pack
+}
+
+/// Cuts the parts of one pack, sorted by offset, into requests.
+fn coalesce(parts: &[Part], budget: u32) -> Vec<&[Part]> {
+    let mut requests = Vec::new();
+    let mut start = 0;
+    for at in 1..parts.len() {
+        let end_before = end(&parts[at - 1]);
+        let gap = u64::from(parts[at].location.offset).saturating_sub(end_before);
+        let length = end(&parts[at]) - u64::from(parts[start].location.offset);
+        if gap > u64::from(MAX_GAP) || length > u64::from(budget) {
+            requests.push(&parts[start..at]);
+            start = at;
+        }
+    }
+    requests.push(&parts[start..]);
+    requests
+}
+
+fn end(part: &Part) -> u64 {
+    u64::from(part.location.offset) + u64::from(part.location.length)
+}
+
+impl Fetcher<'_> {
+    /// Where each wanted blob is read, by pack and offset, and the number of bytes that will be written.
+    fn plan(&self) -> (Vec<Part>, u64) {
+        let mut parts = Vec::new();
+        let (mut start, mut bytes) = (0, 0);
+        for group in self.wanted.chunk_by(|a, b| a.blob == b.blob) {
+            let places = start..start + group.len();
+            start = places.end;
+            match self.index.lookup(BlobKind::Data, &group[0].blob) {
+                Some(location) => {
+                    bytes += u64::from(location.plaintext_length()) * group.len() as u64;
+                    parts.push(Part { location, places });
+                }
+                None => self.give_up(&places, Vec::new(), "no pack that the index knows holds it".to_owned()),
+            }
+        }
+        let mut order = HashMap::new();
+        for (number, pack) in self.index.packs().iter().enumerate() {
+            order.insert(pack.id, number);
+        }
+        // Packs in the order they were written: files that were written together are read together.
+        parts.sort_unstable_by_key(|part| (order.get(&part.location.pack).copied(), part.location.offset));
+        (parts, bytes)
+    }
+
+    fn request(&self, buffer: &mut Vec<u8>, parts: &[Part]) -> Result<()> {
+        let [first, .., last] = parts else {
+            return parts.iter().try_for_each(|part| self.one(buffer, part, None));
+        };
+        let start = first.location.offset;
+        buffer.resize(usize::try_from(end(last) - u64::from(start)).unwrap_or(usize::MAX), 0);
+        let file = FileName::Object(FileKind::Data, first.location.pack);
+        match self.repo.storage().read_range(&file, start.into(), buffer) {
+            Ok(()) => {}
+            // One bad spot must not take its neighbours along.
+            Err(e) if is_damage(&e) => {
+                let mut small = Vec::new();
+                return parts.iter().try_for_each(|part| self.one(&mut small, part, None));
+            }
+            Err(e) => return Err(e),
+        }
+        for part in parts {
+            let from = (part.location.offset - start) as usize;
+            let sealed = &buffer[from..from + part.location.length as usize];
+            match self.open(part, &part.location, sealed) {
+                Ok(plaintext) => self.deliver(part, &plaintext)?,
+                Err(e) if is_damage(&e) => self.one(&mut Vec::new(), part, Some(&e))?,
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads one blob from whichever pack still gives it; `failed` is what its first place answered.
+    fn one(&self, buffer: &mut Vec<u8>, part: &Part, failed: Option<&RepositoryError>) -> Result<()> {
+        let id = self.wanted[part.places.start].blob;
+        let (mut packs, mut reasons) = (Vec::new(), Vec::new());
+        for location in self.index.lookup_all(BlobKind::Data, &id) {
+            packs.push(location.pack);
+            if location == part.location
+                && let Some(error) = failed
+            {
+                reasons.push(format!("pack {}: {error}", location.pack));
+                continue;
+            }
+            buffer.resize(location.length as usize, 0);
+            let file = FileName::Object(FileKind::Data, location.pack);
+            let read = self.repo.storage().read_range(&file, location.offset.into(), buffer);
+            match read.and_then(|()| self.open(part, &location, buffer)) {
+                Ok(plaintext) => return self.deliver(part, &plaintext),
+                Err(e) if is_damage(&e) => reasons.push(format!("pack {}: {e}", location.pack)),
+                Err(e) => return Err(e),
+            }
+        }
+        self.give_up(&part.places, packs, reasons.join("; "));
+        Ok(())
+    }
+
+    fn open(&self, part: &Part, location: &Location, sealed: &[u8]) -> Result<Vec<u8>> {
+        let id = self.wanted[part.places.start].blob;
+        open_blob(self.repo.key(), &location.blob(BlobKind::Data, id), sealed)
+    }
+
+    fn deliver(&self, part: &Part, plaintext: &[u8]) -> Result<()> {
+        for place in &self.wanted[part.places.clone()] {
+            self.sink.write(place.file, place.offset, plaintext)?;
+            self.options.progress.advance(plaintext.len() as u64, 0);
+        }
+        Ok(())
+    }
+
+    fn give_up(&self, places: &Range<usize>, packs: Vec<Id>, reason: String) {
+        let places = &self.wanted[places.clone()];
+        let mut files: Vec<u32> = places.iter().map(|place| place.file).collect();
+        files.dedup();
+        let bad = UnreadableBlob {
+            blob: places[0].blob,
+            packs,
+            files,
+            reason,
+        };
+        self.unreadable.lock().unwrap_or_else(PoisonError::into_inner).push(bad);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,84 @@
+//! Removing what no snapshot needs, in two phases that never stop a writer for long.
+//!
+//! [`mark`] condemns packs: it writes down, under a shared lock, which packs nothing needs. Whoever writes afterwards
+//! does not rely on them. [`sweep`] deletes, under an exclusive lock and after a grace period longer than the longest
+//! job, what was condemned and is still not needed: it works that out again from all snapshots, so that a job that
+//! was running during the mark loses nothing.
+
+mod condemned;
+mod mark;
+mod sweep;
+
+use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
+
+use crate::error::{RepositoryError, Result};
+use crate::id::Id;
+use crate::index::Index;
+use crate::pack::PackBlob;
+use crate::reach::{BlobSet, reach};
+use crate::repository::Repository;
+use crate::storage::FileKind;
+
+pub use condemned::{Condemned, condemned, condemned_packs};
+pub use mark::{CondemnedPack, MarkOptions, MarkReport, Reason, mark};
+pub use sweep::{SweepOptions, SweepReport, sweep};
+
+/// What is stored, and what all snapshots together need. Nothing unreadable is passed over.
+struct Survey {
+    index: Index,
+    stored: HashMap<Id, u64>,
+    roots: Vec<Id>,
+}
+
+impl Survey {
+    fn take(repo: &Repository) -> Result<Self> {
+        // Snapshots before the index: whatever they need was indexed before they appeared.
+        let roots = repo
+            .snapshots()?
+            .into_iter()
+            .map(|(_, snapshot)| snapshot.tree)
+            .collect();
+        let index = repo.load_index()?;
+        let stored = repo.storage().list(FileKind::Data)?.into_iter().collect();
+        Ok(Self { index, stored, roots })
+    }
+
+    /// Every blob that a snapshot needs. Fails when one is in no pack, or a tree cannot be read.
+    fn live(&self, repo: &Repository, workers: usize, cancel: &AtomicBool) -> Result<BlobSet<'_>> {
+        let reached = reach(repo, &self.index, &self.roots, workers, cancel)?;
+        reached.require_whole(&repo.storage().location())?;
+        Ok(reached.blobs)
+    }
+
+    /// Whether the `pack`-th of the index is stored with the right size.
+    fn is_sound(&self, pack: usize) -> bool {
+        let pack = &self.index.packs()[pack];
+        self.stored.get(&pack.id) == Some(&pack.size)
+    }
+}
+
+/// Takes note of what a pack gives: those of its blobs that are live and that no earlier pack gave.
+fn cover(live: &BlobSet<'_>, covered: &mut BlobSet<'_>, blobs: &[PackBlob]) -> Vec<PackBlob> {
+    let mut gives =
+        |blob: &&PackBlob| live.contains(blob.kind, &blob.id) && covered.insert(blob.kind, &blob.id) == Some(true);
+    blobs.iter().filter(&mut gives).copied().collect()
+}
+
+/// Fails when a blob is live but no sound pack gives it: then nothing may be removed.
+fn require_covered(repo: &Repository, live: &BlobSet<'_>, covered: &BlobSet<'_>) -> Result<()> {
+    match live.iter().find(|blob| !covered.contains(blob.kind, &blob.id)) {
+        None => Ok(()),
+        Some(blob) => {
+            let what = format!("the repository at {}", repo.storage().location());
+            let reason = format!(
+                "{} blob {} is needed, but the packs that hold it are missing or cut short; repair it first",
+                blob.kind, blob.id
+            );
+            Err(RepositoryError::damaged(what, reason))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,142 @@
+//! What copy, prune and repair share: writing new packs from old blobs, and index files without certain packs.
+
+use std::collections::HashSet;
+use std::sync::atomic::AtomicBool;
+
+use crate::check::index_files;
+use crate::error::{RepositoryError, Result};
+use crate::id::Id;
+use crate::index::IndexPack;
+use crate::lock::Lock;
+use crate::pack::{BlobEncoder, BlobKind, PackBlob, PackBuilder};
+use crate::repository::Repository;
+use crate::storage::{FileKind, FileName};
+
+/// Compression of blobs that are written anew.
+const LEVEL: i32 = 3;
+
+/// Writes blobs into new packs, data and trees apart.
+pub(crate) struct PackWriter<'a> {
+    repo: &'a Repository,
+    /// A pack is closed when it reaches this size in bytes.
+    target: usize,
+    data: PackBuilder,
+    trees: PackBuilder,
+    encoder: BlobEncoder,
+    written: Vec<IndexPack>,
+}
+
+impl<'a> PackWriter<'a> {
+    pub(crate) fn new(repo: &'a Repository, target: usize) -> Result<Self> {
+        let (data, trees) = (PackBuilder::default(), PackBuilder::default());
+        Ok(Self {
+            repo,
+            target,
+            data,
+            trees,
+            encoder: BlobEncoder::new(LEVEL)?,
+            written: Vec::new(),
+        })
+    }
+
+    /// Takes over a sealed blob, which the caller has verified.
+    pub(crate) fn add_sealed(&mut self, blob: &PackBlob, sealed: &[u8]) -> Result<()> {
+        self.builder(blob.kind)
+            .add_sealed((blob.kind, blob.id), sealed, blob.uncompressed_length)?;
+        self.close_if_full(blob.kind)
+    }
+
+    /// Seals a plaintext, which the caller has verified.
+    pub(crate) fn add(&mut self, kind: BlobKind, id: Id, plaintext: &[u8]) -> Result<()> {
+        let (payload, uncompressed_length) = self.encoder.encode(kind, plaintext)?;
+        let builder = match kind {
+            BlobKind::Data => &mut self.data,
+            BlobKind::Tree => &mut self.trees,
+        };
+        builder.add(
+            self.repo.key(),
+            self.repo.ambient(),
+            (kind, id),
+            payload,
+            uncompressed_length,
+        )?;
+        self.close_if_full(kind)
+    }
+
+    fn builder(&mut self, kind: BlobKind) -> &mut PackBuilder {
+        match kind {
+            BlobKind::Data => &mut self.data,
+            BlobKind::Tree => &mut self.trees,
+        }
+    }
+
+    fn close_if_full(&mut self, kind: BlobKind) -> Result<()> {
+        if self.builder(kind).len() >= self.target {
+            self.close(kind)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn close(&mut self, kind: BlobKind) -> Result<()> {
+        let builder = std::mem::take(self.builder(kind));
+        if builder.is_empty() {
+            return Ok(());
+        }
+        let pack = builder.finish(self.repo.key(), self.repo.ambient())?;
+        self.repo
+            .storage()
+            .put(&FileName::Object(FileKind::Data, pack.id), &pack.bytes)?;
+        self.written.push(IndexPack {
+            id: pack.id,
+            blobs: pack.blobs,
+        });
+        Ok(())
+    }
+
+    /// Stores what is left, then the index files that name the new packs. Everything is durable on return.
+    pub(crate) fn finish(mut self) -> Result<Vec<IndexPack>> {
+        self.close(BlobKind::Data)?;
+        self.close(BlobKind::Tree)?;
+        publish_index(self.repo, &self.written)?;
+        Ok(self.written)
+    }
+}
+
+/// Makes earlier packs durable, then writes the index files that name them and makes those durable.
+pub(crate) fn publish_index(repo: &Repository, packs: &[IndexPack]) -> Result<()> {
+    repo.storage().barrier()?;
+    if !packs.is_empty() {
+        repo.save_index(packs)?;
+        repo.storage().barrier()?;
+    }
+    Ok(())
+}
+
+/// Replaces all index files that name one of `drop` by new ones that do not. A crash leaves packs that two index files
+/// name, which harms nothing. Needs an exclusive lock.
+pub(crate) fn drop_from_index(
+    repo: &Repository,
+    lock: &Lock,
+    drop: &HashSet<Id>,
+    workers: usize,
+    cancel: &AtomicBool,
+) -> Result<()> {
+    let (mut old, mut kept, mut named) = (Vec::new(), Vec::new(), HashSet::new());
+    for (id, file) in index_files(repo, workers, cancel)? {
+        let packs = file.map_err(|reason| RepositoryError::damaged(format!("index file {id}"), reason))?;
+        if packs.iter().any(|pack| drop.contains(&pack.id)) {
+            old.push(id);
+            kept.extend(packs.into_iter().filter(|pack| !drop.contains(&pack.id)));
+        } else {
+            named.extend(packs.into_iter().map(|pack| pack.id));
+        }
+    }
+    kept.retain(|pack| named.insert(pack.id));
+    publish_index(repo, &kept)?;
+    lock.verify()?;
+    for id in &old {
+        repo.storage().delete(&FileName::Object(FileKind::Index, *id))?;
+    }
+    repo.storage().barrier()
+}
