@@ -1,7 +1,7 @@
 //! Extended attributes of any kind of file.
 
 use std::ffi::{CStr, CString};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rustix::fs::{self, XattrFlags};
 use rustix::io::{Errno, Result};
@@ -16,13 +16,6 @@ pub(crate) enum Subject {
 }
 
 impl Subject {
-    /// The path of either.
-    pub(crate) fn path(&self) -> &Path {
-        match self {
-            Subject::Entry(path) | Subject::Handle(path) => path,
-        }
-    }
-
     /// The names of its attributes, in the kernel's order. A file system without attributes has none.
     pub(crate) fn names(&self) -> Result<Vec<CString>> {
         let list = match self {

@@ -5,7 +5,7 @@
 
 pub mod manifest;
 pub mod patterns;
-
+pub mod restore;
 pub mod source;
 
 mod attributes;
@@ -14,5 +14,5 @@ mod metadata;
 
 pub use manifest::{Difference, Manifest};
 pub use patterns::{PatternError, Patterns};
-
+pub use restore::{RestoreError, RestoreOptions, RestoreReport, restore};
 pub use source::{FileTree, RootError};

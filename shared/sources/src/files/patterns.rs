@@ -1,7 +1,5 @@
 //! [`Patterns`]: which parts of a file tree are meant.
 
-use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
 use globset::{Candidate, GlobBuilder, GlobSet, GlobSetBuilder};
@@ -242,18 +240,6 @@ fn set(patterns: &[Pattern], globs: impl Fn(&Pattern) -> Vec<String>) -> Result<
 /// are not UTF-8 cannot be written as a pattern.
 pub fn escaped(path: &Path) -> Option<String> {
     path.to_str().map(globset::escape)
-}
-
-/// `path` with the root in front taken away.
-pub(crate) fn below_root(path: &Path) -> &Path {
-    let bytes = path.as_os_str().as_bytes();
-    let start = bytes.iter().take_while(|byte| **byte == b'/').count();
-    Path::new(OsStr::from_bytes(&bytes[start..]))
-}
-
-/// `folder/name` in bytes, without a slash where `folder` is empty.
-pub(crate) fn joined(folder: &Path, name: &[u8]) -> std::path::PathBuf {
-    folder.join(OsString::from_vec(name.to_vec()))
 }
 
 #[cfg(test)]

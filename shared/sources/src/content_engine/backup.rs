@@ -1,0 +1,140 @@
+//! Backup orders.
+
+use std::path::PathBuf;
+
+use holdfast_core::domain::{BackupKind, Failure, FailureKind, JobId, Order, Outcome, ResourceId, UnreadEntry, VaultName};
+use holdfast_core::ports::Task;
+use holdfast_repository::backup::{BackupOptions, Unread, backup};
+use holdfast_repository::storage::FileName;
+use holdfast_repository::{Id, Repository, Snapshot};
+use serde::{Deserialize, Serialize};
+
+use super::task::Control;
+use super::{Inner, failure};
+use crate::files::{FileTree, Patterns};
+
+/// What the snapshot itself does not say of a backup, kept beside it and written before it.
+#[derive(Debug, Serialize, Deserialize)]
+struct JobReport {
+    version: u32,
+    unread: Vec<UnreadEntry>,
+}
+
+fn tag(job: &JobId) -> String {
+    format!("holdfast-job={job}")
+}
+
+fn report_name(job: &JobId) -> FileName {
+    FileName::Sidecar(format!("jobs/{job}.json"))
+}
+
+impl Inner {
+    pub(super) fn back_up(&self, task: &Task, control: &Control) -> Result<Outcome, Failure> {
+        let Order::Backup { resource, path, vault, kind, base, patterns, bandwidth_limit } = &task.order else {
+            return Err(Failure::new(FailureKind::Bug, "this order is no backup"));
+        };
+        if let Some(outcome) = self.find_backup(&task.job, resource, vault)? {
+            return Ok(outcome);
+        }
+        let patterns = Patterns::new(&patterns.include, &patterns.exclude)
+            .map_err(|error| Failure::caused(FailureKind::Invalid, format!("resource {resource}: {error}"), error))?;
+        let tree = FileTree::new(vec![PathBuf::from(path)], patterns)
+            .map_err(|error| Failure::caused(FailureKind::NotFound, format!("resource {resource}: {error}"), error))?;
+        let repository = self.repositories.open_or_init(vault, resource)?;
+        let parent = match base {
+            Some((_, artefact)) => existing_snapshot(&repository, artefact)?,
+            None => None,
+        };
+        let report_job = |snapshot: &Snapshot, unread: &[Unread]| keep_report(&repository, &task.job, snapshot, unread);
+        let options = BackupOptions {
+            parent,
+            reread: *kind == BackupKind::Full,
+            tags: vec![tag(&task.job), format!("holdfast-kind={}", kind.as_str())],
+            bandwidth_limit: *bandwidth_limit,
+            progress: control,
+            cancel: &control.cancel,
+            before_publish: Some(&report_job),
+            readers: self.threads,
+            workers: self.threads,
+            ..BackupOptions::new((repository.ambient().now)())
+        };
+        let report = backup(&repository, &tree, &options).map_err(failure)?;
+        let snapshot = repository.snapshot(&report.snapshot).map_err(failure)?;
+        outcome(report.snapshot, &snapshot, unread_entries(&report.unread))
+    }
+
+    /// The snapshot that a job has published, if it has.
+    pub(super) fn find_backup(&self, job: &JobId, resource: &ResourceId, vault: &VaultName) -> Result<Option<Outcome>, Failure> {
+        let Some(repository) = self.repositories.find(vault, resource)? else { return Ok(None) };
+        let tag = tag(job);
+        let snapshots = repository.snapshots().map_err(failure)?;
+        let Some((id, snapshot)) = snapshots.into_iter().find(|(_, snapshot)| snapshot.tags.contains(&tag)) else {
+            return Ok(None);
+        };
+        let report = repository.storage().read(&report_name(job)).map_err(|error| failure(error.into()))?;
+        let report: JobReport = serde_json::from_slice(&report)
+            .map_err(|error| Failure::unreadable(&format!("report of job {job} in {}", repository.storage().location()), error))?;
+        outcome(id, &snapshot, report.unread).map(Some)
+    }
+}
+
+/// A parent that has been deleted meanwhile is no reason to fail: without it more is read, and the same is stored.
+fn existing_snapshot(repository: &Repository, artefact: &str) -> Result<Option<Id>, Failure> {
+    let snapshots = repository.snapshots().map_err(failure)?;
+    Ok(snapshots.into_iter().map(|(id, _)| id).find(|id| id.to_string() == artefact))
+}
+
+fn keep_report(
+    repository: &Repository,
+    job: &JobId,
+    _snapshot: &Snapshot,
+    unread: &[Unread],
+) -> holdfast_repository::Result<()> {
+    let report = JobReport { version: 1, unread: unread_entries(unread) };
+    let json = serde_json::to_vec(&report)
+        .map_err(|error| holdfast_repository::RepositoryError::invalid(format!("report of job {job}"), error))?;
+    let name = report_name(job);
+    // An earlier attempt may have written its report and died before its snapshot: this attempt's is the one that counts.
+    repository.storage().delete(&name)?;
+    repository.storage().put(&name, &json)?;
+    repository.storage().barrier()?;
+    Ok(())
+}
+
+fn unread_entries(unread: &[Unread]) -> Vec<UnreadEntry> {
+    let entry = |unread: &Unread| UnreadEntry { path: printable(&unread.path), reason: unread.reason.to_string() };
+    unread.iter().map(entry).collect()
+}
+
+/// A path as text: bytes that are no UTF-8, and control characters, are written as escapes.
+pub(super) fn printable(path: &std::path::Path) -> String {
+    use std::os::unix::ffi::OsStrExt;
+    let mut text = String::new();
+    for chunk in path.as_os_str().as_bytes().utf8_chunks() {
+        for c in chunk.valid().chars() {
+            if c.is_control() {
+                text.extend(c.escape_default());
+            } else {
+                text.push(c);
+            }
+        }
+        for byte in chunk.invalid() {
+            text.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
+    text
+}
+
+fn outcome(id: Id, snapshot: &Snapshot, unread: Vec<UnreadEntry>) -> Result<Outcome, Failure> {
+    let summary = snapshot.summary.clone().ok_or_else(|| {
+        Failure::new(FailureKind::Integrity, format!("snapshot {id} carries no summary, so Holdfast did not write it"))
+    })?;
+    Ok(Outcome::Backup {
+        artefact: id.to_string(),
+        taken_at: snapshot.time.timestamp(),
+        size_bytes: summary.total_bytes_processed,
+        files: summary.total_files_processed,
+        added_bytes: summary.data_added_packed,
+        unread,
+    })
+}

@@ -1,0 +1,199 @@
+//! The content engine: file resources in restic-format repositories, behind the engine port.
+//!
+//! Each order runs on a thread of its own; [`Engine::start`] returns at once. What came of a task is written down as a
+//! receipt before anything else learns of it, and a task that nobody remembers is looked for in the world, so a task
+//! whose effect stands is found done after any crash.
+
+mod backup;
+mod moves;
+mod receipts;
+mod reclaim;
+mod repositories;
+mod restore;
+mod task;
+mod verify;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use holdfast_core::domain::{Failure, FailureKind, JobId, Order, Outcome, ResourceId, VaultName};
+use holdfast_core::ports::{Engine, Keys, Observation, Task};
+use holdfast_repository::storage::Storage;
+use holdfast_repository::{Ambient, ErrorKind, RepositoryError};
+
+use receipts::Receipts;
+use repositories::Repositories;
+use task::{Running, TaskState};
+
+/// Opens the storage of a resource's repository in a vault.
+pub type OpenStorage = Arc<dyn Fn(&VaultName, &ResourceId) -> Result<Arc<dyn Storage>, Failure> + Send + Sync>;
+
+/// What the content engine is given.
+#[derive(Clone)]
+pub struct ContentEngineParts {
+    /// Leads to the vaults.
+    pub open_storage: OpenStorage,
+    /// Wraps the master key of each repository.
+    pub keys: Arc<dyn Keys>,
+    /// Time, randomness and identity.
+    pub ambient: Ambient,
+    /// The password of the escrow key file that every new repository gets, so that `restic` can read it without Holdfast.
+    pub escrow_password: String,
+    /// Where receipts of finished tasks are kept.
+    pub receipts: PathBuf,
+    /// The folder that drills restore into; nothing outside it is ever cleaned.
+    pub drill_area: PathBuf,
+    /// Threads of each stage.
+    pub threads: usize,
+}
+
+/// Backs up, copies, tests, repairs, restores and deletes file trees.
+#[derive(Clone)]
+pub struct ContentEngine {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    repositories: Repositories,
+    receipts: Receipts,
+    drill_area: PathBuf,
+    threads: usize,
+    running: Mutex<HashMap<JobId, Running>>,
+}
+
+impl ContentEngine {
+    /// An engine over these parts. Must be made inside a Tokio runtime, whose blocking threads do the work.
+    pub fn new(parts: ContentEngineParts) -> Result<Self, Failure> {
+        let runtime = tokio::runtime::Handle::try_current()
+            .map_err(|error| Failure::caused(FailureKind::Bug, "the content engine needs a Tokio runtime", error))?;
+        let receipts = Receipts::open(parts.receipts)?;
+        let repositories = Repositories {
+            open_storage: parts.open_storage,
+            keys: parts.keys,
+            ambient: parts.ambient,
+            escrow_password: parts.escrow_password,
+            runtime,
+        };
+        let (drill_area, threads) = (parts.drill_area, parts.threads);
+        let running = Mutex::new(HashMap::new());
+        Ok(Self { inner: Arc::new(Inner { repositories, receipts, drill_area, threads, running }) })
+    }
+
+    /// Asks every running task to stop. What they leave is found and used when they are started again.
+    pub fn stop(&self) {
+        for running in self.inner.running().values() {
+            running.control.cancel.store(true, Ordering::SeqCst);
+        }
+    }
+
+    /// Whether any task still works.
+    pub fn is_busy(&self) -> bool {
+        self.inner.running().values().any(|running| matches!(running.state(), TaskState::Working))
+    }
+}
+
+impl Inner {
+    fn running(&self) -> MutexGuard<'_, HashMap<JobId, Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Carries out an order to its end.
+    fn execute(&self, task: &Task, running: &Running) -> Result<Outcome, Failure> {
+        let control = running.control.as_ref();
+        match &task.order {
+            Order::Backup { .. } => self.back_up(task, control),
+            Order::Copy { from, to, .. } => self.copy(from, to, control),
+            Order::Verify { at, level, .. } => self.verify(at, *level, control),
+            Order::Repair { damaged, from, .. } => self.repair(damaged, from, control),
+            Order::Restore { .. } => self.restore(task, control),
+            Order::Delete { at, .. } => self.delete(at),
+            Order::Reclaim { resource, vault, grace_seconds } => self.reclaim(resource, vault, *grace_seconds),
+            Order::Clean { target, .. } => self.clean(target),
+        }
+    }
+
+    /// What the world shows of a task that nobody remembers.
+    fn look(&self, task: &Task) -> Result<Option<Outcome>, Failure> {
+        if let Some(outcome) = self.receipts.find(&task.job)? {
+            return Ok(Some(outcome));
+        }
+        match &task.order {
+            Order::Backup { resource, vault, .. } => self.find_backup(&task.job, resource, vault),
+            Order::Copy { from, to, .. } => self.find_copy(from, to),
+            // These are safe to do again, and doing them again is how to see what they come to.
+            Order::Verify { .. }
+            | Order::Repair { .. }
+            | Order::Restore { .. }
+            | Order::Delete { .. }
+            | Order::Reclaim { .. }
+            | Order::Clean { .. } => Ok(None),
+        }
+    }
+}
+
+#[async_trait]
+impl Engine for ContentEngine {
+    async fn start(&self, task: &Task) -> Result<(), Failure> {
+        let running = Running::new(task.attempt);
+        {
+            let mut table = self.inner.running();
+            if let Some(known) = table.get(&task.job) {
+                let replaces = task.attempt > known.attempt && !matches!(known.state(), TaskState::Working);
+                if !replaces {
+                    return Ok(());
+                }
+            }
+            table.insert(task.job.clone(), running.clone());
+        }
+        let (inner, task) = (Arc::clone(&self.inner), task.clone());
+        tokio::task::spawn_blocking(move || {
+            let result = inner.execute(&task, &running).and_then(|outcome| {
+                inner.receipts.keep(&task.job, &outcome)?;
+                Ok(outcome)
+            });
+            running.end(result);
+        });
+        Ok(())
+    }
+
+    async fn observe(&self, task: &Task) -> Result<Observation, Failure> {
+        let known = self.inner.running().get(&task.job).cloned();
+        if let Some(known) = known {
+            match known.state() {
+                TaskState::Working => return Ok(Observation::Running(known.control.progress())),
+                TaskState::Completed(outcome) => return Ok(Observation::Completed(outcome)),
+                TaskState::Failed(kind, message) if known.attempt >= task.attempt => {
+                    return Ok(Observation::Failed { kind, message });
+                }
+                TaskState::Failed(..) => return Ok(Observation::NotStarted),
+            }
+        }
+        let (inner, task) = (Arc::clone(&self.inner), task.clone());
+        let looked = tokio::task::spawn_blocking(move || inner.look(&task)).await;
+        let looked = looked.map_err(|error| Failure::caused(FailureKind::Bug, "looking for a task came to no end", error))?;
+        Ok(looked?.map_or(Observation::NotStarted, Observation::Completed))
+    }
+}
+
+/// An error of the repository as it crosses the port.
+fn failure(error: RepositoryError) -> Failure {
+    let kind = match error.kind() {
+        ErrorKind::Transient | ErrorKind::Full | ErrorKind::Cancelled => FailureKind::Transient,
+        ErrorKind::Conflict => FailureKind::Conflict,
+        ErrorKind::NotFound => FailureKind::NotFound,
+        ErrorKind::Denied => FailureKind::Denied,
+        ErrorKind::Invalid => FailureKind::Invalid,
+        ErrorKind::Integrity => FailureKind::Integrity,
+        _ => FailureKind::Bug,
+    };
+    let mut message = error.to_string();
+    let mut cause = std::error::Error::source(&error);
+    while let Some(inner) = cause {
+        message = format!("{message}: {inner}");
+        cause = inner.source();
+    }
+    Failure::caused(kind, message, error)
+}

@@ -1,0 +1,95 @@
+//! Opening repositories. The master key of each is kept wrapped beside it, so that opening needs no password and no slow
+//! key derivation; an escrowed password opens it without Holdfast.
+
+use std::sync::Arc;
+
+use holdfast_core::domain::{Failure, FailureKind, Location, ResourceId, VaultName};
+use holdfast_core::ports::Keys;
+use holdfast_repository::crypto::MasterKey;
+use holdfast_repository::storage::{FileName, Storage};
+use holdfast_repository::{Ambient, Id, InitOptions, Repository, Unlock};
+use tokio::runtime::Handle;
+
+use super::{OpenStorage, failure};
+
+/// Sidecar file that holds the wrapped master key.
+const WRAPPED_KEY: &str = "key/wrapped";
+
+pub(super) struct Repositories {
+    pub(super) open_storage: OpenStorage,
+    pub(super) keys: Arc<dyn Keys>,
+    pub(super) ambient: Ambient,
+    pub(super) escrow_password: String,
+    pub(super) runtime: Handle,
+}
+
+impl Repositories {
+    pub(super) fn storage(&self, vault: &VaultName, resource: &ResourceId) -> Result<Arc<dyn Storage>, Failure> {
+        (self.open_storage)(vault, resource)
+    }
+
+    /// Opens a repository that must exist.
+    pub(super) fn open(&self, vault: &VaultName, resource: &ResourceId) -> Result<Repository, Failure> {
+        let missing = || {
+            let message = format!("vault {vault} holds no repository of {resource}");
+            Failure::new(FailureKind::NotFound, message)
+        };
+        self.find(vault, resource)?.ok_or_else(missing)
+    }
+
+    /// Opens a repository if it exists.
+    pub(super) fn find(&self, vault: &VaultName, resource: &ResourceId) -> Result<Option<Repository>, Failure> {
+        let storage = self.storage(vault, resource)?;
+        if storage.size(&FileName::Config).map_err(|error| failure(error.into()))?.is_none() {
+            return Ok(None);
+        }
+        let key = self.unwrap(storage.as_ref(), resource)?;
+        Repository::open(storage, self.ambient.clone(), Unlock::MasterKey(key)).map(Some).map_err(failure)
+    }
+
+    /// Opens a repository, making it first if it does not exist. The wrapped key is written before the repository, so
+    /// that one without the other is only ever a key without a repository, which the next call picks up.
+    pub(super) fn open_or_init(&self, vault: &VaultName, resource: &ResourceId) -> Result<Repository, Failure> {
+        if let Some(repository) = self.find(vault, resource)? {
+            return Ok(repository);
+        }
+        let storage = self.storage(vault, resource)?;
+        let name = FileName::Sidecar(WRAPPED_KEY.to_owned());
+        if storage.size(&name).map_err(|error| failure(error.into()))?.is_none() {
+            let fresh = MasterKey::generate(&self.ambient);
+            let wrapped = self.runtime.block_on(self.keys.wrap(&fresh.to_json(), &context(resource)))?;
+            storage.put(&name, &wrapped).map_err(|error| failure(error.into()))?;
+            storage.barrier().map_err(|error| failure(error.into()))?;
+        }
+        let master_key = self.unwrap(storage.as_ref(), resource)?;
+        let options = InitOptions {
+            password: Some(&self.escrow_password),
+            master_key: Some(master_key),
+            ..InitOptions::default()
+        };
+        Repository::init(storage, self.ambient.clone(), options).map_err(failure)
+    }
+
+    fn unwrap(&self, storage: &dyn Storage, resource: &ResourceId) -> Result<MasterKey, Failure> {
+        let name = FileName::Sidecar(WRAPPED_KEY.to_owned());
+        let wrapped = storage.read(&name).map_err(|error| failure(error.into()))?;
+        let plain = self.runtime.block_on(self.keys.unwrap(&wrapped, &context(resource)))?;
+        MasterKey::from_json(&plain).map_err(|_| {
+            let message = format!("the wrapped master key in {} is malformed", storage.location());
+            Failure::new(FailureKind::Integrity, message)
+        })
+    }
+}
+
+/// What the wrapped key is bound to.
+fn context(resource: &ResourceId) -> String {
+    format!("holdfast/repository/{resource}")
+}
+
+/// The snapshot that a location names.
+pub(super) fn snapshot_id(location: &Location) -> Result<Id, Failure> {
+    location.artefact.parse().map_err(|_| {
+        let message = format!("\"{}\" is not the id of a snapshot", location.artefact);
+        Failure::new(FailureKind::Invalid, message)
+    })
+}

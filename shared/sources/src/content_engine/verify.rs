@@ -1,0 +1,71 @@
+//! Verify and repair orders.
+
+use holdfast_core::domain::{Failure, FailureKind, Level, Location, Outcome, Verdict};
+use holdfast_repository::check::{CheckOptions, CheckReport, affected_files, check};
+use holdfast_repository::repair::{RepairOptions, repair};
+use holdfast_repository::storage::{FileKind, FileName};
+use holdfast_repository::{Id, Repository};
+
+use super::backup::printable;
+use super::repositories::snapshot_id;
+use super::task::Control;
+use super::{Inner, failure};
+
+impl Inner {
+    pub(super) fn verify(&self, at: &Location, level: Level, control: &Control) -> Result<Outcome, Failure> {
+        let read_data = match level {
+            Level::L0 | Level::L1 => false,
+            Level::L2 => true,
+            Level::L3 | Level::L4 | Level::L5 | Level::L6 => {
+                let message = format!("level {level:?} is proven by restoring, not by testing a vault");
+                return Err(Failure::new(FailureKind::Invalid, message));
+            }
+        };
+        let snapshot = snapshot_id(at)?;
+        let name = FileName::Object(FileKind::Snapshot, snapshot);
+        let storage = self.repositories.storage(&at.vault, &at.resource)?;
+        if storage.size(&name).map_err(|error| failure(error.into()))?.is_none() {
+            let damages = vec![format!("snapshot {snapshot} is missing from {}", storage.location())];
+            return Ok(Outcome::Verify(Verdict { damages, affected: vec!["/".to_owned()], bytes: 0 }));
+        }
+        let repository = self.repositories.open(&at.vault, &at.resource)?;
+        let report = self.check(&repository, snapshot, read_data, control)?;
+        let affected = if report.is_clean() { Vec::new() } else { affected(&repository, snapshot, &report)? };
+        let damages = report.damages.iter().map(ToString::to_string).collect();
+        Ok(Outcome::Verify(Verdict { damages, affected, bytes: report.bytes_read }))
+    }
+
+    pub(super) fn repair(&self, damaged: &Location, from: &Location, control: &Control) -> Result<Outcome, Failure> {
+        let snapshot = snapshot_id(damaged)?;
+        let repository = self.repositories.open(&damaged.vault, &damaged.resource)?;
+        let good = self.repositories.open(&from.vault, &from.resource)?;
+        let found = self.check(&repository, snapshot, true, control)?;
+        let options = RepairOptions { workers: self.threads, progress: control, cancel: &control.cancel };
+        let report = repair(&repository, &good, &found.damages, &options).map_err(failure)?;
+        let repaired = report.repaired.iter().map(ToString::to_string).collect();
+        let unrepairable = report.unrepairable.iter().map(ToString::to_string).collect();
+        Ok(Outcome::Repair { repaired, unrepairable })
+    }
+
+    fn check(&self, repository: &Repository, snapshot: Id, read_data: bool, control: &Control) -> Result<CheckReport, Failure> {
+        let options = CheckOptions {
+            read_data,
+            snapshots: Some(vec![snapshot]),
+            workers: self.threads,
+            progress: control,
+            cancel: &control.cancel,
+        };
+        check(repository, &options).map_err(failure)
+    }
+}
+
+fn affected(repository: &Repository, snapshot: Id, report: &CheckReport) -> Result<Vec<String>, Failure> {
+    let index = match repository.load_index() {
+        Ok(index) => index,
+        // Without its index nothing in the repository can be read.
+        Err(_) => return Ok(vec!["/".to_owned()]),
+    };
+    let files = affected_files(repository, &index, &report.damages).map_err(failure)?;
+    let of_snapshot = files.into_iter().filter(|file| file.snapshot == snapshot);
+    Ok(of_snapshot.map(|file| printable(&file.path)).collect())
+}

@@ -1,0 +1,325 @@
+//! The content of regular files: what stands already is compared, the rest is fetched pack by pack.
+
+mod handles;
+mod parallel;
+
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use holdfast_repository::fetch::{BlobSink, Wanted};
+use holdfast_repository::{Id, RepositoryError};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+
+use super::super::beneath::handle_path;
+use super::report::{Tally, locked};
+use super::target::Standing;
+use super::walk::Entry;
+use super::{Cause, RestoreError, Work, entries, metadata};
+use handles::{Handles, Origin};
+
+/// A run of zeroes is stored as blobs of this length, which become holes again.
+const ZERO_RUN: usize = 512 << 10;
+/// Blobs of an existing file that one thread compares at a time.
+const COMPARED_AT_ONCE: usize = 32;
+
+/// A blob's place in a file.
+#[derive(Clone, Copy)]
+struct Piece {
+    blob: Id,
+    offset: u64,
+    length: u64,
+}
+
+/// A file of the batch, being restored.
+struct File<'a> {
+    entry: &'a Entry,
+    pieces: Vec<Piece>,
+    /// Found in the target, with content that may be right already.
+    found: bool,
+    /// Bytes that need no writing.
+    right: AtomicU64,
+}
+
+/// Restores one batch of files: content, then metadata.
+pub(super) fn restore_files(work: &Work<'_>, batch: &[Entry]) -> Result<(), RestoreError> {
+    let zero_run = Id::of(&vec![0; ZERO_RUN]);
+    let files: Vec<Option<File<'_>>> = parallel::map(work, batch, |entry| prepare(work, entry))?;
+    let origins = files.iter().zip(batch).map(|(file, entry)| match file {
+        Some(file) => Origin {
+            path: &entry.path,
+            length: file.length(),
+            make: !file.found,
+        },
+        None => Origin {
+            path: &entry.path,
+            length: 0,
+            make: false,
+        },
+    });
+    let filling = Filling {
+        work,
+        handles: Handles::new(&work.target, origins.collect()),
+        files: &files,
+        problems: batch.iter().map(|_| Mutex::default()).collect(),
+        stopped: Mutex::default(),
+    };
+    let wanted = filling.wanted(&zero_run)?;
+    for part in wanted.chunks(work.options.batch.max(1)) {
+        filling.fetch(part)?;
+    }
+    let numbers: Vec<usize> = (0..files.len()).collect();
+    parallel::map(work, &numbers, |number| filling.finish(*number)).map(drop)
+}
+
+/// Looks at what stands in a file's place and makes room. `None` where the file cannot be restored, which is recorded.
+fn prepare<'a>(work: &Work<'_>, entry: &'a Entry) -> Result<Option<File<'a>>, RestoreError> {
+    let fail = |cause| {
+        work.tally.fail(work.target.shown(&entry.path), cause);
+        Ok(None)
+    };
+    let pieces = match pieces(work, entry) {
+        Ok(pieces) => pieces,
+        Err(cause) => return fail(cause),
+    };
+    match make_room(work, entry) {
+        Ok(found) => Ok(Some(File {
+            entry,
+            pieces,
+            found,
+            right: AtomicU64::new(0),
+        })),
+        Err(error) => fail(work.target.refused("replace what stands there", &entry.path, error)?),
+    }
+}
+
+/// Where the blobs of a file go.
+fn pieces(work: &Work<'_>, entry: &Entry) -> Result<Vec<Piece>, Cause> {
+    let Some(content) = &entry.node.content else {
+        return Err(Cause::Malformed(
+            "a file without content, not even an empty one".to_owned(),
+        ));
+    };
+    let (mut pieces, mut offset) = (Vec::with_capacity(content.len()), 0u64);
+    for blob in content {
+        let missing = || Cause::Unreadable(format!("data blob {blob} is in no pack that the index knows"));
+        let length = work.store.length(blob).ok_or_else(missing)?;
+        pieces.push(Piece {
+            blob: *blob,
+            offset,
+            length,
+        });
+        offset = offset.saturating_add(length);
+    }
+    if offset != entry.node.size {
+        return Err(Cause::Malformed(format!(
+            "its size is {}, but its blobs hold {offset} bytes",
+            entry.node.size
+        )));
+    }
+    Ok(pieces)
+}
+
+/// Removes what is no file of ours to write into. True where a regular file stands there whose content may be right.
+fn make_room(work: &Work<'_>, entry: &Entry) -> rustix::io::Result<bool> {
+    if work.target.standing == Standing::Empty {
+        return Ok(false);
+    }
+    let place = work.target.place(&entry.path)?;
+    let Some(stat) = entries::standing(&place)? else {
+        return Ok(false);
+    };
+    let is_file = rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::RegularFile;
+    // Another name of the same file may lie outside of what is restored: writing through this one would change it.
+    if !is_file || (stat.st_nlink > 1 && work.target.standing != Standing::Ours) {
+        entries::clear(&place, &stat)?;
+        return Ok(false);
+    }
+    // While it is written, nobody may read it who may not read it afterwards.
+    let (found, wanted) = (stat.st_mode & 0o7777, entry.node.mode & 0o777);
+    let working = (found & wanted) | 0o600;
+    if found != working {
+        let file = work.target.open(&entry.path, OFlags::PATH, Mode::empty())?;
+        rustix::fs::chmod(handle_path(file.as_fd()), Mode::from_raw_mode(working))?;
+    }
+    Ok(true)
+}
+
+impl File<'_> {
+    fn length(&self) -> u64 {
+        self.entry.node.size
+    }
+}
+
+/// A batch of files while their content arrives.
+struct Filling<'a> {
+    work: &'a Work<'a>,
+    handles: Handles<'a>,
+    files: &'a [Option<File<'a>>],
+    /// What went wrong with each file.
+    problems: Vec<Mutex<Option<Cause>>>,
+    /// What stops the restore.
+    stopped: Mutex<Option<RestoreError>>,
+}
+
+impl Filling<'_> {
+    /// Everything that does not stand in the files yet.
+    fn wanted(&self, zero_run: &Id) -> Result<Vec<Wanted>, RestoreError> {
+        let (mut wanted, mut to_compare) = (Vec::new(), Vec::new());
+        for (number, file) in self.files.iter().enumerate() {
+            let Some(file) = file else { continue };
+            if file.found {
+                to_compare.extend(
+                    file.pieces
+                        .chunks(COMPARED_AT_ONCE)
+                        .map(|pieces| (number, file, pieces)),
+                );
+            } else {
+                let (holes, data): (Vec<Piece>, Vec<Piece>) =
+                    file.pieces.iter().partition(|piece| piece.blob == *zero_run);
+                file.right
+                    .fetch_add(holes.iter().map(|hole| hole.length).sum(), Ordering::Relaxed);
+                wanted.extend(data.iter().map(|piece| want(number, piece)));
+            }
+        }
+        let different = parallel::map(self.work, &to_compare, |(number, file, pieces)| {
+            let mut different = Vec::new();
+            for piece in *pieces {
+                match self.stands(*number, piece) {
+                    Ok(true) => Tally::add(&file.right, piece.length),
+                    Ok(false) => different.push(want(*number, piece)),
+                    Err(error) => {
+                        self.problem(*number, "read", error)?;
+                        break;
+                    }
+                }
+            }
+            Ok(different)
+        })?;
+        wanted.extend(different.into_iter().flatten());
+        Ok(wanted)
+    }
+
+    /// Whether a file found in the target already holds a blob where it belongs.
+    fn stands(&self, number: usize, piece: &Piece) -> rustix::io::Result<bool> {
+        let handle = self.handles.open(number)?;
+        let mut bytes = vec![0; usize::try_from(piece.length).map_err(|_| Errno::FBIG)?];
+        let mut done = 0;
+        while done < bytes.len() {
+            match rustix::io::pread(&*handle, &mut bytes[done..], piece.offset + done as u64) {
+                Ok(0) => return Ok(false),
+                Ok(count) => done += count,
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Id::of(&bytes) == piece.blob)
+    }
+
+    fn fetch(&self, wanted: &[Wanted]) -> Result<(), RestoreError> {
+        let fetched = self.work.store.fetch(wanted.to_vec(), self);
+        if let Some(error) = locked(&self.stopped).take() {
+            return Err(error);
+        }
+        match fetched {
+            Err(RepositoryError::BlobsUnreadable { blobs }) => {
+                for bad in &blobs {
+                    for file in &bad.files {
+                        let cause = Cause::Unreadable(format!("data blob {}: {}", bad.blob, bad.reason));
+                        locked(&self.problems[*file as usize]).get_or_insert(cause);
+                    }
+                }
+                Ok(())
+            }
+            Err(RepositoryError::Cancelled) => Err(RestoreError::Cancelled),
+            outcome => Ok(outcome?),
+        }
+    }
+
+    /// Remembers a problem of one file; an error where it stops the restore.
+    fn problem(&self, number: usize, action: &'static str, error: Errno) -> Result<(), RestoreError> {
+        let cause = self.work.target.refused(action, self.path(number), error)?;
+        locked(&self.problems[number]).get_or_insert(cause);
+        Ok(())
+    }
+
+    fn path(&self, number: usize) -> &Path {
+        self.files[number]
+            .as_ref()
+            .map_or(Path::new(""), |file| &file.entry.path)
+    }
+
+    /// Makes the file if nothing was written into it, and sets its metadata; or records why it is not whole.
+    fn finish(&self, number: usize) -> Result<(), RestoreError> {
+        let Some(file) = &self.files[number] else { return Ok(()) };
+        let handle = match self.handles.open(number) {
+            Ok(handle) => Some(handle),
+            Err(error) => {
+                self.problem(number, "make", error)?;
+                None
+            }
+        };
+        if let Some(cause) = locked(&self.problems[number]).take() {
+            self.work.tally.fail(self.work.target.shown(&file.entry.path), cause);
+        } else if let Some(handle) = handle {
+            metadata::apply_to_handle(self.work, &file.entry.path, handle.as_fd(), &file.entry.node);
+            Tally::add(&self.work.tally.files, 1);
+        }
+        self.handles.close(number);
+        let right = file.right.load(Ordering::Relaxed);
+        Tally::add(&self.work.tally.bytes_right, right);
+        self.work.options.progress.expect(right, 0);
+        self.work.options.progress.advance(right, 1);
+        Ok(())
+    }
+}
+
+fn want(number: usize, piece: &Piece) -> Wanted {
+    // The weight of a batch counts every file, so there are never that many.
+    let file = u32::try_from(number).unwrap_or(u32::MAX);
+    Wanted {
+        blob: piece.blob,
+        file,
+        offset: piece.offset,
+    }
+}
+
+impl BlobSink for Filling<'_> {
+    fn write(&self, file: u32, offset: u64, bytes: &[u8]) -> holdfast_repository::Result<()> {
+        let number = file as usize;
+        if locked(&self.problems[number]).is_some() {
+            return Ok(());
+        }
+        let written = self
+            .handles
+            .open(number)
+            .and_then(|handle| write_all(&handle, offset, bytes));
+        match written {
+            Ok(()) => {
+                Tally::add(&self.work.tally.bytes_written, bytes.len() as u64);
+                Ok(())
+            }
+            Err(error) => self.problem(number, "write", error).map_err(|error| {
+                locked(&self.stopped).get_or_insert(error);
+                RepositoryError::Cancelled
+            }),
+        }
+    }
+}
+
+fn write_all(file: impl AsFd, mut offset: u64, mut bytes: &[u8]) -> rustix::io::Result<()> {
+    while !bytes.is_empty() {
+        match rustix::io::pwrite(&file, bytes, offset) {
+            Ok(0) => return Err(Errno::IO),
+            Ok(count) => {
+                bytes = &bytes[count..];
+                offset += count as u64;
+            }
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
