@@ -1,0 +1,99 @@
+//! What the tests need beyond a Rust toolchain. Nothing is installed that is there already.
+
+use std::process::Command;
+
+use crate::steps::{is_installed, shell};
+
+/// A program that the build or the tests call, and the Debian package that brings it.
+const NEEDED: [(&str, &str); 4] = [
+    // Compiles the C of SQLite and Zstandard.
+    ("cc", "build-essential"),
+    // Reads our repositories as an independent judge.
+    ("restic", "restic"),
+    // Set and read what a restore must bring back.
+    ("setfattr", "attr"),
+    ("setfacl", "acl"),
+];
+
+/// Installs what is missing. An error says what to install by hand.
+pub fn run() -> Result<(), String> {
+    let packages = missing(is_installed);
+    if packages.is_empty() {
+        println!("setup: everything that the tests need is installed");
+        return Ok(());
+    }
+    println!("setup: missing: {}", packages.join(", "));
+    if !is_installed("apt-get") {
+        return Err(format!(
+            "this machine has no apt-get: install what Debian calls {} and try again",
+            packages.join(", ")
+        ));
+    }
+    let prefix = privilege(is_root()?, is_installed("sudo")).ok_or_else(|| {
+        format!(
+            "neither root nor sudo: ask root to run: apt-get install {}",
+            packages.join(" ")
+        )
+    })?;
+    shell(&mut apt(prefix, &["update", "--quiet"]))?;
+    let mut install = apt(prefix, &["install", "--quiet", "--yes", "--no-install-recommends"]);
+    shell(install.args(&packages))?;
+    let still = missing(is_installed);
+    if still.is_empty() {
+        return Ok(());
+    }
+    Err(format!(
+        "installed, but their programs are not found: {}",
+        still.join(", ")
+    ))
+}
+
+fn missing(is_installed: impl Fn(&str) -> bool) -> Vec<&'static str> {
+    let absent = NEEDED.iter().filter(|(program, _)| !is_installed(program));
+    absent.map(|(_, package)| *package).collect()
+}
+
+/// The words before `apt-get`; none when there is no way to become root.
+fn privilege(root: bool, sudo: bool) -> Option<&'static [&'static str]> {
+    match (root, sudo) {
+        (true, _) => Some(&["env"]),
+        (false, true) => Some(&["sudo", "env"]),
+        (false, false) => None,
+    }
+}
+
+fn apt(prefix: &[&str], arguments: &[&str]) -> Command {
+    let words: Vec<&str> = [prefix, &["DEBIAN_FRONTEND=noninteractive", "apt-get"], arguments].concat();
+    let mut command = Command::new(words[0]);
+    command.args(&words[1..]);
+    command
+}
+
+fn is_root() -> Result<bool, String> {
+    let output = Command::new("id")
+        .arg("-u")
+        .output()
+        .map_err(|error| format!("id -u: {error}"))?;
+    Ok(output.stdout.trim_ascii() == b"0")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::steps::line;
+
+    #[test]
+    fn only_what_is_missing_is_installed() {
+        assert!(missing(|_| true).is_empty());
+        assert_eq!(missing(|program| program != "setfattr"), ["attr"]);
+    }
+
+    #[test]
+    fn a_user_without_sudo_cannot_install() {
+        assert_eq!(privilege(false, false), None);
+        let as_root = apt(privilege(true, true).unwrap(), &["update"]);
+        assert_eq!(line(&as_root), "env DEBIAN_FRONTEND=noninteractive apt-get update");
+        let as_user = apt(privilege(false, true).unwrap(), &["update"]);
+        assert_eq!(line(&as_user), "sudo env DEBIAN_FRONTEND=noninteractive apt-get update");
+    }
+}
