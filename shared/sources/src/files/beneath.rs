@@ -43,6 +43,12 @@ impl Beneath {
             return Err(Errno::INVAL);
         }
         let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        // `openat2` refuses a mode where nothing is made.
+        let mode = if flags.contains(OFlags::CREATE) {
+            mode
+        } else {
+            Mode::empty()
+        };
         if relative.as_os_str().is_empty() {
             return openat(&self.root, ".", flags, mode);
         }

@@ -28,19 +28,20 @@ pub struct Comparison {
     pub differences: Vec<(PathBuf, String)>,
 }
 
-/// Compares the folder `target` with the tree `tree` of a snapshot, for the entries that `patterns` select.
-/// Entries that stand in the folder and not in the tree are not looked at.
+/// Compares the folder `target` with the tree `tree`, which stands at `place` in a snapshot, for the entries that
+/// `patterns` select. Entries that stand in the folder and not in the tree are not looked at.
 pub fn compare(
     repository: &Repository,
     index: &Index,
     tree: &Id,
+    place: &Path,
     target: &Path,
     patterns: &Patterns,
 ) -> Result<Comparison, RepositoryError> {
     let source = FileTree::new(vec![target.to_path_buf()], Patterns::all())
         .map_err(|error| RepositoryError::invalid(target.display().to_string(), error))?;
     let mut walk = Walk { repository, index, source, patterns, found: Comparison::default() };
-    walk.folder(tree, target, Path::new(""))?;
+    walk.folder(tree, target, place.strip_prefix("/").unwrap_or(place))?;
     Ok(walk.found)
 }
 

@@ -10,8 +10,10 @@ pub mod source;
 
 mod attributes;
 mod beneath;
+mod compare;
 mod metadata;
 
+pub use compare::{Comparison, compare};
 pub use manifest::{Difference, Manifest};
 pub use patterns::{PatternError, Patterns};
 pub use restore::{RestoreError, RestoreOptions, RestoreReport, restore};
