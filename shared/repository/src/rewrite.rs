@@ -4,13 +4,14 @@ use std::collections::HashSet;
 use std::sync::atomic::AtomicBool;
 
 use crate::check::index_files;
-use crate::error::{RepositoryError, Result};
+use crate::error::{ErrorKind, RepositoryError, Result};
 use crate::id::Id;
 use crate::index::IndexPack;
 use crate::lock::Lock;
 use crate::pack::{BlobEncoder, BlobKind, PackBlob, PackBuilder};
+use crate::reach::is_damage;
 use crate::repository::Repository;
-use crate::storage::{FileKind, FileName};
+use crate::storage::{FileKind, FileName, Storage, quarantine_name};
 
 /// Compression of blobs that are written anew.
 const LEVEL: i32 = 3;
@@ -113,16 +114,17 @@ pub(crate) fn publish_index(repo: &Repository, packs: &[IndexPack]) -> Result<()
     Ok(())
 }
 
-/// Replaces all index files that name one of `drop` by new ones that do not. A crash leaves packs that two index files
-/// name, which harms nothing. Needs an exclusive lock.
+/// Replaces all index files that name one of `drop` by new ones that do not, and that name `add`. A crash leaves packs
+/// that two index files name, which harms nothing. Needs an exclusive lock.
 pub(crate) fn drop_from_index(
     repo: &Repository,
     lock: &Lock,
     drop: &HashSet<Id>,
+    add: Vec<IndexPack>,
     workers: usize,
     cancel: &AtomicBool,
 ) -> Result<()> {
-    let (mut old, mut kept, mut named) = (Vec::new(), Vec::new(), HashSet::new());
+    let (mut old, mut kept, mut named) = (Vec::new(), add, HashSet::new());
     for (id, file) in index_files(repo, workers, cancel)? {
         let packs = file.map_err(|reason| RepositoryError::damaged(format!("index file {id}"), reason))?;
         if packs.iter().any(|pack| drop.contains(&pack.id)) {
@@ -139,4 +141,24 @@ pub(crate) fn drop_from_index(
         repo.storage().delete(&FileName::Object(FileKind::Index, *id))?;
     }
     repo.storage().barrier()
+}
+
+/// Moves a damaged file out of the way: its bytes, as far as they can be read, stay under `holdfast/quarantine/`.
+pub(crate) fn quarantine(storage: &dyn Storage, kind: FileKind, id: Id) -> Result<()> {
+    let file = FileName::Object(kind, id);
+    match storage.read(&file) {
+        Ok(bytes) => {
+            let mut names = (0..u32::MAX).map(|n| quarantine_name(kind, id, n));
+            let kept = names.find_map(|name| match storage.put(&name, &bytes) {
+                Err(e) if e.kind() == ErrorKind::Conflict => None,
+                put => Some(put),
+            });
+            kept.transpose()?;
+            storage.barrier()?;
+        }
+        Err(e) if is_damage(&e) => {}
+        Err(e) => return Err(e),
+    }
+    storage.delete(&file)?;
+    storage.barrier()
 }

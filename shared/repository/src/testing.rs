@@ -61,7 +61,15 @@ pub(crate) fn ambient() -> Ambient {
 
 pub(crate) fn init(storage: Arc<dyn Storage>) -> Repository {
     let master_key = Some(MasterKey::generate(&ambient()));
-    Repository::init(storage, ambient(), &InitOptions { master_key, ..InitOptions::default() }).unwrap()
+    Repository::init(
+        storage,
+        ambient(),
+        &InitOptions {
+            master_key,
+            ..InitOptions::default()
+        },
+    )
+    .unwrap()
 }
 
 /// The same repository through another store.
@@ -74,7 +82,10 @@ const CHUNK: usize = 100;
 
 /// Bytes that no other name and length share.
 pub(crate) fn content(name: &str, length: usize) -> Vec<u8> {
-    (0..).flat_map(|n: u32| Id::of(format!("{name} {n}").as_bytes()).0).take(length).collect()
+    (0..)
+        .flat_map(|n: u32| Id::of(format!("{name} {n}").as_bytes()).0)
+        .take(length)
+        .collect()
 }
 
 pub(crate) fn chunks(content: &[u8]) -> Vec<Id> {
@@ -137,8 +148,13 @@ pub(crate) fn plain_snapshot(tree: Id) -> Snapshot {
 }
 
 pub(crate) fn check_all(repo: &Repository) -> CheckReport {
-    let options =
-        CheckOptions { read_data: true, snapshots: None, workers: 2, progress: &NoProgress, cancel: &GO_ON };
+    let options = CheckOptions {
+        read_data: true,
+        snapshots: None,
+        workers: 2,
+        progress: &NoProgress,
+        cancel: &GO_ON,
+    };
     check(repo, &options).unwrap()
 }
 
@@ -148,8 +164,10 @@ pub(crate) fn assert_whole(repo: &Repository, snapshots: &[(Id, &[(&str, usize)]
     assert!(report.is_clean(), "{context}: {:?}", report.damages);
     for (id, files) in snapshots {
         let restored = restore(repo, id);
-        let expected: BTreeMap<String, Vec<u8>> =
-            files.iter().map(|(name, length)| ((*name).to_owned(), content(name, *length))).collect();
+        let expected: BTreeMap<String, Vec<u8>> = files
+            .iter()
+            .map(|(name, length)| ((*name).to_owned(), content(name, *length)))
+            .collect();
         assert!(restored == expected, "{context}: snapshot {id} differs");
     }
 }
@@ -176,15 +194,26 @@ pub(crate) fn restore(repo: &Repository, snapshot: &Id) -> BTreeMap<String, Vec<
             let file = u32::try_from(names.len()).unwrap();
             let blobs = node.content.unwrap();
             let places = blobs.iter().zip((0..).step_by(CHUNK));
-            wanted.extend(places.map(|(blob, offset)| Wanted { blob: *blob, file, offset }));
+            wanted.extend(places.map(|(blob, offset)| Wanted {
+                blob: *blob,
+                file,
+                offset,
+            }));
             files.insert(file, vec![0; usize::try_from(node.size).unwrap()]);
             names.push(String::from_utf8(node.name).unwrap());
         }
     }
     let sink = Files(std::sync::Mutex::new(files));
-    let options = FetchOptions { workers: 2, progress: &NoProgress, cancel: &GO_ON };
+    let options = FetchOptions {
+        workers: 2,
+        progress: &NoProgress,
+        cancel: &GO_ON,
+    };
     fetch(repo, &index, wanted, &sink, &options).unwrap();
-    names.into_iter().zip(sink.0.into_inner().unwrap().into_values()).collect()
+    names
+        .into_iter()
+        .zip(sink.0.into_inner().unwrap().into_values())
+        .collect()
 }
 
 /// A repository in memory, and its store for direct damage.

@@ -17,7 +17,11 @@ fn object(kind: FileKind, id: Id) -> FileName {
 fn packs(repo: &Repository, kind: BlobKind) -> BTreeMap<Id, Vec<PackBlob>> {
     let index = repo.load_index().unwrap();
     let contents = PackContents::new(&index);
-    let all = index.packs().iter().enumerate().map(|(n, pack)| (pack.id, contents.of(n)));
+    let all = index
+        .packs()
+        .iter()
+        .enumerate()
+        .map(|(n, pack)| (pack.id, contents.of(n)));
     all.filter(|(_, blobs)| blobs[0].kind == kind).collect()
 }
 
@@ -48,8 +52,15 @@ fn every_flipped_byte_of_a_pack_is_found_and_names_the_pack() {
     for at in 0..size {
         damaged(&store, &file, |bytes| bytes[at] ^= 1);
         let report = check_all(&repo);
-        assert!(report.damages.iter().any(|d| matches!(d, Damage::PackHash { pack: p, .. } if *p == pack)));
-        let hit = blobs.iter().find(|b| (b.offset as usize..(b.offset + b.length) as usize).contains(&at));
+        assert!(
+            report
+                .damages
+                .iter()
+                .any(|d| matches!(d, Damage::PackHash { pack: p, .. } if *p == pack))
+        );
+        let hit = blobs
+            .iter()
+            .find(|b| (b.offset as usize..(b.offset + b.length) as usize).contains(&at));
         let named = report.damages.iter().find_map(|d| match d {
             Damage::BlobDamaged { blob, .. } => Some(*blob),
             _ => None,
@@ -66,12 +77,21 @@ fn a_check_without_reading_still_finds_missing_and_short_packs() {
     snapshot(&repo, FILES, 500);
     let packs: Vec<Id> = packs(&repo, BlobKind::Data).into_keys().collect();
     repo.storage().delete(&object(FileKind::Data, packs[0])).unwrap();
-    damaged(&store, &object(FileKind::Data, packs[1]), |bytes| bytes.truncate(bytes.len() - 1));
-    let options =
-        CheckOptions { read_data: false, snapshots: None, workers: 2, progress: &NoProgress, cancel: &GO_ON };
+    damaged(&store, &object(FileKind::Data, packs[1]), |bytes| {
+        bytes.truncate(bytes.len() - 1)
+    });
+    let options = CheckOptions {
+        read_data: false,
+        snapshots: None,
+        workers: 2,
+        progress: &NoProgress,
+        cancel: &GO_ON,
+    };
     let damages = check(&repo, &options).unwrap().damages;
     assert!(damages.contains(&Damage::MissingPack { pack: packs[0] }), "{damages:?}");
-    assert!(matches!(damages[1], Damage::PackSize { pack, found, expected } if pack == packs[1] && found + 1 == expected));
+    assert!(
+        matches!(damages[1], Damage::PackSize { pack, found, expected } if pack == packs[1] && found + 1 == expected)
+    );
     assert_eq!(damages.len(), 2);
 }
 
@@ -82,9 +102,17 @@ fn damage_is_named_to_the_file() {
     let lost = chunks(&content("big", 2000))[7];
     let index = repo.load_index().unwrap();
     let location = index.lookup(BlobKind::Data, &lost).unwrap();
-    damaged(&store, &object(FileKind::Data, location.pack), |bytes| bytes[location.offset as usize + 20] ^= 4);
+    damaged(&store, &object(FileKind::Data, location.pack), |bytes| {
+        bytes[location.offset as usize + 20] ^= 4
+    });
     let affected = affected_files(&repo, &index, &check_all(&repo).damages).unwrap();
-    assert_eq!(affected, [AffectedFile { snapshot: id, path: PathBuf::from("/b/big") }]);
+    assert_eq!(
+        affected,
+        [AffectedFile {
+            snapshot: id,
+            path: PathBuf::from("/b/big")
+        }]
+    );
 }
 
 #[test]
@@ -93,11 +121,15 @@ fn a_damaged_blob_that_another_pack_holds_harms_no_file() {
     let id = snapshot(&repo, FILES, 500);
     let lost = chunks(&content("big", 2000))[7];
     let mut writer = crate::rewrite::PackWriter::new(&repo, 500).unwrap();
-    writer.add(BlobKind::Data, lost, &content("big", 2000)[700..800]).unwrap();
+    writer
+        .add(BlobKind::Data, lost, &content("big", 2000)[700..800])
+        .unwrap();
     writer.finish().unwrap();
     let index = repo.load_index().unwrap();
     let location = index.lookup(BlobKind::Data, &lost).unwrap();
-    damaged(&store, &object(FileKind::Data, location.pack), |bytes| bytes[location.offset as usize + 20] ^= 4);
+    damaged(&store, &object(FileKind::Data, location.pack), |bytes| {
+        bytes[location.offset as usize + 20] ^= 4
+    });
     let report = check_all(&repo);
     assert!(!report.is_clean());
     assert_eq!(affected_files(&repo, &index, &report.damages).unwrap(), []);
@@ -115,9 +147,20 @@ fn a_lost_tree_pack_is_named_to_the_folder() {
     store.delete(&object(FileKind::Data, pack)).unwrap();
     let report = check_all(&repo);
     assert!(report.damages.contains(&Damage::MissingPack { pack }));
-    assert!(report.damages.iter().any(|d| matches!(d, Damage::BadTree { tree, .. } if *tree == folder)));
+    assert!(
+        report
+            .damages
+            .iter()
+            .any(|d| matches!(d, Damage::BadTree { tree, .. } if *tree == folder))
+    );
     let affected = affected_files(&repo, &index, &report.damages).unwrap();
-    assert_eq!(affected, [AffectedFile { snapshot: id, path: PathBuf::from("/b") }]);
+    assert_eq!(
+        affected,
+        [AffectedFile {
+            snapshot: id,
+            path: PathBuf::from("/b")
+        }]
+    );
 }
 
 #[test]
@@ -128,7 +171,10 @@ fn damaged_index_and_snapshot_files_are_named() {
     damaged(&store, &object(FileKind::Index, index), |bytes| bytes[30] ^= 1);
     damaged(&store, &object(FileKind::Snapshot, id), |bytes| bytes[30] ^= 1);
     let damages = check_all(&repo).damages;
-    assert!(matches!(&damages[0], Damage::BadSnapshot { snapshot, .. } if *snapshot == id), "{damages:?}");
+    assert!(
+        matches!(&damages[0], Damage::BadSnapshot { snapshot, .. } if *snapshot == id),
+        "{damages:?}"
+    );
     assert!(matches!(&damages[1], Damage::BadIndex { index: i, .. } if *i == index));
     assert_eq!(damages.len(), 2);
 }
@@ -142,15 +188,30 @@ fn what_no_index_names_is_missing_for_those_who_need_it_and_a_hint_otherwise() {
     }
     let report = check_all(&repo);
     let tree = repo.snapshot(&id).unwrap().tree;
-    assert_eq!(report.damages, [Damage::MissingBlob { kind: BlobKind::Tree, blob: tree }]);
-    assert_eq!(report.orphan_packs.len(), repo.storage().list(FileKind::Data).unwrap().len());
+    assert_eq!(
+        report.damages,
+        [Damage::MissingBlob {
+            kind: BlobKind::Tree,
+            blob: tree
+        }]
+    );
+    assert_eq!(
+        report.orphan_packs.len(),
+        repo.storage().list(FileKind::Data).unwrap().len()
+    );
 }
 
 #[test]
 fn one_snapshot_is_proven_from_the_packs_it_needs_alone() {
     let (store, repo) = memory();
     let good = snapshot(&repo, &[("alpha", 950)], 500);
-    let before: Vec<Id> = repo.storage().list(FileKind::Data).unwrap().into_iter().map(|(id, _)| id).collect();
+    let before: Vec<Id> = repo
+        .storage()
+        .list(FileKind::Data)
+        .unwrap()
+        .into_iter()
+        .map(|(id, _)| id)
+        .collect();
     let bad = snapshot(&repo, &[("other", 950)], 500);
     for (pack, _) in repo.storage().list(FileKind::Data).unwrap() {
         if !before.contains(&pack) {
@@ -159,7 +220,13 @@ fn one_snapshot_is_proven_from_the_packs_it_needs_alone() {
     }
     let of = |id| {
         let snapshots = Some(vec![id]);
-        let options = CheckOptions { read_data: true, snapshots, workers: 2, progress: &NoProgress, cancel: &GO_ON };
+        let options = CheckOptions {
+            read_data: true,
+            snapshots,
+            workers: 2,
+            progress: &NoProgress,
+            cancel: &GO_ON,
+        };
         check(&repo, &options).unwrap()
     };
     assert!(of(good).is_clean());
@@ -184,7 +251,12 @@ fn an_index_that_disagrees_with_a_pack_is_found() {
     repo.save_index(&lists).unwrap();
     repo.storage().delete(&object(FileKind::Index, name)).unwrap();
     let damages = check_all(&repo).damages;
-    assert!(damages.iter().any(|d| matches!(d, Damage::PackHeader { pack: p, .. } if *p == pack)), "{damages:?}");
+    assert!(
+        damages
+            .iter()
+            .any(|d| matches!(d, Damage::PackHeader { pack: p, .. } if *p == pack)),
+        "{damages:?}"
+    );
 }
 
 #[test]
@@ -201,7 +273,10 @@ fn a_tree_whose_file_lists_no_blobs_is_malformed() {
     writer.finish().unwrap();
     repo.save_snapshot(&plain_snapshot(tree)).unwrap();
     let damages = check_all(&repo).damages;
-    assert!(matches!(&damages[..], [Damage::BadTree { tree: t, .. }] if *t == tree), "{damages:?}");
+    assert!(
+        matches!(&damages[..], [Damage::BadTree { tree: t, .. }] if *t == tree),
+        "{damages:?}"
+    );
 }
 
 #[test]
@@ -214,8 +289,13 @@ fn a_store_that_cannot_be_asked_is_an_error_and_not_damage() {
         let through = crate::testing::through(&repo, faulty.clone());
         let calls_to_open = faulty.calls();
         let faulty = Arc::new(Faulty::new(Arc::clone(&store), calls_to_open + at, Fault::Fail));
-        let options =
-            CheckOptions { read_data: true, snapshots: None, workers: 1, progress: &NoProgress, cancel: &GO_ON };
+        let options = CheckOptions {
+            read_data: true,
+            snapshots: None,
+            workers: 1,
+            progress: &NoProgress,
+            cancel: &GO_ON,
+        };
         drop(through);
         let result = check(&crate::testing::through(&repo, faulty.clone()), &options);
         (result, faulty.calls() > calls_to_open + at)
@@ -227,7 +307,11 @@ fn a_store_that_cannot_be_asked_is_an_error_and_not_damage() {
             break;
         }
         failures += 1;
-        assert_eq!(result.expect_err("a fault").kind(), crate::error::ErrorKind::Transient, "call {at}");
+        assert_eq!(
+            result.expect_err("a fault").kind(),
+            crate::error::ErrorKind::Transient,
+            "call {at}"
+        );
     }
     assert!(failures > 10);
 }
@@ -236,8 +320,15 @@ fn a_store_that_cannot_be_asked_is_an_error_and_not_damage() {
 fn damages_keep_their_stored_form() {
     let id = Id::of(b"");
     let damages = vec![
-        Damage::MissingBlob { kind: BlobKind::Data, blob: id },
-        Damage::PackSize { pack: id, found: 1, expected: 2 },
+        Damage::MissingBlob {
+            kind: BlobKind::Data,
+            blob: id,
+        },
+        Damage::PackSize {
+            pack: id,
+            found: 1,
+            expected: 2,
+        },
     ];
     let json = serde_json::to_string(&damages).unwrap();
     assert_eq!(

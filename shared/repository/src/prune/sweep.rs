@@ -70,7 +70,7 @@ pub fn sweep(
         }
         if !deleted.is_empty() {
             // No index file may name a pack that is gone, so index files go first, and durably.
-            drop_from_index(repo, &lock, &deleted, options.workers, options.cancel)?;
+            drop_from_index(repo, &lock, &deleted, Vec::new(), options.workers, options.cancel)?;
             lock.verify()?;
             parallel::for_each(
                 &report.deleted,
