@@ -77,7 +77,8 @@ pub(crate) fn node(path: &Path, stat: &Stat, owners: &Owners, subject: Option<&S
     let mut node = Node::new(path.file_name().unwrap_or(OsStr::new("")).as_bytes(), kind);
     node.mode = mode::from_unix(stat.st_mode);
     node.mtime = NodeTime::utc(stat.st_mtime, nanos(stat.st_mtime_nsec));
-    node.atime = NodeTime::utc(stat.st_atime, nanos(stat.st_atime_nsec));
+    // As restic does: with the real time of access, whoever reads a file would make every folder above it a new tree.
+    node.atime = node.mtime;
     node.ctime = NodeTime::utc(stat.st_ctime, nanos(stat.st_ctime_nsec));
     (node.uid, node.gid) = (stat.st_uid, stat.st_gid);
     (node.user, node.group) = (owners.user(stat.st_uid), owners.group(stat.st_gid));

@@ -54,6 +54,10 @@ fn every_kind_of_entry_is_described_as_restic_does() {
         (file.mtime.seconds, i64::from(file.mtime.nanos), file.mtime.offset),
         (seen.mtime(), seen.mtime_nsec(), 0)
     );
+    assert_eq!(
+        file.atime, file.mtime,
+        "whoever reads a file does not change the snapshot"
+    );
     assert_eq!((file.uid, file.gid), (seen.uid(), seen.gid()));
     assert_eq!((&file.content, &file.subtree), (&None, &None));
     let suid = node("suid");
