@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use holdfast_repository::backup::{BackupOptions, BackupReport, UnreadReason, backup};
+use holdfast_repository::crypto::MasterKey;
 use holdfast_repository::storage::{DiskStorage, MemoryStorage, Storage};
 use holdfast_repository::{Ambient, Id, InitOptions, NoProgress, Repository};
 use holdfast_sources::files::manifest::{self, Kind};
@@ -42,13 +43,16 @@ fn ambient() -> Ambient {
 }
 
 fn repository(storage: Arc<dyn Storage>, password: Option<&str>) -> Repository {
+    let master_key = Some(MasterKey::generate(&ambient()));
     let options = InitOptions {
         password,
+        master_key,
         ..InitOptions::default()
     };
     Repository::init(storage, ambient(), &options).unwrap()
 }
 
+/// Without a password, which would cost half a second of key derivation.
 fn in_memory() -> Repository {
     repository(Arc::new(MemoryStorage::new()), None)
 }
@@ -412,7 +416,7 @@ fn carry_out(plan: &Plan, path: &Path) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_tree_comes_back_the_same_also_over_another_one(
