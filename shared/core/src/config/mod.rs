@@ -1,11 +1,27 @@
 //! `holdfast.toml`: what a person wrote, read strictly into the words of the domain.
 
+mod names;
+mod plan;
+mod policy;
+mod reader;
+mod review;
+
 use std::fmt;
+use std::path::{Component, Path};
 
 use jiff::Timestamp;
+use toml::de::DeTable;
 
-use crate::domain::{PolicyDraft, PolicyId, RecoveryPlan, Region, Resource, Vault};
-use crate::planning::Finding;
+use crate::domain::{
+    Objectives, PolicyDraft, PolicyId, RecoveryPlan, Region, Resource, ResourceId, ResourceKind, Vault, VaultName,
+};
+use crate::planning::{Finding, Severity};
+
+use names::Names;
+use plan::read_plan;
+use policy::{read_policy, read_tags};
+use reader::{At, Problems, Table};
+use review::review;
 
 /// Settings of the installation as a whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,8 +66,135 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Reads a configuration. All problems are reported at once, in the order of the file.
+/// Reads a configuration. All problems are reported at once, in the order of the file; while the TOML itself does not
+/// read, only what is wrong with that, because the rest would be guesswork. Rules and resources begin at `applied_at`.
+///
+/// A policy that the linter refuses is a problem; its milder findings are warnings.
 pub fn parse(text: &str, applied_at: Timestamp) -> Result<Config, Vec<Problem>> {
-    let _ = (text, applied_at);
-    Err(Vec::new())
+    let mut problems = Problems::new(text);
+    let (document, errors) = DeTable::parse_recoverable(text);
+    for error in &errors {
+        let at = error.span().map_or(0, |span| span.start);
+        problems.add(at, error.message().replace('\n', ", "));
+    }
+    let config = match errors.is_empty() {
+        true => read_document(Table::new("the file", 0, document.get_ref()), applied_at, &mut problems),
+        false => None,
+    };
+    match config {
+        Some(config) if problems.count() == 0 => Ok(config),
+        Some(_) | None => Err(problems.into_sorted()),
+    }
+}
+
+fn read_document(mut file: Table<'_>, applied_at: Timestamp, problems: &mut Problems<'_>) -> Option<Config> {
+    let mut names = Names::new();
+    let region: Option<At<Region>> = file.required("region", problems);
+    let data: Option<At<String>> = file.word("data", problems);
+    let (mut vaults, mut resources, mut policies, mut plans) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for table in file.tables("vault", "[[vault]]", problems) {
+        vaults.extend(read_vault(table, &mut names, problems));
+    }
+    for table in file.tables("resource", "[[resource]]", problems) {
+        resources.extend(read_resource(table, &mut names, applied_at, problems));
+    }
+    for table in file.tables("tier", "[[tier]]", problems) {
+        read_tier(table, &mut names, problems);
+    }
+    for table in file.tables("policy", "[[policy]]", problems) {
+        policies.extend(read_policy(table, &mut names, applied_at, problems));
+    }
+    for table in file.tables("plan", "[[plan]]", problems) {
+        plans.extend(read_plan(table, &mut names, problems));
+    }
+    file.finish(problems);
+    let findings = review(&policies, &plans, &vaults, &resources, &names, applied_at);
+    let mut warnings = Vec::new();
+    for (at, finding) in findings {
+        match finding.severity {
+            Severity::Refuse => problems.add(at, format!("{}: {}", finding.subject, finding.message)),
+            Severity::Warn | Severity::Explain => warnings.push((problems.line(at), finding)),
+        }
+    }
+    Some(Config {
+        settings: Settings {
+            region: region?.value,
+            data: data.map(|data| data.value),
+        },
+        vaults,
+        resources,
+        policies: policies.into_iter().map(|read| (read.id, read.draft)).collect(),
+        plans: plans.into_iter().map(|read| read.plan).collect(),
+        warnings,
+    })
+}
+
+fn read_vault(mut table: Table<'_>, names: &mut Names, problems: &mut Problems<'_>) -> Option<Vault> {
+    let name: Option<At<VaultName>> = table.required("name", problems);
+    if let Some(name) = &name {
+        names.vaults.declare(&name.value, name.at, problems);
+    }
+    let region: Option<At<Region>> = table.required("region", problems);
+    table.finish(problems);
+    Some(Vault {
+        name: name?.value,
+        region: region?.value,
+    })
+}
+
+/// The kinds of resources, by the word that the file uses.
+const RESOURCE_KINDS: [(&str, ResourceKind); 1] = [("files", ResourceKind::Files)];
+
+fn read_resource(
+    mut table: Table<'_>,
+    names: &mut Names,
+    registered_at: Timestamp,
+    problems: &mut Problems<'_>,
+) -> Option<Resource> {
+    let name: Option<At<ResourceId>> = table.required("name", problems);
+    if let Some(name) = &name {
+        names.resources.declare(&name.value, name.at, problems);
+    }
+    let kind = table.required_choice("kind", &RESOURCE_KINDS, problems);
+    let path: Option<At<String>> = table.required("path", problems);
+    if let Some(path) = path.as_ref().filter(|path| path.value.is_empty()) {
+        problems.add(path.at, "\"path\" is empty");
+    }
+    let heartbeat: Option<At<String>> = table.word("heartbeat", problems);
+    if let Some(heartbeat) = &heartbeat {
+        let inside = |part: Component<'_>| matches!(part, Component::Normal(_));
+        if heartbeat.value.is_empty() || !Path::new(&heartbeat.value).components().all(inside) {
+            problems.add(
+                heartbeat.at,
+                "\"heartbeat\" must be a file below the resource's path, written relative to it and without \"..\"",
+            );
+        }
+    }
+    let tags = read_tags(&mut table, problems);
+    table.finish(problems);
+    Some(Resource {
+        id: name?.value,
+        kind: kind?,
+        path: path?.value,
+        tags,
+        heartbeat: heartbeat.map(|heartbeat| heartbeat.value),
+        registered_at,
+    })
+}
+
+fn read_tier(mut table: Table<'_>, names: &mut Names, problems: &mut Problems<'_>) {
+    let name: Option<At<String>> = table.required("name", problems);
+    if let Some(name) = &name {
+        names.tiers.declare(&name.value, name.at, problems);
+    }
+    let rpo = table.required("rpo", problems);
+    let rto = table.required("rto", problems);
+    table.finish(problems);
+    if let (Some(name), Some(rpo), Some(rto)) = (name, rpo, rto) {
+        let objectives = Objectives {
+            rpo: rpo.value,
+            rto: rto.value,
+        };
+        names.objectives.insert(name.value, objectives);
+    }
 }

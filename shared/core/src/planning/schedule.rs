@@ -1,8 +1,10 @@
 //! Due times: cron expressions in a time zone, and which occurrences a rule owes.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 
 use croner::Cron;
+use croner::errors::CronError;
 use croner::parser::{CronParser, Seconds, Year};
 use jiff::Timestamp;
 use jiff::civil::{self, DateTime};
@@ -57,7 +59,7 @@ pub struct Schedule {
 /// How far apart two offsets of one zone may lie: no zone has ever moved its clock by more than a day.
 const WIDEST_SHIFT: Span = Span::hours(25);
 
-/// How many occurrences [`Schedule::longest_interval`] looks at.
+/// How many due times [`Schedule::longest_interval`] looks at.
 const INTERVALS_EXAMINED: usize = 10_000;
 
 impl Schedule {
@@ -74,7 +76,7 @@ impl Schedule {
             .seconds(Seconds::Disallowed)
             .year(Year::Disallowed)
             .build();
-        let cron = parser.parse(cron).map_err(|error| bad(error.to_string()))?;
+        let cron = parser.parse(cron).map_err(|error| bad(explain(error)))?;
         // 1 January 2000 began a cycle of 400 years: what is not due after it is never due.
         if cron
             .find_next_occurrence(&civil::datetime(2000, 1, 1, 0, 0, 0, 0), true)
@@ -102,22 +104,10 @@ impl Schedule {
         self.occurrences(after).next()
     }
 
-    /// The longest time between two neighbouring due times of the coming 13 months (or the first ten thousand due
-    /// times, or the first two where they lie further apart).
+    /// The longest time between two neighbouring due times of the coming 13 months (or of the first ten thousand due
+    /// times; or the first two, where they lie further apart).
     pub fn longest_interval(&self, from: Timestamp) -> Span {
-        let horizon = Span::days(396).after(from);
-        let mut longest = Span::seconds(0);
-        let mut previous: Option<Timestamp> = None;
-        for due in self.occurrences(from).take(INTERVALS_EXAMINED) {
-            if let Some(previous) = previous {
-                longest = longest.max(Span::between(previous, due));
-                if due > horizon {
-                    break;
-                }
-            }
-            previous = Some(due);
-        }
-        longest
+        longest_interval_of(std::slice::from_ref(self), from)
     }
 
     fn occurrences(&self, after: Timestamp) -> Occurrences<'_> {
@@ -165,6 +155,33 @@ impl Schedule {
     }
 }
 
+/// The longest time in which none of the schedules comes due, as [`Schedule::longest_interval`] looks at them.
+pub(super) fn longest_interval_of(schedules: &[Schedule], from: Timestamp) -> Span {
+    let horizon = Span::days(396).after(from);
+    let mut walks: Vec<_> = schedules
+        .iter()
+        .map(|schedule| schedule.occurrences(from).peekable())
+        .collect();
+    let mut longest = Span::seconds(0);
+    let mut previous: Option<Timestamp> = None;
+    for _ in 0..INTERVALS_EXAMINED {
+        let Some(due) = walks.iter_mut().filter_map(|walk| walk.peek().copied()).min() else {
+            break;
+        };
+        for walk in &mut walks {
+            walk.next_if_eq(&due);
+        }
+        if let Some(previous) = previous {
+            longest = longest.max(Span::between(previous, due));
+            if due > horizon {
+                break;
+            }
+        }
+        previous = Some(due);
+    }
+    longest
+}
+
 /// Walks the clock faces that match, and gives their instants in order.
 struct Occurrences<'a> {
     schedule: &'a Schedule,
@@ -199,6 +216,15 @@ const MONTHS: [&str; 12] = [
 ];
 const WEEKDAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 
+fn explain(error: CronError) -> String {
+    match error {
+        CronError::ComponentError(reason)
+        | CronError::InvalidPattern(reason)
+        | CronError::IllegalCharacters(reason) => reason,
+        other => other.to_string(),
+    }
+}
+
 /// Refuses what the parser would take in a sense of its own, and answers with the hour field.
 fn check_fields(cron: &str) -> Result<&str, String> {
     let fields: Vec<&str> = cron.split_whitespace().collect();
@@ -211,27 +237,41 @@ fn check_fields(cron: &str) -> Result<&str, String> {
             }
         ));
     };
-    let named: [(&str, &str, &[&str]); 5] = [
-        ("minute", minute, &[]),
-        ("hour", hour, &[]),
-        ("day of month", day, &[]),
-        ("month", month, &MONTHS),
-        ("day of week", weekday, &WEEKDAYS),
-    ];
-    for (what, field, words) in named {
-        if what == "day of month" && field.eq_ignore_ascii_case("l") {
-            continue;
-        }
-        for atom in field.split([',', '-', '/']) {
-            let number = (1..=2).contains(&atom.len()) && atom.chars().all(|c| c.is_ascii_digit());
-            let word = words.contains(&atom.to_ascii_lowercase().as_str());
-            if !(atom == "*" || number || word) {
-                let shown: String = atom.chars().take(20).collect();
-                return Err(format!("the {what} field \"{field}\" cannot hold \"{shown}\""));
-            }
+    check_field("minute", minute, 0..=59, &[])?;
+    check_field("hour", hour, 0..=23, &[])?;
+    if !day.eq_ignore_ascii_case("l") {
+        check_field("day of month", day, 1..=31, &[])?;
+    }
+    check_field("month", month, 1..=12, &MONTHS)?;
+    check_field("day of week", weekday, 0..=7, &WEEKDAYS)?;
+    Ok(hour)
+}
+
+fn check_field(what: &str, field: &str, numbers: RangeInclusive<u8>, words: &[&str]) -> Result<(), String> {
+    let (least, most) = (numbers.start(), numbers.end());
+    let refuse = |part: &str| {
+        let shown: String = part.chars().take(20).collect();
+        format!("the {what} field cannot hold \"{shown}\"; it goes from {least} to {most}")
+    };
+    for part in field.split(',') {
+        let (range, step) = part
+            .split_once('/')
+            .map_or((part, None), |(range, step)| (range, Some(step)));
+        let is_any = range == "*" && part.len() == field.len();
+        let is_known = |atom: &str| {
+            let word = atom.to_ascii_lowercase();
+            is_number(atom) && numbers.contains(&atom.parse().unwrap_or(u8::MAX)) || words.contains(&word.as_str())
+        };
+        let is_step = |step: &str| is_number(step) && (1..=*most).contains(&step.parse().unwrap_or(0));
+        if !(is_any || range.split('-').all(is_known)) || !step.is_none_or(is_step) {
+            return Err(refuse(part));
         }
     }
-    Ok(hour)
+    Ok(())
+}
+
+fn is_number(atom: &str) -> bool {
+    (1..=2).contains(&atom.len()) && atom.chars().all(|c| c.is_ascii_digit())
 }
 
 /// How many missed occurrences one call of [`plan_occurrences`] lists at most.

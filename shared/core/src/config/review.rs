@@ -1,0 +1,94 @@
+//! What the file says as a whole: every policy by itself, and what policies, resources and plans mean to each other.
+
+use jiff::Timestamp;
+
+use crate::domain::{Check, Resource, ResourceId, StepAction, Vault, VaultName};
+use crate::planning::{Finding, Severity, lint_policy};
+
+use super::names::Names;
+use super::plan::ReadPlan;
+use super::policy::ReadPolicy;
+
+/// All findings and where in the file they belong.
+pub(super) fn review(
+    policies: &[ReadPolicy],
+    plans: &[ReadPlan],
+    vaults: &[Vault],
+    resources: &[Resource],
+    names: &Names,
+    at: Timestamp,
+) -> Vec<(usize, Finding)> {
+    let mut findings = Vec::new();
+    for policy in policies {
+        for finding in lint_policy(&policy.id, &policy.draft, vaults, at) {
+            findings.push((place(policy, &finding), finding));
+        }
+        if !resources.iter().any(|resource| policy.draft.selection.covers(resource)) {
+            let message = "its selection covers none of the resources in this file".to_owned();
+            findings.push((policy.at, warn("covers-nothing", message, policy.id.as_str())));
+        }
+    }
+    for resource in resources {
+        let covering = policies.iter().filter(|policy| policy.draft.selection.covers(resource));
+        if covering.count() == 0 {
+            let message = "no policy covers it, so it is not backed up".to_owned();
+            let place = names.resources.place(&resource.id);
+            findings.push((place, warn("unprotected", message, resource.id.as_str())));
+        }
+    }
+    for read in plans {
+        for step in &read.plan.steps {
+            let Some((resource, vault)) = source(&step.action) else {
+                continue;
+            };
+            if !receives(policies, resources, resource, vault) {
+                let subject = format!("{}/{}", read.plan.id, step.name);
+                let message = format!("no policy puts recovery points of {resource} into vault {vault}");
+                let place = read.steps_at.get(&step.name).copied().unwrap_or_default();
+                findings.push((place, warn("source-never-filled", message, &subject)));
+            }
+        }
+    }
+    findings
+}
+
+fn warn(code: &'static str, message: String, subject: &str) -> Finding {
+    Finding {
+        severity: Severity::Warn,
+        code,
+        message,
+        subject: subject.to_owned(),
+    }
+}
+
+/// The line of the rule that a finding speaks of, or else of its policy.
+fn place(policy: &ReadPolicy, finding: &Finding) -> usize {
+    let rule = finding.subject.split_once('/').map(|(_, rule)| rule);
+    let places = &policy.rules_at;
+    let found = places.iter().find(|(name, _)| Some(name.as_str()) == rule);
+    found.map_or(policy.at, |(_, place)| *place)
+}
+
+/// The resource and the vault that a step expects recovery points in.
+fn source(action: &StepAction) -> Option<(&ResourceId, &VaultName)> {
+    match action {
+        StepAction::Restore { resource, vault } | StepAction::Check(Check::ProvenPoint { resource, vault }) => {
+            Some((resource, vault))
+        }
+        StepAction::Check(Check::PointAge { .. })
+        | StepAction::Verify { .. }
+        | StepAction::Wait { .. }
+        | StepAction::Notify { .. } => None,
+    }
+}
+
+fn receives(policies: &[ReadPolicy], resources: &[Resource], resource: &ResourceId, vault: &VaultName) -> bool {
+    let Some(resource) = resources.iter().find(|known| &known.id == resource) else {
+        return false;
+    };
+    policies.iter().any(|policy| {
+        let draft = &policy.draft;
+        let fills = &draft.vault == vault || draft.copies.iter().any(|copy| &copy.vault == vault);
+        fills && draft.selection.covers(resource)
+    })
+}

@@ -1,0 +1,167 @@
+use std::fs;
+
+use holdfast_core::config::{Config, parse};
+use holdfast_core::domain::{BackupKind, Check, ResourceKind, StepAction};
+use holdfast_core::planning::{Severity, order_steps};
+
+use crate::golden;
+use crate::make::{at, span, vault_name};
+
+const EXAMPLE: &str = include_str!("../../../../docs/holdfast.example.toml");
+
+fn example() -> Config {
+    parse(EXAMPLE, at("2026-01-01T00:00:00Z")).unwrap_or_else(|problems| panic!("{problems:#?}"))
+}
+
+#[test]
+fn the_example_in_the_documents_reads_and_nothing_speaks_against_it() {
+    let config = example();
+    for (line, finding) in &config.warnings {
+        assert_eq!(finding.severity, Severity::Explain, "line {line}: {finding:?}");
+    }
+    assert_eq!(config.settings.region.as_str(), "eu-central-1");
+    assert_eq!(config.settings.data, None);
+    let vaults: Vec<_> = config
+        .vaults
+        .iter()
+        .map(|vault| (vault.name.as_str(), vault.region.as_str()))
+        .collect();
+    assert_eq!(vaults, [("primary", "eu-central-1"), ("recovery", "eu-west-1")]);
+    let photos = &config.resources[0];
+    assert_eq!(
+        (photos.id.as_str(), photos.kind, photos.path.as_str()),
+        ("photos", ResourceKind::Files, "/srv/photos")
+    );
+    assert_eq!(photos.heartbeat.as_deref(), Some("heartbeat"));
+    assert_eq!(photos.tags.get("tier").map(String::as_str), Some("critical"));
+    assert_eq!(photos.registered_at, at("2026-01-01T00:00:00Z"));
+}
+
+#[test]
+fn a_policy_is_read_to_the_last_key() {
+    let (id, policy) = &example().policies[0];
+    assert_eq!(id.as_str(), "critical-files");
+    assert_eq!(policy.description, "Hourly, with a copy in the recovery Region");
+    assert_eq!(policy.selection.tags.get("tier").map(String::as_str), Some("critical"));
+    assert_eq!(policy.patterns.exclude, ["*.tmp", ".cache"]);
+    assert_eq!((policy.max_parallel, policy.bandwidth_limit), (2, Some(50_000_000)));
+    assert_eq!((policy.delete_after, policy.verify.every), (span("3d"), span("30d")));
+    assert_eq!(
+        policy.objectives.map(|objectives| (objectives.rpo, objectives.rto)),
+        Some((span("90m"), span("4h")))
+    );
+    let keep = policy.retention;
+    let keep = [
+        keep.keep_last,
+        keep.keep_daily,
+        keep.keep_weekly,
+        keep.keep_monthly,
+        keep.keep_yearly,
+    ];
+    assert_eq!(keep, [24, 7, 4, 12, 7]);
+    let rules: Vec<_> = policy
+        .rules
+        .iter()
+        .map(|rule| (rule.name.as_str(), rule.kind, rule.start_within))
+        .collect();
+    let expected = [
+        ("hourly", BackupKind::Incremental, span("20m")),
+        ("weekly-full", BackupKind::Full, span("1h")),
+    ];
+    assert_eq!(rules, expected);
+    assert_eq!(policy.rules[0].zone, "Europe/Berlin");
+    assert_eq!(policy.rules[0].since, at("2026-01-01T00:00:00Z"));
+    assert_eq!(
+        (&policy.copies[0].vault, policy.copies[0].within),
+        (&vault_name("recovery"), span("30m"))
+    );
+}
+
+#[test]
+fn a_policy_that_leaves_out_what_it_may_gets_the_documented_values() {
+    let (_, policy) = &example().policies[1];
+    assert_eq!((policy.max_parallel, policy.bandwidth_limit), (2, None));
+    assert_eq!((policy.delete_after, policy.verify.every), (span("3d"), span("30d")));
+    assert_eq!(policy.rules[0].start_within, span("1h"));
+    let sparse = EXAMPLE.replace("zone = \"Europe/Berlin\"\ntier = \"standard\"", "tier = \"standard\"");
+    let config = parse(&sparse, at("2026-01-01T00:00:00Z")).unwrap();
+    assert_eq!(
+        (
+            config.policies[1].1.zone.as_str(),
+            config.policies[1].1.rules[0].zone.as_str()
+        ),
+        ("UTC", "UTC")
+    );
+}
+
+#[test]
+fn a_plan_is_read_with_its_steps_in_order() {
+    let config = example();
+    let plan = &config.plans[0];
+    assert_eq!(plan.id.as_str(), "photos-in-west");
+    assert_eq!((plan.objectives.rpo, plan.objectives.rto), (span("90m"), span("4h")));
+    assert_eq!(order_steps(plan), Ok(vec![0, 1, 2, 3, 4]));
+    assert!(
+        matches!(&plan.steps[0].action, StepAction::Check(Check::ProvenPoint { vault, .. }) if vault.as_str() == "recovery")
+    );
+    assert!(
+        matches!(&plan.steps[1].action, StepAction::Check(Check::PointAge { at_most, .. }) if *at_most == span("90m"))
+    );
+    assert!(matches!(&plan.steps[2].action, StepAction::Restore { resource, .. } if resource.as_str() == "photos"));
+    assert!(matches!(&plan.steps[3].action, StepAction::Verify { restored_by } if restored_by.as_str() == "restore"));
+    assert!(matches!(&plan.steps[4].action, StepAction::Notify { message } if message.contains("recovery Region")));
+    assert_eq!((plan.steps[2].timeout, plan.steps[3].timeout), (span("3h"), span("1h")));
+}
+
+/// Every `<name>.toml` among the golden texts is a file with mistakes; `<name>.txt` is all that is said about it.
+#[test]
+fn every_mistake_in_a_file_is_reported_with_its_line() {
+    let folder = golden::folder().join("config");
+    let mut names: Vec<String> = fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter_map(|name| name.strip_suffix(".toml").map(str::to_owned))
+        .collect();
+    names.sort();
+    assert!(names.len() >= 8, "{names:?}");
+    for name in names {
+        let text = fs::read_to_string(folder.join(format!("{name}.toml"))).unwrap();
+        let said = match parse(&text, at("2026-01-01T00:00:00Z")) {
+            Ok(config) => {
+                let lines = config.warnings.iter().map(|(line, finding)| {
+                    format!(
+                        "line {line}: {:?} {}: {}: {}\n",
+                        finding.severity, finding.code, finding.subject, finding.message
+                    )
+                });
+                lines.collect::<String>()
+            }
+            Err(problems) => {
+                assert!(!problems.is_empty(), "{name}");
+                problems.iter().map(|problem| format!("{problem}\n")).collect()
+            }
+        };
+        golden::check(&format!("config/{name}.txt"), &said);
+    }
+}
+
+#[test]
+fn a_problem_names_its_column_in_characters() {
+    let problems = parse("region = \"ü\"\ndata = 'ä'; x", at("2026-01-01T00:00:00Z")).unwrap_err();
+    assert_eq!((problems[0].line, problems[0].column), (2, 11), "{problems:?}");
+    let problems = parse("region = \"ü\"", at("2026-01-01T00:00:00Z")).unwrap_err();
+    assert_eq!((problems[0].line, problems[0].column), (1, 10), "{problems:?}");
+}
+
+#[test]
+fn no_text_makes_the_reader_panic() {
+    for end in (0..EXAMPLE.len()).step_by(61) {
+        let _ = parse(&EXAMPLE[..end], at("2026-01-01T00:00:00Z"));
+    }
+    for (place, _) in EXAMPLE.char_indices().step_by(151) {
+        for wrong in ["\"", "[", "=", "\u{0}", "ä", "1", "\n"] {
+            let text = format!("{}{wrong}{}", &EXAMPLE[..place], &EXAMPLE[place + 1..]);
+            let _ = parse(&text, at("2026-01-01T00:00:00Z"));
+        }
+    }
+}
