@@ -40,7 +40,7 @@ use crate::error::{RepositoryError, Result};
 use crate::lock::{Lock, LockKind};
 use crate::repository::Repository;
 
-pub use options::{BackupOptions, BackupReport};
+pub use options::{BackupOptions, BackupReport, BeforePublish};
 pub use source::{Content, Source, Unread, UnreadReason};
 
 use assemble::{Assembled, assemble};
@@ -78,7 +78,7 @@ fn run_stages(run: &Run<'_>, indexer: &Indexer<'_>, parent: Option<crate::Id>) -
         stages.push(scope.spawn(|| run.stage(|| walk::walk(run, parent, entries, files))));
         for _ in 0..run.options.readers {
             let (files, chunks) = (files_out.clone(), chunks.clone());
-            stages.push(scope.spawn(|| run.stage(|| read::read(run, files, chunks))));
+            stages.push(scope.spawn(move || run.stage(|| read::read(run, &files, chunks))));
         }
         for _ in 0..run.options.workers {
             let (chunks, packs) = (chunks_out.clone(), packs.clone());

@@ -73,7 +73,10 @@ impl Chunker {
 /// Number of zero bytes at the start of `data`.
 pub fn leading_zeroes(data: &[u8]) -> usize {
     const BLOCK: usize = 4096;
-    let blocks = data.chunks_exact(BLOCK).take_while(|block| block.iter().fold(0, |all, byte| all | byte) == 0).count();
+    let blocks = data
+        .chunks_exact(BLOCK)
+        .take_while(|block| block.iter().fold(0, |all, byte| all | byte) == 0)
+        .count();
     let start = blocks * BLOCK;
     start + data[start..].iter().take_while(|byte| **byte == 0).count()
 }

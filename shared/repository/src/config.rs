@@ -50,11 +50,17 @@ impl Config {
         if raw.version != VERSION {
             return Err(RepositoryError::UnsupportedVersion { version: raw.version });
         }
-        let id = raw.id.parse().map_err(|error: crate::id::ParseIdError| damaged(error.to_string()))?;
+        let id = raw
+            .id
+            .parse()
+            .map_err(|error: crate::id::ParseIdError| damaged(error.to_string()))?;
         let chunker_polynomial = u64::from_str_radix(&raw.chunker_polynomial, 16)
             .map_err(|error| damaged(format!("chunker polynomial `{}`: {error}", raw.chunker_polynomial)))?;
         if !is_irreducible(chunker_polynomial) {
-            return Err(damaged(format!("chunker polynomial `{}` is not irreducible", raw.chunker_polynomial)));
+            return Err(damaged(format!(
+                "chunker polynomial `{}` is not irreducible",
+                raw.chunker_polynomial
+            )));
         }
         Ok(Config { id, chunker_polynomial })
     }

@@ -21,7 +21,9 @@ pub const OVERHEAD: usize = 32;
 const TAG_LENGTH: usize = 16;
 
 /// The bits of `r` that Poly1305 ignores are zero.
-const R_MASK: [u8; 16] = [255, 255, 255, 15, 252, 255, 255, 15, 252, 255, 255, 15, 252, 255, 255, 15];
+const R_MASK: [u8; 16] = [
+    255, 255, 255, 15, 252, 255, 255, 15, 252, 255, 255, 15, 252, 255, 255, 15,
+];
 
 /// The keys of a repository. They are wiped from memory when dropped and never shown.
 #[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
@@ -77,7 +79,11 @@ impl MasterKey {
 
     /// Splits 64 random bytes, such as scrypt's output, into keys the way restic does.
     pub(crate) fn from_random(random: &[u8; 64]) -> MasterKey {
-        let mut key = MasterKey { encrypt: [0; 32], mac_k: [0; 16], mac_r: [0; 16] };
+        let mut key = MasterKey {
+            encrypt: [0; 32],
+            mac_k: [0; 16],
+            mac_r: [0; 16],
+        };
         key.encrypt.copy_from_slice(&random[..32]);
         key.mac_k.copy_from_slice(&random[32..48]);
         for (to, (from, mask)) in key.mac_r.iter_mut().zip(random[48..].iter().zip(R_MASK)) {
@@ -102,8 +108,11 @@ impl MasterKey {
     /// Reads restic's JSON of a master key.
     pub fn from_json(json: &[u8]) -> Result<MasterKey, ParseKeyError> {
         let raw: RawKey = serde_json::from_slice(json).map_err(|error| ParseKeyError(error.to_string()))?;
-        let key =
-            MasterKey { encrypt: part(&raw.encrypt)?, mac_k: part(&raw.mac.k)?, mac_r: part(&raw.mac.r)? };
+        let key = MasterKey {
+            encrypt: part(&raw.encrypt)?,
+            mac_k: part(&raw.mac.k)?,
+            mac_r: part(&raw.mac.r)?,
+        };
         if key.encrypt == [0; 32] || key.mac_k == [0; 16] || key.mac_r == [0; 16] {
             return Err(ParseKeyError("a part of it is zero".into()));
         }
@@ -149,7 +158,11 @@ impl MasterKey {
             .chain_update(b"holdfast/1/")
             .chain_update(purpose.as_bytes())
             .finalize();
-        Sha256::new().chain_update(*pad(0x5c)).chain_update(inner).finalize().into()
+        Sha256::new()
+            .chain_update(*pad(0x5c))
+            .chain_update(inner)
+            .finalize()
+            .into()
     }
 
     fn apply_keystream(&self, iv: &[u8; IV_LENGTH], bytes: &mut [u8]) {
@@ -168,8 +181,15 @@ impl MasterKey {
 }
 
 fn part<const N: usize>(base64: &str) -> Result<[u8; N], ParseKeyError> {
-    let bytes = Zeroizing::new(BASE64.decode(base64).map_err(|error| ParseKeyError(error.to_string()))?);
-    bytes.as_slice().try_into().map_err(|_| ParseKeyError(format!("a part has {} bytes, not {N}", bytes.len())))
+    let bytes = Zeroizing::new(
+        BASE64
+            .decode(base64)
+            .map_err(|error| ParseKeyError(error.to_string()))?,
+    );
+    bytes
+        .as_slice()
+        .try_into()
+        .map_err(|_| ParseKeyError(format!("a part has {} bytes, not {N}", bytes.len())))
 }
 
 fn same_in_constant_time(a: &[u8; TAG_LENGTH], b: &[u8; TAG_LENGTH]) -> bool {

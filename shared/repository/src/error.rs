@@ -82,9 +82,7 @@ pub enum RepositoryError {
         tried: usize,
     },
     /// The master key given does not belong to this repository, or its config is damaged.
-    #[error(
-        "the master key does not open {location}: it belongs to another repository, or the config file is damaged"
-    )]
+    #[error("the master key does not open {location}: it belongs to another repository, or the config file is damaged")]
     WrongMasterKey {
         /// The storage.
         location: String,
@@ -232,17 +230,26 @@ impl RepositoryError {
 
     /// Turns an I/O error into one that says what was tried: `.map_err(RepositoryError::io("read /x"))`.
     pub fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> RepositoryError {
-        move |source| RepositoryError::Io { what: what.into(), source }
+        move |source| RepositoryError::Io {
+            what: what.into(),
+            source,
+        }
     }
 
     /// Something stored is damaged.
-    pub fn damaged(what: impl Into<String>, reason: impl ToString) -> RepositoryError {
-        RepositoryError::Damaged { what: what.into(), reason: reason.to_string() }
+    pub fn damaged(what: impl Into<String>, reason: impl std::fmt::Display) -> RepositoryError {
+        RepositoryError::Damaged {
+            what: what.into(),
+            reason: reason.to_string(),
+        }
     }
 
     /// Something given to us makes no sense.
-    pub fn invalid(what: impl Into<String>, reason: impl ToString) -> RepositoryError {
-        RepositoryError::Invalid { what: what.into(), reason: reason.to_string() }
+    pub fn invalid(what: impl Into<String>, reason: impl std::fmt::Display) -> RepositoryError {
+        RepositoryError::Invalid {
+            what: what.into(),
+            reason: reason.to_string(),
+        }
     }
 }
 

@@ -84,7 +84,10 @@ mod tests {
     #[test]
     fn an_id_survives_text_and_json() {
         let id = Id::of(b"hello");
-        assert_eq!(id.to_string(), "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824");
+        assert_eq!(
+            id.to_string(),
+            "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
+        );
         assert_eq!(id.to_string().parse::<Id>(), Ok(id));
         let json = serde_json::to_string(&id).unwrap();
         assert_eq!(serde_json::from_str::<Id>(&json).unwrap(), id);
@@ -94,7 +97,13 @@ mod tests {
     #[test]
     fn anything_but_64_lower_case_hex_digits_is_refused() {
         let good = Id::of(b"").to_string();
-        for bad in [&good[1..], &good.to_uppercase(), &format!("{good}0"), "", &good.replace('e', "g")] {
+        for bad in [
+            &good[1..],
+            &good.to_uppercase(),
+            &format!("{good}0"),
+            "",
+            &good.replace('e', "g"),
+        ] {
             assert!(bad.parse::<Id>().is_err(), "{bad}");
         }
     }

@@ -30,13 +30,25 @@ pub struct Location {
 impl Location {
     /// Length of the plaintext.
     pub fn plaintext_length(&self) -> u32 {
-        self.uncompressed_length.unwrap_or(self.length.saturating_sub(crate::crypto::OVERHEAD as u32))
+        self.uncompressed_length
+            .unwrap_or(self.length.saturating_sub(crate::crypto::OVERHEAD as u32))
     }
 
     /// The same as an entry of a pack.
     pub fn blob(&self, kind: BlobKind, id: Id) -> PackBlob {
-        let Location { offset, length, uncompressed_length, .. } = *self;
-        PackBlob { kind, id, offset, length, uncompressed_length }
+        let Location {
+            offset,
+            length,
+            uncompressed_length,
+            ..
+        } = *self;
+        PackBlob {
+            kind,
+            id,
+            offset,
+            length,
+            uncompressed_length,
+        }
     }
 }
 
@@ -120,7 +132,9 @@ impl Index {
     pub fn lookup_all(&self, kind: BlobKind, id: &Id) -> impl Iterator<Item = Location> {
         let found = self.find(kind, id);
         let staying = found.iter().filter(|entry| !self.is_condemned(entry));
-        staying.chain(found.iter().filter(|entry| self.is_condemned(entry))).map(|entry| self.location(entry))
+        staying
+            .chain(found.iter().filter(|entry| self.is_condemned(entry)))
+            .map(|entry| self.location(entry))
     }
 
     /// Whether a backup may refer to the blob instead of storing it: it is in a pack that is not condemned.
@@ -136,7 +150,10 @@ impl Index {
     /// Every place of every blob, in ascending order of id, data before trees.
     pub fn iter(&self) -> impl Iterator<Item = (BlobKind, Id, Location)> {
         let each = |kind| move |entry: &Entry| (kind, entry.id, self.location(entry));
-        self.data.iter().map(each(BlobKind::Data)).chain(self.trees.iter().map(each(BlobKind::Tree)))
+        self.data
+            .iter()
+            .map(each(BlobKind::Data))
+            .chain(self.trees.iter().map(each(BlobKind::Tree)))
     }
 
     /// Number of a blob's first place, counted in the order of [`Index::iter`].
@@ -146,7 +163,10 @@ impl Index {
             BlobKind::Tree => (&self.trees, self.data.len()),
         };
         let start = entries.partition_point(|entry| entry.id < *id);
-        entries.get(start).filter(|entry| entry.id == *id).map(|_| before + start)
+        entries
+            .get(start)
+            .filter(|entry| entry.id == *id)
+            .map(|_| before + start)
     }
 
     /// The place of that number: which of [`Index::packs`] it is in, and what is there.

@@ -294,7 +294,11 @@ fn push_raw(out: &mut Vec<u8>, raw: &str) -> Option<()> {
 }
 
 fn parse_digits(digits: &str, radix: u32) -> Option<u32> {
-    digits.chars().all(|c| c.is_digit(radix)).then(|| u32::from_str_radix(digits, radix).ok()).flatten()
+    digits
+        .chars()
+        .all(|c| c.is_digit(radix))
+        .then(|| u32::from_str_radix(digits, radix).ok())
+        .flatten()
 }
 
 fn unquote_short(escape: char) -> Option<u8> {
@@ -332,7 +336,10 @@ mod tests {
         assert_eq!(string(b"plain"), r#""plain""#);
         assert_eq!(string(b"<a href=\"x\">&\\"), r#""\u003ca href=\"x\"\u003e\u0026\\""#);
         assert_eq!(string("\u{2028}\u{2029}".as_bytes()), r#""\u2028\u2029""#);
-        assert_eq!(string(b"\x00\x01\n\r\t\x1f\x7f"), "\"\\u0000\\u0001\\n\\r\\t\\u001f\x7f\"");
+        assert_eq!(
+            string(b"\x00\x01\n\r\t\x1f\x7f"),
+            "\"\\u0000\\u0001\\n\\r\\t\\u001f\x7f\""
+        );
         assert_eq!(string(b"a\xffb\xe2\x82"), r#""a\ufffdb\ufffd\ufffd""#);
         assert_eq!(string("ü😀\u{fffd}".as_bytes()), "\"ü😀\u{fffd}\"");
     }
@@ -342,13 +349,27 @@ mod tests {
         assert_eq!(quoted(b"plain name"), "plain name");
         assert_eq!(quoted(b"\"\\\x07\x08\x0c\n\r\t\x0b"), r#"\"\\\a\b\f\n\r\t\v"#);
         assert_eq!(quoted(b"\x00\x1f\x7f\xff\xe2\x82"), r"\x00\x1f\x7f\xff\xe2\x82");
-        assert_eq!(quoted("ü😀\u{ad}\u{a0}\u{200b}\u{fffd}".as_bytes()), "ü😀\\u00ad\\u00a0\\u200b\u{fffd}");
+        assert_eq!(
+            quoted("ü😀\u{ad}\u{a0}\u{200b}\u{fffd}".as_bytes()),
+            "ü😀\\u00ad\\u00a0\\u200b\u{fffd}"
+        );
         assert_eq!(quoted("\u{e0001}\u{80}\u{2028}".as_bytes()), r"\U000e0001\u0080\u2028");
     }
 
     #[test]
     fn unquote_refuses_what_go_refuses() {
-        for bad in ["\\", "\\q", "\\x1", "\\ud800", "\\'", "a\"b", "\\u12", "\\U00110000", "\\400", "\\x+1"] {
+        for bad in [
+            "\\",
+            "\\q",
+            "\\x1",
+            "\\ud800",
+            "\\'",
+            "a\"b",
+            "\\u12",
+            "\\U00110000",
+            "\\400",
+            "\\x+1",
+        ] {
             assert_eq!(unquote(bad), None, "{bad}");
         }
         assert_eq!(unquote("\\101é"), Some("Aé".as_bytes().to_vec()));

@@ -72,11 +72,14 @@ impl KeyFile {
         let Ok(json) = self.password_key(password)?.open(&self.data).map(Zeroizing::new) else {
             return Ok(None);
         };
-        MasterKey::from_json(&json).map(Some).map_err(|error| RepositoryError::damaged("a key file", error))
+        MasterKey::from_json(&json)
+            .map(Some)
+            .map_err(|error| RepositoryError::damaged("a key file", error))
     }
 
     fn password_key(&self, password: &str) -> Result<MasterKey> {
-        let invalid = |error: &dyn ToString| RepositoryError::damaged("the scrypt part of a key file", error.to_string());
+        let invalid =
+            |error: &dyn ToString| RepositoryError::damaged("the scrypt part of a key file", error.to_string());
         let params = scrypt::Params::new(self.log_n, self.r, self.p).map_err(|error| invalid(&error))?;
         let mut random = Zeroizing::new([0u8; 64]);
         scrypt::scrypt(password.as_bytes(), &self.salt, &params, &mut *random).map_err(|error| invalid(&error))?;
@@ -108,7 +111,9 @@ impl KeyFile {
             return Err(refuse(&format!("its password hash `{}` is not scrypt", raw.kdf)));
         }
         let cost = raw.n.checked_mul(128).and_then(|cost| cost.checked_mul(raw.r.into()));
-        let whole = u64::from(raw.r).checked_mul(raw.p.into()).is_some_and(|work| (1..=128).contains(&work));
+        let whole = u64::from(raw.r)
+            .checked_mul(raw.p.into())
+            .is_some_and(|work| (1..=128).contains(&work));
         if !raw.n.is_power_of_two() || raw.n < 2 || !whole || cost.is_none_or(|cost| cost > MAX_MEMORY) {
             return Err(refuse(&format!(
                 "its scrypt parameters N={}, r={}, p={} are out of bounds (at most 1 GiB of memory)",
@@ -145,7 +150,15 @@ mod tests {
         };
         assert!(KeyFile::decode("k", file(32768, 8, 1).as_bytes()).is_ok());
         assert!(KeyFile::decode("k", file(1 << 20, 8, 1).as_bytes()).is_ok());
-        for (n, r, p) in [(1 << 21, 8, 1), (32768, 1 << 20, 1), (1 << 62, 8, 1), (3, 8, 1), (0, 8, 1), (32768, 0, 1), (2, 8, 1 << 20)] {
+        for (n, r, p) in [
+            (1 << 21, 8, 1),
+            (32768, 1 << 20, 1),
+            (1 << 62, 8, 1),
+            (3, 8, 1),
+            (0, 8, 1),
+            (32768, 0, 1),
+            (2, 8, 1 << 20),
+        ] {
             let error = KeyFile::decode("k", file(n, r, p).as_bytes()).unwrap_err();
             assert!(error.to_string().contains("scrypt"), "{n} {r} {p}: {error}");
         }

@@ -83,7 +83,11 @@ const COMPRESSED_ENTRY: usize = 41;
 
 impl Default for PackBuilder {
     fn default() -> PackBuilder {
-        PackBuilder { bytes: Vec::new(), hasher: Sha256::new(), blobs: Vec::new() }
+        PackBuilder {
+            bytes: Vec::new(),
+            hasher: Sha256::new(),
+            blobs: Vec::new(),
+        }
     }
 }
 
@@ -99,7 +103,10 @@ impl PackBuilder {
     ) -> Result<PackBlob> {
         let offset = self.bytes.len();
         if payload.len() + OVERHEAD > MAX_PACK - offset {
-            return Err(RepositoryError::invalid(format!("{kind} blob {id}"), "it makes its pack larger than 4 GiB"));
+            return Err(RepositoryError::invalid(
+                format!("{kind} blob {id}"),
+                "it makes its pack larger than 4 GiB",
+            ));
         }
         let iv: [u8; IV_LENGTH] = ambient.random();
         key.seal(payload, iv, &mut self.bytes);
@@ -115,7 +122,10 @@ impl PackBuilder {
     ) -> Result<PackBlob> {
         let offset = self.bytes.len();
         if sealed.len() > MAX_PACK - offset {
-            return Err(RepositoryError::invalid(format!("{kind} blob {id}"), "it makes its pack larger than 4 GiB"));
+            return Err(RepositoryError::invalid(
+                format!("{kind} blob {id}"),
+                "it makes its pack larger than 4 GiB",
+            ));
         }
         self.bytes.extend_from_slice(sealed);
         Ok(self.record(offset, (kind, id), uncompressed_length))
@@ -125,7 +135,13 @@ impl PackBuilder {
         self.hasher.update(&self.bytes[offset..]);
         let narrow = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
         let length = narrow(self.bytes.len() - offset);
-        let blob = PackBlob { kind, id, offset: narrow(offset), length, uncompressed_length };
+        let blob = PackBlob {
+            kind,
+            id,
+            offset: narrow(offset),
+            length,
+            uncompressed_length,
+        };
         self.blobs.push(blob);
         blob
     }
@@ -153,7 +169,11 @@ impl PackBuilder {
             .map_err(|_| RepositoryError::Bug("a pack header longer than 4 GiB".into()))?;
         self.bytes.extend_from_slice(&length.to_le_bytes());
         self.hasher.update(&self.bytes[start..]);
-        Ok(FinishedPack { id: Id(self.hasher.finalize().into()), bytes: self.bytes, blobs: self.blobs })
+        Ok(FinishedPack {
+            id: Id(self.hasher.finalize().into()),
+            bytes: self.bytes,
+            blobs: self.blobs,
+        })
     }
 }
 
@@ -164,7 +184,11 @@ fn encode_header(blobs: &[PackBlob]) -> Vec<u8> {
             BlobKind::Data => 0,
             BlobKind::Tree => 1,
         };
-        header.push(if blob.uncompressed_length.is_some() { kind + 2 } else { kind });
+        header.push(if blob.uncompressed_length.is_some() {
+            kind + 2
+        } else {
+            kind
+        });
         header.extend_from_slice(&blob.length.to_le_bytes());
         if let Some(length) = blob.uncompressed_length {
             header.extend_from_slice(&length.to_le_bytes());
@@ -177,7 +201,11 @@ fn encode_header(blobs: &[PackBlob]) -> Vec<u8> {
 /// Size in bytes of the pack file that holds these blobs.
 pub fn pack_size(blobs: &[PackBlob]) -> u64 {
     blobs.iter().fold(OVERHEAD as u64 + 4, |size, blob| {
-        let entry = if blob.uncompressed_length.is_some() { COMPRESSED_ENTRY } else { PLAIN_ENTRY };
+        let entry = if blob.uncompressed_length.is_some() {
+            COMPRESSED_ENTRY
+        } else {
+            PLAIN_ENTRY
+        };
         size + u64::from(blob.length) + entry as u64
     })
 }
@@ -250,7 +278,16 @@ fn decode_entry(entry: &[u8], offset: u32) -> Option<(PackBlob, &[u8])> {
         1 | 3 => BlobKind::Tree,
         _ => return None,
     };
-    Some((PackBlob { kind, id: Id(*id), offset, length: u32::from_le_bytes(*length), uncompressed_length }, rest))
+    Some((
+        PackBlob {
+            kind,
+            id: Id(*id),
+            offset,
+            length: u32::from_le_bytes(*length),
+            uncompressed_length,
+        },
+        rest,
+    ))
 }
 
 /// Reads the header of a stored pack of `size` bytes without reading its blobs.

@@ -54,7 +54,9 @@ impl NodeKind {
     /// The kind a stored word means.
     pub fn from_word(word: &str) -> Option<NodeKind> {
         use NodeKind::{CharDev, Dev, Dir, Fifo, File, Socket, Symlink};
-        [File, Dir, Symlink, Dev, CharDev, Fifo, Socket].into_iter().find(|kind| kind.word() == word)
+        [File, Dir, Symlink, Dev, CharDev, Fifo, Socket]
+            .into_iter()
+            .find(|kind| kind.word() == word)
     }
 }
 
@@ -196,7 +198,10 @@ impl Tree {
 
     /// The entry of that name.
     pub fn find(&self, name: &[u8]) -> Option<&Node> {
-        let place = self.nodes.binary_search_by(|node| node.name.as_slice().cmp(name)).ok()?;
+        let place = self
+            .nodes
+            .binary_search_by(|node| node.name.as_slice().cmp(name))
+            .ok()?;
         self.nodes.get(place)
     }
 }
@@ -210,7 +215,10 @@ pub fn check_name(name: &[u8]) -> Result<()> {
         _ if name.contains(&0) => "it holds a NUL byte",
         _ => return Ok(()),
     };
-    Err(RepositoryError::invalid(format!("the name `{}` in a tree", String::from_utf8_lossy(name)), reason))
+    Err(RepositoryError::invalid(
+        format!("the name `{}` in a tree", String::from_utf8_lossy(name)),
+        reason,
+    ))
 }
 
 /// Refuses a name that does not come after the one before it.
@@ -218,7 +226,10 @@ pub(crate) fn check_order(previous: Option<&[u8]>, name: &[u8]) -> Result<()> {
     match previous {
         Some(previous) if previous >= name => Err(RepositoryError::invalid(
             format!("the name `{}` in a tree", String::from_utf8_lossy(name)),
-            format!("it must come after `{}`, in ascending byte order", String::from_utf8_lossy(previous)),
+            format!(
+                "it must come after `{}`, in ascending byte order",
+                String::from_utf8_lossy(previous)
+            ),
         )),
         _ => Ok(()),
     }

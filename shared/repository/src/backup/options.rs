@@ -12,6 +12,9 @@ use crate::snapshot::{Snapshot, Summary};
 
 use super::Unread;
 
+/// The last word before a snapshot becomes visible: it sees the snapshot and what could not be read.
+pub type BeforePublish<'a> = dyn Fn(&Snapshot, &[Unread]) -> Result<()> + Sync + 'a;
+
 /// How to back up.
 #[derive(Clone)]
 pub struct BackupOptions<'a> {
@@ -44,7 +47,7 @@ pub struct BackupOptions<'a> {
     /// Set it to stop: the backup ends with [`RepositoryError::Cancelled`].
     pub cancel: &'a AtomicBool,
     /// Called when everything but the snapshot is durable; its error means there is no snapshot.
-    pub before_publish: Option<&'a (dyn Fn(&Snapshot, &[Unread]) -> Result<()> + Sync)>,
+    pub before_publish: Option<&'a BeforePublish<'a>>,
 }
 
 impl<'a> BackupOptions<'a> {

@@ -34,7 +34,7 @@ struct Reader<'a> {
 }
 
 /// Runs until there are no more files.
-pub(super) fn read(run: &Run<'_>, files: Receiver<FileJob>, chunks: Sender<Vec<Chunk>>) -> Result<()> {
+pub(super) fn read(run: &Run<'_>, files: &Receiver<FileJob>, chunks: Sender<Vec<Chunk>>) -> Result<()> {
     let zeroes = Id::of(&vec![0; MIN_CHUNK]);
     let mut reader = Reader {
         run,

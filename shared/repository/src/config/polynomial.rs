@@ -55,7 +55,11 @@ mod tests {
 
     #[test]
     fn products_and_other_degrees_fail() {
-        let multiply = |a: u64, b: u64| (0..64).filter(|bit| b >> bit & 1 == 1).fold(0, |sum, bit| sum ^ (a << bit));
+        let multiply = |a: u64, b: u64| {
+            (0..64)
+                .filter(|bit| b >> bit & 1 == 1)
+                .fold(0, |sum, bit| sum ^ (a << bit))
+        };
         // Degrees 26 and 27, odd, so that neither has a root.
         assert!(!is_irreducible(multiply((1 << 26) | 0b111, (1 << 27) | 0b1011)));
         assert!(!is_irreducible(0x3DA3358B4DC173 ^ 1));

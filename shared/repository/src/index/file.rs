@@ -85,7 +85,12 @@ pub fn decode_index(id: &Id, json: &[u8]) -> Result<Vec<IndexPack>> {
         length: raw.length,
         uncompressed_length: (raw.uncompressed_length != 0).then_some(raw.uncompressed_length),
     };
-    let pack = |raw: RawPack| IndexPack { id: raw.id, blobs: raw.blobs.into_iter().flatten().map(blob).collect() };
+    let pack = |raw: RawPack| {
+        let mut blobs: Vec<PackBlob> = raw.blobs.into_iter().flatten().map(blob).collect();
+        // restic writes them in any order.
+        blobs.sort_unstable_by_key(|blob| blob.offset);
+        IndexPack { id: raw.id, blobs }
+    };
     Ok(raw.packs.into_iter().flatten().map(pack).collect())
 }
 

@@ -30,7 +30,9 @@ pub(crate) fn load_index(repository: &Repository, condemned: &HashSet<Id>) -> Re
         let readers: Vec<_> = (0..READERS.min(files.len())).map(|_| scope.spawn(read)).collect();
         let mut parts = Vec::new();
         for reader in readers {
-            let part = reader.join().map_err(|_| RepositoryError::Bug("a reader of index files panicked".into()))?;
+            let part = reader
+                .join()
+                .map_err(|_| RepositoryError::Bug("a reader of index files panicked".into()))?;
             parts.extend(part?);
         }
         Ok::<_, RepositoryError>(parts)

@@ -33,7 +33,12 @@ impl BlobEncoder {
             let mut compressor = Compressor::new(level)?;
             compressor.set_parameter(CParameter::ChecksumFlag(false))?;
             let prober = Compressor::new(-1)?;
-            Ok(BlobEncoder { compressor, prober, compressed: Vec::new(), sample: Vec::new() })
+            Ok(BlobEncoder {
+                compressor,
+                prober,
+                compressed: Vec::new(),
+                sample: Vec::new(),
+            })
         };
         make().map_err(error)
     }
@@ -47,7 +52,8 @@ impl BlobEncoder {
             return Ok((plaintext, None));
         }
         self.compressed.clear();
-        self.compressed.reserve(zstd::zstd_safe::compress_bound(plaintext.len()));
+        self.compressed
+            .reserve(zstd::zstd_safe::compress_bound(plaintext.len()));
         self.compressor
             .compress_to_buffer(plaintext, &mut self.compressed)
             .map_err(RepositoryError::io(format!("compress a {kind} blob")))?;
@@ -67,7 +73,8 @@ impl BlobEncoder {
             self.sample.extend_from_slice(&data[at..at + SAMPLE]);
         }
         self.compressed.clear();
-        self.compressed.reserve(zstd::zstd_safe::compress_bound(self.sample.len()));
+        self.compressed
+            .reserve(zstd::zstd_safe::compress_bound(self.sample.len()));
         let length = self
             .prober
             .compress_to_buffer(&self.sample, &mut self.compressed)
@@ -101,7 +108,9 @@ fn decompress(compressed: &[u8], length: usize) -> io::Result<Vec<u8>> {
     const TRUSTED: usize = 64 << 20;
     if length > TRUSTED {
         let mut plaintext = Vec::new();
-        zstd::Decoder::with_buffer(compressed)?.take(length as u64 + 1).read_to_end(&mut plaintext)?;
+        zstd::Decoder::with_buffer(compressed)?
+            .take(length as u64 + 1)
+            .read_to_end(&mut plaintext)?;
         return check_length(plaintext, length);
     }
     DECOMPRESSOR.with_borrow_mut(|slot| {

@@ -79,7 +79,9 @@ pub(super) fn decode_node(bytes: &[u8]) -> Result<Node> {
         return Err(refuse("a file without a content list"));
     }
     let link_target = match &raw.linktarget_raw {
-        Some(raw_target) => BASE64.decode(raw_target.as_bytes()).map_err(|error| refuse(&error.to_string()))?,
+        Some(raw_target) => BASE64
+            .decode(raw_target.as_bytes())
+            .map_err(|error| refuse(&error.to_string()))?,
         None => raw.linktarget.clone().unwrap_or_default().into_bytes(),
     };
     let mut extended_attributes = Vec::new();
@@ -87,7 +89,10 @@ pub(super) fn decode_node(bytes: &[u8]) -> Result<Node> {
         let value = BASE64
             .decode(attribute.value.as_deref().unwrap_or_default())
             .map_err(|error| refuse(&format!("extended attribute `{}`: {error}", attribute.name)))?;
-        extended_attributes.push(ExtendedAttribute { name: attribute.name.clone(), value });
+        extended_attributes.push(ExtendedAttribute {
+            name: attribute.name.clone(),
+            value,
+        });
     }
     Ok(Node {
         name,

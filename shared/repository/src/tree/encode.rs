@@ -39,12 +39,16 @@ pub fn encode_node(node: &Node, out: &mut Vec<u8>) -> Result<()> {
         }
     }
     if !node.extended_attributes.is_empty() {
-        json::write_list(object.field("extended_attributes"), &node.extended_attributes, |out, attribute| {
-            let mut object = Object::begin(out);
-            object.string("name", &attribute.name);
-            json::write_base64(object.field("value"), &attribute.value);
-            object.end();
-        });
+        json::write_list(
+            object.field("extended_attributes"),
+            &node.extended_attributes,
+            |out, attribute| {
+                let mut object = Object::begin(out);
+                object.string("name", &attribute.name);
+                json::write_base64(object.field("value"), &attribute.value);
+                object.end();
+            },
+        );
     }
     if !node.generic_attributes.is_empty() {
         let mut attributes = Object::begin(object.field("generic_attributes"));
@@ -70,5 +74,8 @@ fn check_parts(node: &Node) -> Result<()> {
         NodeKind::Dir if node.subtree.is_none() => "a folder without a subtree",
         _ => return Ok(()),
     };
-    Err(RepositoryError::Bug(format!("the node `{}` is {missing}", node.display_name())))
+    Err(RepositoryError::Bug(format!(
+        "the node `{}` is {missing}",
+        node.display_name()
+    )))
 }

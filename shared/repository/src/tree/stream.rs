@@ -26,7 +26,12 @@ enum State {
 impl<R: Read> NodeStream<R> {
     /// Reads a tree from its plaintext.
     pub fn new(input: R) -> NodeStream<R> {
-        NodeStream { input: BufReader::with_capacity(64 << 10, input), state: State::Start, json: Vec::new(), previous: None }
+        NodeStream {
+            input: BufReader::with_capacity(64 << 10, input),
+            state: State::Start,
+            json: Vec::new(),
+            previous: None,
+        }
     }
 
     fn advance(&mut self) -> Result<Option<Node>> {

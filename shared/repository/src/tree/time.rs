@@ -3,7 +3,6 @@
 use std::fmt;
 
 use jiff::Timestamp;
-use jiff::tz::Offset;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A point in time that remembers its offset from UTC, so that it is written back as it was read.
@@ -19,11 +18,19 @@ pub struct NodeTime {
 
 impl NodeTime {
     /// 1970-01-01T00:00:00Z.
-    pub const UNIX_EPOCH: NodeTime = NodeTime { seconds: 0, nanos: 0, offset: 0 };
+    pub const UNIX_EPOCH: NodeTime = NodeTime {
+        seconds: 0,
+        nanos: 0,
+        offset: 0,
+    };
 
     /// A time in UTC, as `stat` gives it.
     pub fn utc(seconds: i64, nanos: u32) -> NodeTime {
-        NodeTime { seconds, nanos, offset: 0 }
+        NodeTime {
+            seconds,
+            nanos,
+            offset: 0,
+        }
     }
 
     /// The point in time without its offset. Times beyond the years -9999 to 9999 become the nearest one within.
@@ -35,36 +42,34 @@ impl NodeTime {
         })
     }
 
-    /// Writes it as Go's RFC3339Nano. Years that Go cannot write as JSON (outside 0 to 9999) become the nearest
-    /// second that it can, as restic does.
+    /// Writes it as Go's RFC3339Nano. Years that Go cannot write as JSON (outside 0 to 9999) become the nearest second
+    /// that it can, as restic does.
     pub fn write(&self, out: &mut Vec<u8>) {
-        let offset = Offset::from_seconds(self.offset).unwrap_or(Offset::UTC);
-        let mut moment = self.timestamp();
-        let mut local = offset.to_datetime(moment);
-        if local.year() < 0 {
-            moment = Timestamp::from_second(YEAR_0).unwrap_or(Timestamp::UNIX_EPOCH);
-            local = Offset::UTC.to_datetime(moment);
-        }
-        digits(out, local.year().unsigned_abs().into(), 4);
+        let minutes = self.offset.clamp(-MAX_OFFSET, MAX_OFFSET) / 60;
+        let wanted = self.seconds.saturating_add(i64::from(minutes) * 60);
+        let local = wanted.clamp(YEAR_0, YEAR_9999_END);
+        let nanos = if wanted == local { self.nanos } else { 0 };
+        let (year, month, day) = civil_from_days(local.div_euclid(DAY));
+        let second = local.rem_euclid(DAY);
+        digits(out, year, 4);
         for (mark, value) in [
-            (b'-', local.month()),
-            (b'-', local.day()),
-            (b'T', local.hour()),
-            (b':', local.minute()),
-            (b':', local.second()),
+            (b'-', month),
+            (b'-', day),
+            (b'T', second / 3600),
+            (b':', second / 60 % 60),
+            (b':', second % 60),
         ] {
             out.push(mark);
-            digits(out, value.unsigned_abs().into(), 2);
+            digits(out, value, 2);
         }
-        let nanos = local.subsec_nanosecond().unsigned_abs();
         if nanos != 0 {
             out.push(b'.');
-            digits(out, nanos, 9);
+            digits(out, nanos.into(), 9);
             while out.last() == Some(&b'0') {
                 out.pop();
             }
         }
-        write_offset(self.offset, out);
+        write_offset(minutes, out);
     }
 
     /// Reads RFC3339 with up to nine digits of a second.
@@ -75,16 +80,17 @@ impl NodeTime {
         if marks.iter().any(|(at, mark)| bytes.get(*at) != Some(mark)) {
             return None;
         }
-        let civil = jiff::civil::DateTime::new(
-            i16::try_from(number(0, 4)?).ok()?,
-            i8::try_from(number(5, 7)?).ok()?,
-            i8::try_from(number(8, 10)?).ok()?,
-            i8::try_from(number(11, 13)?).ok()?,
-            i8::try_from(number(14, 16)?).ok()?,
-            i8::try_from(number(17, 19)?).ok()?,
-            0,
-        )
-        .ok()?;
+        let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
+        let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
+        let days = days_from_civil(year, month, day);
+        if !(1..=12).contains(&month)
+            || civil_from_days(days) != (year, month, day)
+            || hour > 23
+            || minute > 59
+            || second > 59
+        {
+            return None;
+        }
         let mut at = 19;
         let mut nanos = 0;
         if bytes.get(at) == Some(&b'.') {
@@ -97,15 +103,45 @@ impl NodeTime {
             at += 1 + count;
         }
         let offset = parse_offset(&bytes[at..])?;
-        let seconds = Offset::UTC.to_timestamp(civil).ok()?.as_second() - i64::from(offset);
+        let seconds = days * DAY + hour * 3600 + minute * 60 + second - i64::from(offset);
         Some(NodeTime { seconds, nanos, offset })
     }
 }
 
+const DAY: i64 = 86_400;
 /// 0000-01-01T00:00:00Z.
 const YEAR_0: i64 = -62_167_219_200;
+/// 9999-12-31T23:59:59Z.
+const YEAR_9999_END: i64 = 253_402_300_799;
+/// The largest offset that can be written, in seconds.
+const MAX_OFFSET: i32 = 24 * 3600 - 60;
 
-fn digits(out: &mut Vec<u8>, value: u32, width: usize) {
+/// Year, month and day of a day counted from 1970-01-01, in the Gregorian calendar. The year is counted from March,
+/// so that the leap day is its last; an era is 400 years.
+fn civil_from_days(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let (era, of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let day_of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
+    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
+}
+
+/// The reverse of [`civil_from_days`].
+fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
+    let year = year - i64::from(month <= 2);
+    let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
+    let day_of_year = (153 * (month + if month > 2 { -3 } else { 9 }) + 2) / 5 + day - 1;
+    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
+}
+
+fn digits(out: &mut Vec<u8>, value: i64, width: usize) {
     let start = out.len();
     out.resize(start + width, b'0');
     let mut rest = value;
@@ -115,13 +151,13 @@ fn digits(out: &mut Vec<u8>, value: u32, width: usize) {
     }
 }
 
-fn write_offset(offset: i32, out: &mut Vec<u8>) {
-    let minutes = offset.unsigned_abs() / 60;
+fn write_offset(minutes: i32, out: &mut Vec<u8>) {
     if minutes == 0 {
         out.push(b'Z');
         return;
     }
-    out.push(if offset < 0 { b'-' } else { b'+' });
+    out.push(if minutes < 0 { b'-' } else { b'+' });
+    let minutes = i64::from(minutes.abs());
     digits(out, minutes / 60, 2);
     out.push(b':');
     digits(out, minutes % 60, 2);
@@ -147,7 +183,11 @@ fn decimal(bytes: &[u8]) -> Option<i64> {
     if bytes.is_empty() || !bytes.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    Some(bytes.iter().fold(0, |value, digit| value * 10 + i64::from(digit - b'0')))
+    Some(
+        bytes
+            .iter()
+            .fold(0, |value, digit| value * 10 + i64::from(digit - b'0')),
+    )
 }
 
 impl From<Timestamp> for NodeTime {
