@@ -9,6 +9,7 @@ mod data;
 mod entries;
 mod error;
 mod metadata;
+mod parallel;
 mod report;
 mod store;
 mod target;

@@ -1,7 +1,6 @@
 //! The content of regular files: what stands already is compared, the rest is fetched pack by pack.
 
 mod handles;
-mod parallel;
 
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -17,7 +16,7 @@ use super::super::beneath::handle_path;
 use super::report::{Tally, locked};
 use super::target::Standing;
 use super::walk::Entry;
-use super::{Cause, RestoreError, Work, entries, metadata};
+use super::{Cause, RestoreError, Work, entries, metadata, parallel};
 use handles::{Handles, Origin};
 
 /// A run of zeroes is stored as blobs of this length, which become holes again.

@@ -1,18 +1,21 @@
 //! [`Walk`]: goes through the snapshot, makes folders, and gathers everything else into batches.
 
 use std::collections::HashMap;
-use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 use holdfast_repository::tree::{Node, NodeKind};
-use holdfast_repository::{ErrorKind, Tree};
+use holdfast_repository::{ErrorKind, Id, RepositoryError, Tree};
 
 use super::super::patterns::{Patterns, Verdict};
 use super::report::Tally;
 use super::target::MARKER;
-use super::{Cause, RestoreError, Work, data, entries, metadata};
+use super::{Cause, RestoreError, Work, data, entries, metadata, parallel};
+
+/// Folders of one folder whose trees are read at the same time: a store far away answers many requests as fast as one.
+const TREES_AHEAD: usize = 16;
 
 /// Something to restore that is no folder.
 pub(super) struct Entry {
@@ -52,6 +55,8 @@ pub(super) struct Walk<'a> {
 /// A folder whose entries are being gone through.
 struct Frame {
     entries: std::vec::IntoIter<Node>,
+    /// Trees of folders further on in `entries`, by name.
+    ahead: HashMap<Vec<u8>, Result<Tree, RepositoryError>>,
     /// `None` for the folder the restore began with.
     node: Option<Node>,
     /// From the root of the snapshot.
@@ -78,6 +83,7 @@ impl<'a> Walk<'a> {
     pub(super) fn run(mut self, tree: Tree, path: PathBuf) -> Result<u64, RestoreError> {
         let top = Frame {
             entries: tree.nodes.into_iter(),
+            ahead: HashMap::new(),
             node: None,
             path_in_snapshot: path,
             path: PathBuf::new(),
@@ -102,8 +108,8 @@ impl<'a> Walk<'a> {
 
     fn entry(&mut self, stack: &mut Vec<Frame>, node: Node) -> Result<(), RestoreError> {
         let Some(frame) = stack.last() else { return Ok(()) };
-        let name = OsString::from_vec(node.name.clone());
-        let (path, path_in_snapshot) = (frame.path.join(&name), frame.path_in_snapshot.join(&name));
+        let name = OsStr::from_bytes(&node.name);
+        let (path, path_in_snapshot) = (frame.path.join(name), frame.path_in_snapshot.join(name));
         let is_folder = node.kind == NodeKind::Dir;
         let verdict = self.patterns.verdict(&path_in_snapshot, is_folder);
         if verdict == Verdict::Skipped {
@@ -117,10 +123,11 @@ impl<'a> Walk<'a> {
             if self.make_folders(stack)? {
                 self.add(Entry { path, node })?;
             }
-        } else if let Some(tree) = self.read_tree(&path, &node)? {
+        } else if let Some(tree) = self.read_tree(stack.last_mut(), &path, &node)? {
             let entries = tree.nodes.into_iter();
             stack.push(Frame {
                 entries,
+                ahead: HashMap::new(),
                 node: Some(node),
                 path_in_snapshot,
                 path,
@@ -134,8 +141,13 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn read_tree(&self, path: &Path, node: &Node) -> Result<Option<Tree>, RestoreError> {
-        let cause = match node.subtree.as_ref().map(|id| self.work.store.tree(id)) {
+    /// The entries of a folder; where they cannot be had, that is recorded.
+    fn read_tree(&self, above: Option<&mut Frame>, path: &Path, node: &Node) -> Result<Option<Tree>, RestoreError> {
+        let Some(frame) = above else { return Ok(None) };
+        if !frame.ahead.contains_key(&node.name) {
+            frame.ahead = self.read_trees(frame, node)?;
+        }
+        let cause = match frame.ahead.remove(&node.name) {
             Some(Ok(tree)) => return Ok(Some(tree)),
             Some(Err(error)) => match error.kind() {
                 ErrorKind::Integrity | ErrorKind::NotFound => Cause::Unreadable(error.to_string()),
@@ -146,6 +158,23 @@ impl<'a> Walk<'a> {
         };
         self.work.tally.fail(self.work.target.shown(path), cause);
         Ok(None)
+    }
+
+    /// The trees of a folder and of some that follow it.
+    fn read_trees(
+        &self,
+        frame: &Frame,
+        node: &Node,
+    ) -> Result<HashMap<Vec<u8>, Result<Tree, RepositoryError>>, RestoreError> {
+        let wanted = |node: &&Node| {
+            let path = frame.path_in_snapshot.join(OsStr::from_bytes(&node.name));
+            node.kind == NodeKind::Dir && self.patterns.verdict(&path, true) != Verdict::Skipped
+        };
+        let following = frame.entries.as_slice().iter().filter(wanted);
+        let folders = std::iter::once(node).chain(following).take(TREES_AHEAD);
+        let folders: Vec<(&Vec<u8>, Id)> = folders.filter_map(|node| Some((&node.name, node.subtree?))).collect();
+        let read = |(name, tree): &(&Vec<u8>, Id)| Ok(((*name).clone(), self.work.store.tree(tree)));
+        Ok(parallel::map(self.work, &folders, read)?.into_iter().collect())
     }
 
     /// Makes the folders on the stack that are not made yet. Where one cannot be made, it is left out with everything

@@ -3,8 +3,8 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::super::report::locked;
-use super::super::{RestoreError, Work};
+use super::report::locked;
+use super::{RestoreError, Work};
 
 /// What `each` makes of every item, in order. The first error stops the rest.
 pub(super) fn map<'i, T: Sync, R: Send>(
