@@ -2,11 +2,13 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use holdfast_core::domain::Failure;
+use holdfast_core::domain::{Failure, FailureKind};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 
 use crate::failure::io_failure;
 
@@ -33,10 +35,8 @@ pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
 
 /// Writes a file for its owner alone, unless one is there. It appears whole, and is durable when this returns.
 pub(crate) fn write_once(path: &Path, bytes: &[u8]) -> Result<Written, Failure> {
-    let temporary = write_temporary(path, bytes)?;
-    let linked = fs::hard_link(&temporary, path);
-    fs::remove_file(&temporary).map_err(|error| io_failure("remove", &temporary, error))?;
-    let written = match linked {
+    let temporary = Temporary::write(path, bytes)?;
+    let written = match temporary.rename_new(path) {
         Ok(()) => Written::Created,
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Written::Exists,
         Err(error) => return Err(io_failure("write", path, error)),
@@ -47,29 +47,91 @@ pub(crate) fn write_once(path: &Path, bytes: &[u8]) -> Result<Written, Failure> 
 
 /// Writes a file for its owner alone, in place of the one that may be there. A crash leaves the old one or the new one.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let temporary = write_temporary(path, bytes)?;
-    fs::rename(&temporary, path).map_err(|error| io_failure("replace", path, error))?;
+    let temporary = Temporary::write(path, bytes)?;
+    temporary
+        .rename_over(path)
+        .map_err(|error| io_failure("replace", path, error))?;
     sync_folder(folder_of(path))
 }
 
-/// The folder is locked for one process, so a number tells its threads apart, and what a dead process left half written
-/// under the same name is overwritten.
-fn write_temporary(path: &Path, bytes: &[u8]) -> Result<PathBuf, Failure> {
-    static WRITERS: AtomicU64 = AtomicU64::new(0);
-    let number = WRITERS.fetch_add(1, Ordering::Relaxed);
-    let name = path.file_name().unwrap_or_default().display();
-    let temporary = folder_of(path).join(format!("{TEMPORARY}{number}-{name}"));
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600);
-    let write = || {
-        let mut file = options.open(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()
-    };
-    match write() {
-        Ok(()) => Ok(temporary),
-        Err(error) => Err(io_failure("write", path, error)),
+/// A file whose bytes are durable and whose name is not final; removed unless it gets its final name.
+struct Temporary {
+    path: PathBuf,
+    renamed: bool,
+}
+
+impl Temporary {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "keeps the unfinished files of two processes apart; nothing else depends on it"
+    )]
+    fn write(path: &Path, bytes: &[u8]) -> Result<Self, Failure> {
+        static WRITERS: AtomicU64 = AtomicU64::new(0);
+        let name = path.file_name().unwrap_or_default().display();
+        let pid = std::process::id();
+        // Another process may have had the same number before, and died.
+        let mut created = Err(io::Error::from(io::ErrorKind::AlreadyExists));
+        let mut temporary = PathBuf::new();
+        while created
+            .as_ref()
+            .is_err_and(|error| error.kind() == io::ErrorKind::AlreadyExists)
+        {
+            let number = WRITERS.fetch_add(1, Ordering::Relaxed);
+            temporary = folder_of(path).join(format!("{TEMPORARY}{pid}-{number}-{name}"));
+            created = OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&temporary);
+        }
+        let mut file = created.map_err(|error| io_failure("write", path, error))?;
+        let temporary = Self {
+            path: temporary,
+            renamed: false,
+        };
+        let written = file.write_all(bytes).and_then(|()| file.sync_all());
+        written.map_err(|error| io_failure("write", path, error))?;
+        Ok(temporary)
     }
+
+    /// Gives the file its final name, unless another file has it.
+    fn rename_new(mut self, path: &Path) -> io::Result<()> {
+        match renameat_with(CWD, &self.path, CWD, path, RenameFlags::NOREPLACE) {
+            // Not every file system knows a rename that never replaces; a link never does.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => return fs::hard_link(&self.path, path),
+            renamed => renamed?,
+        }
+        self.renamed = true;
+        Ok(())
+    }
+
+    /// Gives the file its final name in place of whatever has it.
+    fn rename_over(mut self, path: &Path) -> io::Result<()> {
+        fs::rename(&self.path, path)?;
+        self.renamed = true;
+        Ok(())
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if !self.renamed {
+            // What stays is hidden from listings and never read.
+            let _unremovable = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Fails with [`FailureKind::Denied`] unless the file is for its owner alone.
+pub(crate) fn require_private(path: &Path) -> Result<(), Failure> {
+    let metadata = fs::metadata(path).map_err(|error| io_failure("look at", path, error))?;
+    let mode = metadata.permissions().mode() & 0o777;
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    let path = path.display();
+    let message = format!("others may read the secret in {path} (mode {mode:o}): run `chmod 600 {path}`");
+    Err(Failure::new(FailureKind::Denied, message))
 }
 
 /// Makes a folder for its owner alone, with what is missing above it.

@@ -1,7 +1,5 @@
 //! Keys in a file.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use aes_gcm::aead::{Aead, Payload};
@@ -17,7 +15,6 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use crate::failure::io_failure;
 use crate::files::{self, Written};
 
 /// The layout of the key file that this version knows.
@@ -59,7 +56,7 @@ impl FileKeys {
         if files::read(&path)?.is_none() {
             create(&path, ambient)?;
         }
-        require_private(&path)?;
+        files::require_private(&path)?;
         let missing = || Failure::new(FailureKind::NotFound, format!("{} is gone", path.display()));
         let text = Zeroizing::new(files::read(&path)?.ok_or_else(missing)?);
         let (wrapping, signing) = parse(&path, &text)?;
@@ -144,17 +141,6 @@ fn create(path: &Path, ambient: &Ambient) -> Result<(), Failure> {
     // Another process may have been faster; then its keys are the keys.
     files::write_once(path, &Zeroizing::new(text))?;
     Ok(())
-}
-
-fn require_private(path: &Path) -> Result<(), Failure> {
-    let metadata = fs::metadata(path).map_err(|error| io_failure("look at", path, error))?;
-    let mode = metadata.permissions().mode() & 0o777;
-    if mode & 0o077 == 0 {
-        return Ok(());
-    }
-    let path = path.display();
-    let message = format!("others may read the keys in {path} (mode {mode:o}): run `chmod 600 {path}`");
-    Err(Failure::new(FailureKind::Denied, message))
 }
 
 type Secret = Zeroizing<[u8; 32]>;

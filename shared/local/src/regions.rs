@@ -95,6 +95,7 @@ impl RegionFolder {
 impl Regions {
     /// Makes the Regions that the vaults name and that were never made before. A Region that was made before and is lost
     /// stays lost: every use of it fails with [`FailureKind::Transient`] until its folder is back, and the others work.
+    /// In the folder of another process nothing is made.
     pub fn open(data: &DataFolder, vaults: &[Vault]) -> Result<Self, Failure> {
         let registry_path = data.path().join("holdfast.json");
         let mut registry = load_registry(&registry_path)?;
@@ -107,7 +108,7 @@ impl Regions {
                 path,
             });
             // The marker comes before the registry, so a crash between them leaves a Region that is found here.
-            if !registry.regions.contains(&region) {
+            if data.is_ours() && !registry.regions.contains(&region) {
                 if !folder.marker().exists() {
                     folder.create()?;
                 }

@@ -121,6 +121,16 @@ fn a_person_can_have_a_lost_region_made_again() {
 }
 
 #[test]
+fn beside_another_program_no_region_is_made() {
+    let scene = Scene::new();
+    let beside = DataFolder::beside(scene.data.path()).expect("the folder");
+    let regions = Regions::open(&beside, &vaults()).expect("Regions");
+    regions.require(&region("primary")).expect_err("not made");
+    assert!(!scene.region("primary").exists());
+    assert!(!scene.folder.path().join("holdfast.json").exists());
+}
+
+#[test]
 fn a_folder_of_another_region_is_not_used() {
     let scene = Scene::new();
     let regions = scene.regions();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use holdfast_core::domain::FailureKind;
 use holdfast_core::ports::Keys;
-use holdfast_local::{FileKeys, system_ambient, verify_with_public_key};
+use holdfast_local::{DataFolder, FileKeys, repository_password, system_ambient, verify_with_public_key};
 use tempfile::TempDir;
 
 fn open(path: &Path) -> FileKeys {
@@ -131,4 +131,23 @@ fn the_public_key_is_exported_once_and_watched() {
     let failure = keys.export_public_key(&public).expect_err("another key");
     assert_eq!(failure.kind, FailureKind::Integrity);
     assert_eq!(fs::read_to_string(&public).expect("the file"), "another key");
+}
+
+#[test]
+fn the_repository_password_is_made_once_and_guarded() {
+    let folder = TempDir::new().expect("a folder");
+    let data = DataFolder::open(folder.path(), &system_ambient()).expect("a data folder");
+    let password = || repository_password(&data, &system_ambient());
+    let made = password().expect("a password");
+    assert_eq!(made.len(), 64);
+    assert_eq!(password().expect("a password"), made);
+    let path = data.repository_password();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("open to all");
+    assert_eq!(password().expect_err("readable by others").kind, FailureKind::Denied);
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("closed again");
+    for bad in [&b"\n"[..], b"", b"\xff\xfe"] {
+        fs::write(&path, bad).expect("damage");
+        assert_eq!(password().expect_err("no password").kind, FailureKind::Integrity);
+        assert_eq!(fs::read(&path).expect("the file"), bad, "never replaced");
+    }
 }

@@ -184,3 +184,16 @@ async fn a_record_that_somebody_edited_badly_is_named() {
     assert_eq!(failure.kind, FailureKind::Integrity);
     assert!(failure.message.contains("P/a"), "{failure}");
 }
+
+#[tokio::test]
+async fn a_database_that_another_program_holds_is_a_passing_failure_that_changes_nothing() {
+    let folder = TempDir::new().expect("a folder");
+    let path = folder.path().join("holdfast.db");
+    let catalog = SqliteCatalog::new(Database::open(&path).expect("a database"));
+    let other = Connection::open(&path).expect("the database");
+    other.execute_batch("BEGIN IMMEDIATE").expect("the write lock");
+    let failure = catalog.insert(draft("a")).await.expect_err("held");
+    assert_eq!(failure.kind, FailureKind::Transient, "{failure}");
+    other.execute_batch("ROLLBACK").expect("let go");
+    assert_eq!(catalog.insert(draft("a")).await.expect("insert"), Inserted::Created);
+}

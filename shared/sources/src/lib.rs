@@ -1,3 +1,4 @@
 //! Readers and restorers of protected resources, and the content engine that backs them up.
 
+pub mod content_engine;
 pub mod files;

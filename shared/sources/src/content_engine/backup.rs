@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use holdfast_core::domain::{BackupKind, Failure, FailureKind, JobId, Order, Outcome, ResourceId, UnreadEntry, VaultName};
+use holdfast_core::domain::{
+    BackupKind, Failure, FailureKind, JobId, Order, Outcome, ResourceId, UnreadEntry, VaultName,
+};
 use holdfast_core::ports::Task;
 use holdfast_repository::backup::{BackupOptions, Unread, backup};
 use holdfast_repository::storage::FileName;
@@ -30,7 +32,16 @@ fn report_name(job: &JobId) -> FileName {
 
 impl Inner {
     pub(super) fn back_up(&self, task: &Task, control: &Control) -> Result<Outcome, Failure> {
-        let Order::Backup { resource, path, vault, kind, base, patterns, bandwidth_limit } = &task.order else {
+        let Order::Backup {
+            resource,
+            path,
+            vault,
+            kind,
+            base,
+            patterns,
+            bandwidth_limit,
+        } = &task.order
+        else {
             return Err(Failure::new(FailureKind::Bug, "this order is no backup"));
         };
         if let Some(outcome) = self.find_backup(&task.job, resource, vault)? {
@@ -51,12 +62,10 @@ impl Inner {
             reread: *kind == BackupKind::Full,
             tags: vec![tag(&task.job), format!("holdfast-kind={}", kind.as_str())],
             bandwidth_limit: *bandwidth_limit,
-            progress: control,
-            cancel: &control.cancel,
             before_publish: Some(&report_job),
             readers: self.threads,
             workers: self.threads,
-            ..BackupOptions::new((repository.ambient().now)())
+            ..BackupOptions::new((repository.ambient().now)(), control, &control.cancel)
         };
         let report = backup(&repository, &tree, &options).map_err(failure)?;
         let snapshot = repository.snapshot(&report.snapshot).map_err(failure)?;
@@ -64,16 +73,27 @@ impl Inner {
     }
 
     /// The snapshot that a job has published, if it has.
-    pub(super) fn find_backup(&self, job: &JobId, resource: &ResourceId, vault: &VaultName) -> Result<Option<Outcome>, Failure> {
-        let Some(repository) = self.repositories.find(vault, resource)? else { return Ok(None) };
+    pub(super) fn find_backup(
+        &self,
+        job: &JobId,
+        resource: &ResourceId,
+        vault: &VaultName,
+    ) -> Result<Option<Outcome>, Failure> {
+        let Some(repository) = self.repositories.find(vault, resource)? else {
+            return Ok(None);
+        };
         let tag = tag(job);
         let snapshots = repository.snapshots().map_err(failure)?;
         let Some((id, snapshot)) = snapshots.into_iter().find(|(_, snapshot)| snapshot.tags.contains(&tag)) else {
             return Ok(None);
         };
-        let report = repository.storage().read(&report_name(job)).map_err(|error| failure(error.into()))?;
-        let report: JobReport = serde_json::from_slice(&report)
-            .map_err(|error| Failure::unreadable(&format!("report of job {job} in {}", repository.storage().location()), error))?;
+        let report = repository.storage().read(&report_name(job)).map_err(failure)?;
+        let report: JobReport = serde_json::from_slice(&report).map_err(|error| {
+            Failure::unreadable(
+                &format!("report of job {job} in {}", repository.storage().location()),
+                error,
+            )
+        })?;
         outcome(id, &snapshot, report.unread).map(Some)
     }
 }
@@ -81,7 +101,10 @@ impl Inner {
 /// A parent that has been deleted meanwhile is no reason to fail: without it more is read, and the same is stored.
 fn existing_snapshot(repository: &Repository, artefact: &str) -> Result<Option<Id>, Failure> {
     let snapshots = repository.snapshots().map_err(failure)?;
-    Ok(snapshots.into_iter().map(|(id, _)| id).find(|id| id.to_string() == artefact))
+    Ok(snapshots
+        .into_iter()
+        .map(|(id, _)| id)
+        .find(|id| id.to_string() == artefact))
 }
 
 fn keep_report(
@@ -90,7 +113,10 @@ fn keep_report(
     _snapshot: &Snapshot,
     unread: &[Unread],
 ) -> holdfast_repository::Result<()> {
-    let report = JobReport { version: 1, unread: unread_entries(unread) };
+    let report = JobReport {
+        version: 1,
+        unread: unread_entries(unread),
+    };
     let json = serde_json::to_vec(&report)
         .map_err(|error| holdfast_repository::RepositoryError::invalid(format!("report of job {job}"), error))?;
     let name = report_name(job);
@@ -102,7 +128,10 @@ fn keep_report(
 }
 
 fn unread_entries(unread: &[Unread]) -> Vec<UnreadEntry> {
-    let entry = |unread: &Unread| UnreadEntry { path: printable(&unread.path), reason: unread.reason.to_string() };
+    let entry = |unread: &Unread| UnreadEntry {
+        path: printable(&unread.path),
+        reason: unread.reason.to_string(),
+    };
     unread.iter().map(entry).collect()
 }
 
@@ -127,7 +156,10 @@ pub(super) fn printable(path: &std::path::Path) -> String {
 
 fn outcome(id: Id, snapshot: &Snapshot, unread: Vec<UnreadEntry>) -> Result<Outcome, Failure> {
     let summary = snapshot.summary.clone().ok_or_else(|| {
-        Failure::new(FailureKind::Integrity, format!("snapshot {id} carries no summary, so Holdfast did not write it"))
+        Failure::new(
+            FailureKind::Integrity,
+            format!("snapshot {id} carries no summary, so Holdfast did not write it"),
+        )
     })?;
     Ok(Outcome::Backup {
         artefact: id.to_string(),

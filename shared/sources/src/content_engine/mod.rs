@@ -19,7 +19,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use holdfast_core::domain::{Failure, FailureKind, JobId, Order, Outcome, ResourceId, VaultName};
+use holdfast_core::domain::{Failure, FailureKind, JobId, Order, Outcome, Progress, ResourceId, VaultName};
 use holdfast_core::ports::{Engine, Keys, Observation, Task};
 use holdfast_repository::storage::Storage;
 use holdfast_repository::{Ambient, ErrorKind, RepositoryError};
@@ -79,7 +79,15 @@ impl ContentEngine {
         };
         let (drill_area, threads) = (parts.drill_area, parts.threads);
         let running = Mutex::new(HashMap::new());
-        Ok(Self { inner: Arc::new(Inner { repositories, receipts, drill_area, threads, running }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                repositories,
+                receipts,
+                drill_area,
+                threads,
+                running,
+            }),
+        })
     }
 
     /// Asks every running task to stop. What they leave is found and used when they are started again.
@@ -89,9 +97,15 @@ impl ContentEngine {
         }
     }
 
-    /// Whether any task still works.
-    pub fn is_busy(&self) -> bool {
-        self.inner.running().values().any(|running| matches!(running.state(), TaskState::Working))
+    /// How far the tasks that still work have come, by job.
+    pub fn working(&self) -> Vec<(JobId, Progress)> {
+        let table = self.inner.running();
+        let working = table
+            .iter()
+            .filter(|(_, running)| matches!(running.state(), TaskState::Working));
+        working
+            .map(|(job, running)| (job.clone(), running.control.progress()))
+            .collect()
     }
 }
 
@@ -110,7 +124,11 @@ impl Inner {
             Order::Repair { damaged, from, .. } => self.repair(damaged, from, control),
             Order::Restore { .. } => self.restore(task, control),
             Order::Delete { at, .. } => self.delete(at),
-            Order::Reclaim { resource, vault, grace_seconds } => self.reclaim(resource, vault, *grace_seconds),
+            Order::Reclaim {
+                resource,
+                vault,
+                grace_seconds,
+            } => self.reclaim(resource, vault, *grace_seconds, control),
             Order::Clean { target, .. } => self.clean(target),
         }
     }
@@ -173,7 +191,8 @@ impl Engine for ContentEngine {
         }
         let (inner, task) = (Arc::clone(&self.inner), task.clone());
         let looked = tokio::task::spawn_blocking(move || inner.look(&task)).await;
-        let looked = looked.map_err(|error| Failure::caused(FailureKind::Bug, "looking for a task came to no end", error))?;
+        let looked =
+            looked.map_err(|error| Failure::caused(FailureKind::Bug, "looking for a task came to no end", error))?;
         Ok(looked?.map_or(Observation::NotStarted, Observation::Completed))
     }
 }

@@ -21,15 +21,21 @@ impl Inner {
             cancel: &control.cancel,
         };
         let report = copy(&source, destination, &options).map_err(failure)?;
-        Ok(Outcome::Copy { artefact: from.artefact.clone(), bytes: report.bytes_copied })
+        Ok(Outcome::Copy {
+            artefact: from.artefact.clone(),
+            bytes: report.bytes_copied,
+        })
     }
 
     /// A snapshot is published last, so one that stands has all that it needs beside it.
     pub(super) fn find_copy(&self, from: &Location, to: &VaultName) -> Result<Option<Outcome>, Failure> {
         let snapshot = FileName::Object(FileKind::Snapshot, snapshot_id(from)?);
         let destination = self.repositories.storage(to, &from.resource)?;
-        let stands = destination.size(&snapshot).map_err(|error| failure(error.into()))?.is_some();
-        Ok(stands.then(|| Outcome::Copy { artefact: from.artefact.clone(), bytes: 0 }))
+        let stands = destination.size(&snapshot).map_err(failure)?.is_some();
+        Ok(stands.then(|| Outcome::Copy {
+            artefact: from.artefact.clone(),
+            bytes: 0,
+        }))
     }
 
     pub(super) fn delete(&self, at: &Location) -> Result<Outcome, Failure> {

@@ -12,8 +12,13 @@ pub(super) struct Receipts {
 
 impl Receipts {
     pub(super) fn open(folder: PathBuf) -> Result<Self, Failure> {
-        fs::create_dir_all(&folder)
-            .map_err(|error| Failure::caused(FailureKind::Transient, format!("folder {} cannot be made: {error}", folder.display()), error))?;
+        fs::create_dir_all(&folder).map_err(|error| {
+            Failure::caused(
+                FailureKind::Transient,
+                format!("folder {} cannot be made: {error}", folder.display()),
+                error,
+            )
+        })?;
         Ok(Self { folder })
     }
 
@@ -25,8 +30,13 @@ impl Receipts {
     pub(super) fn keep(&self, job: &JobId, outcome: &Outcome) -> Result<(), Failure> {
         let path = self.path(job);
         let unfinished = path.with_extension("tmp");
-        let json = serde_json::to_vec(outcome)
-            .map_err(|error| Failure::caused(FailureKind::Bug, format!("the outcome of job {job} cannot be written"), error))?;
+        let json = serde_json::to_vec(outcome).map_err(|error| {
+            Failure::caused(
+                FailureKind::Bug,
+                format!("the outcome of job {job} cannot be written"),
+                error,
+            )
+        })?;
         let write = || -> std::io::Result<()> {
             let mut file = File::create(&unfinished)?;
             file.write_all(&json)?;
@@ -40,12 +50,40 @@ impl Receipts {
         })
     }
 
+    /// Notes that a job has begun to change the world.
+    pub(super) fn keep_began(&self, job: &JobId) -> Result<(), Failure> {
+        let path = self.began_path(job);
+        let write = || -> std::io::Result<()> {
+            File::create(&path)?.sync_all()?;
+            File::open(&self.folder)?.sync_all()
+        };
+        write().map_err(|error| {
+            let message = format!("note {} cannot be written: {error}", path.display());
+            Failure::caused(FailureKind::Transient, message, error)
+        })
+    }
+
+    /// Whether a job has noted that it began.
+    pub(super) fn began(&self, job: &JobId) -> Result<bool, Failure> {
+        let path = self.began_path(job);
+        path.try_exists().map_err(|error| {
+            let message = format!("note {} cannot be looked for: {error}", path.display());
+            Failure::caused(FailureKind::Transient, message, error)
+        })
+    }
+
+    fn began_path(&self, job: &JobId) -> PathBuf {
+        self.folder.join(format!("{job}.began"))
+    }
+
     pub(super) fn find(&self, job: &JobId) -> Result<Option<Outcome>, Failure> {
         let path = self.path(job);
         match fs::read(&path) {
             Ok(json) => {
                 let name = format!("receipt {}", path.display());
-                serde_json::from_slice(&json).map(Some).map_err(|error| Failure::unreadable(&name, error))
+                serde_json::from_slice(&json)
+                    .map(Some)
+                    .map_err(|error| Failure::unreadable(&name, error))
             }
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => {

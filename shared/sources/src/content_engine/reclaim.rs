@@ -3,24 +3,56 @@
 use std::io::ErrorKind;
 use std::path::{Component, Path};
 
-use holdfast_core::domain::{Failure, FailureKind, Outcome, ResourceId, Span, VaultName};
+use holdfast_core::domain::{Failure, FailureKind, Outcome, ResourceId, VaultName};
 use holdfast_repository::prune::{MarkOptions, SweepOptions, mark, sweep};
+use jiff::SignedDuration;
 
+use super::task::Control;
 use super::{Inner, failure};
 
+/// Size of the packs that live blobs of mostly dead packs are written into: that of backups on disk.
+const PACK_SIZE: usize = 32 << 20;
+
+/// A pack with more dead bytes than this is written anew.
+const REPACK_ABOVE_PERCENT: u8 = 50;
+
 impl Inner {
-    pub(super) fn reclaim(&self, resource: &ResourceId, vault: &VaultName, grace_seconds: i64) -> Result<Outcome, Failure> {
+    pub(super) fn reclaim(
+        &self,
+        resource: &ResourceId,
+        vault: &VaultName,
+        grace_seconds: i64,
+        control: &Control,
+    ) -> Result<Outcome, Failure> {
         let Some(repository) = self.repositories.find(vault, resource)? else {
-            return Ok(Outcome::Reclaim { condemned: 0, deleted: 0, freed_bytes: 0 });
+            return Ok(Outcome::Reclaim {
+                condemned: 0,
+                deleted: 0,
+                freed_bytes: 0,
+            });
         };
         let now = (repository.ambient().now)();
-        let grace = Span::seconds(grace_seconds);
-        let swept = sweep(&repository, now, grace_of(grace), &SweepOptions::default()).map_err(failure)?;
-        let marked = mark(&repository, &MarkOptions::default()).map_err(failure)?;
+        let grace = SignedDuration::from_secs(grace_seconds);
+        let cancel = &control.cancel;
+        let sweeping = SweepOptions {
+            dry_run: false,
+            workers: self.threads,
+            cancel,
+        };
+        let swept = sweep(&repository, now, grace, &sweeping).map_err(failure)?;
+        let marking = MarkOptions {
+            repack_above_percent: REPACK_ABOVE_PERCENT,
+            pack_size: PACK_SIZE,
+            dry_run: false,
+            workers: self.threads,
+            progress: control,
+            cancel,
+        };
+        let marked = mark(&repository, &marking).map_err(failure)?;
         Ok(Outcome::Reclaim {
             condemned: marked.condemned.len() as u64,
             deleted: swept.deleted.len() as u64,
-            freed_bytes: swept.freed_bytes,
+            freed_bytes: swept.deleted_bytes,
         })
     }
 
@@ -31,7 +63,11 @@ impl Inner {
             rest.components().next().is_some() && rest.components().all(|part| matches!(part, Component::Normal(_)))
         });
         if beneath.is_none() {
-            let message = format!("{} does not lie in the drill area {}", target.display(), self.drill_area.display());
+            let message = format!(
+                "{} does not lie in the drill area {}",
+                target.display(),
+                self.drill_area.display()
+            );
             return Err(Failure::new(FailureKind::Invalid, message));
         }
         match std::fs::remove_dir_all(target) {
@@ -43,8 +79,4 @@ impl Inner {
             }
         }
     }
-}
-
-fn grace_of(span: Span) -> jiff::SignedDuration {
-    jiff::SignedDuration::from_secs(span.as_seconds())
 }

@@ -40,11 +40,13 @@ impl Repositories {
     /// Opens a repository if it exists.
     pub(super) fn find(&self, vault: &VaultName, resource: &ResourceId) -> Result<Option<Repository>, Failure> {
         let storage = self.storage(vault, resource)?;
-        if storage.size(&FileName::Config).map_err(|error| failure(error.into()))?.is_none() {
+        if storage.size(&FileName::Config).map_err(failure)?.is_none() {
             return Ok(None);
         }
         let key = self.unwrap(storage.as_ref(), resource)?;
-        Repository::open(storage, self.ambient.clone(), Unlock::MasterKey(key)).map(Some).map_err(failure)
+        Repository::open(storage, self.ambient.clone(), Unlock::MasterKey(key))
+            .map(Some)
+            .map_err(failure)
     }
 
     /// Opens a repository, making it first if it does not exist. The wrapped key is written before the repository, so
@@ -55,11 +57,13 @@ impl Repositories {
         }
         let storage = self.storage(vault, resource)?;
         let name = FileName::Sidecar(WRAPPED_KEY.to_owned());
-        if storage.size(&name).map_err(|error| failure(error.into()))?.is_none() {
+        if storage.size(&name).map_err(failure)?.is_none() {
             let fresh = MasterKey::generate(&self.ambient);
-            let wrapped = self.runtime.block_on(self.keys.wrap(&fresh.to_json(), &context(resource)))?;
-            storage.put(&name, &wrapped).map_err(|error| failure(error.into()))?;
-            storage.barrier().map_err(|error| failure(error.into()))?;
+            let wrapped = self
+                .runtime
+                .block_on(self.keys.wrap(&fresh.to_json(), &context(resource)))?;
+            storage.put(&name, &wrapped).map_err(failure)?;
+            storage.barrier().map_err(failure)?;
         }
         let master_key = self.unwrap(storage.as_ref(), resource)?;
         let options = InitOptions {
@@ -67,12 +71,12 @@ impl Repositories {
             master_key: Some(master_key),
             ..InitOptions::default()
         };
-        Repository::init(storage, self.ambient.clone(), options).map_err(failure)
+        Repository::init(storage, self.ambient.clone(), &options).map_err(failure)
     }
 
     fn unwrap(&self, storage: &dyn Storage, resource: &ResourceId) -> Result<MasterKey, Failure> {
         let name = FileName::Sidecar(WRAPPED_KEY.to_owned());
-        let wrapped = storage.read(&name).map_err(|error| failure(error.into()))?;
+        let wrapped = storage.read(&name).map_err(failure)?;
         let plain = self.runtime.block_on(self.keys.unwrap(&wrapped, &context(resource)))?;
         MasterKey::from_json(&plain).map_err(|_| {
             let message = format!("the wrapped master key in {} is malformed", storage.location());

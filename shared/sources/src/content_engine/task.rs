@@ -24,7 +24,10 @@ pub(super) struct Control {
 impl Control {
     pub(super) fn progress(&self) -> Progress {
         let done_bytes = self.done_bytes.load(Ordering::Relaxed);
-        Progress { done_bytes, expected_bytes: self.expected_bytes.load(Ordering::Relaxed) }
+        Progress {
+            done_bytes,
+            expected_bytes: self.expected_bytes.load(Ordering::Relaxed),
+        }
     }
 }
 
@@ -48,7 +51,11 @@ pub(super) struct Running {
 
 impl Running {
     pub(super) fn new(attempt: u32) -> Self {
-        Self { attempt, control: Arc::default(), state: Arc::new(Mutex::new(TaskState::Working)) }
+        Self {
+            attempt,
+            control: Arc::default(),
+            state: Arc::new(Mutex::new(TaskState::Working)),
+        }
     }
 
     pub(super) fn state(&self) -> TaskState {

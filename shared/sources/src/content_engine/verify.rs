@@ -2,7 +2,7 @@
 
 use holdfast_core::domain::{Failure, FailureKind, Level, Location, Outcome, Verdict};
 use holdfast_repository::check::{CheckOptions, CheckReport, affected_files, check};
-use holdfast_repository::repair::{RepairOptions, repair};
+use holdfast_repository::repair::repair;
 use holdfast_repository::storage::{FileKind, FileName};
 use holdfast_repository::{Id, Repository};
 
@@ -24,15 +24,27 @@ impl Inner {
         let snapshot = snapshot_id(at)?;
         let name = FileName::Object(FileKind::Snapshot, snapshot);
         let storage = self.repositories.storage(&at.vault, &at.resource)?;
-        if storage.size(&name).map_err(|error| failure(error.into()))?.is_none() {
+        if storage.size(&name).map_err(failure)?.is_none() {
             let damages = vec![format!("snapshot {snapshot} is missing from {}", storage.location())];
-            return Ok(Outcome::Verify(Verdict { damages, affected: vec!["/".to_owned()], bytes: 0 }));
+            return Ok(Outcome::Verify(Verdict {
+                damages,
+                affected: vec!["/".to_owned()],
+                bytes: 0,
+            }));
         }
         let repository = self.repositories.open(&at.vault, &at.resource)?;
         let report = self.check(&repository, snapshot, read_data, control)?;
-        let affected = if report.is_clean() { Vec::new() } else { affected(&repository, snapshot, &report)? };
+        let affected = if report.is_clean() {
+            Vec::new()
+        } else {
+            affected(&repository, snapshot, &report)?
+        };
         let damages = report.damages.iter().map(ToString::to_string).collect();
-        Ok(Outcome::Verify(Verdict { damages, affected, bytes: report.bytes_read }))
+        Ok(Outcome::Verify(Verdict {
+            damages,
+            affected,
+            bytes: report.bytes_read,
+        }))
     }
 
     pub(super) fn repair(&self, damaged: &Location, from: &Location, control: &Control) -> Result<Outcome, Failure> {
@@ -40,14 +52,26 @@ impl Inner {
         let repository = self.repositories.open(&damaged.vault, &damaged.resource)?;
         let good = self.repositories.open(&from.vault, &from.resource)?;
         let found = self.check(&repository, snapshot, true, control)?;
-        let options = RepairOptions { workers: self.threads, progress: control, cancel: &control.cancel };
-        let report = repair(&repository, &good, &found.damages, &options).map_err(failure)?;
+        let report = repair(&repository, &good, &found.damages).map_err(failure)?;
         let repaired = report.repaired.iter().map(ToString::to_string).collect();
-        let unrepairable = report.unrepairable.iter().map(ToString::to_string).collect();
+        let lost = report.affected.iter().filter(|file| file.snapshot == snapshot);
+        let lost = lost.map(|file| format!("lost: {}", printable(&file.path)));
+        let unrepairable = report
+            .unrepairable
+            .iter()
+            .map(ToString::to_string)
+            .chain(lost)
+            .collect();
         Ok(Outcome::Repair { repaired, unrepairable })
     }
 
-    fn check(&self, repository: &Repository, snapshot: Id, read_data: bool, control: &Control) -> Result<CheckReport, Failure> {
+    fn check(
+        &self,
+        repository: &Repository,
+        snapshot: Id,
+        read_data: bool,
+        control: &Control,
+    ) -> Result<CheckReport, Failure> {
         let options = CheckOptions {
             read_data,
             snapshots: Some(vec![snapshot]),

@@ -40,7 +40,13 @@ pub fn compare(
 ) -> Result<Comparison, RepositoryError> {
     let source = FileTree::new(vec![target.to_path_buf()], Patterns::all())
         .map_err(|error| RepositoryError::invalid(target.display().to_string(), error))?;
-    let mut walk = Walk { repository, index, source, patterns, found: Comparison::default() };
+    let mut walk = Walk {
+        repository,
+        index,
+        source,
+        patterns,
+        found: Comparison::default(),
+    };
     walk.folder(tree, target, place.strip_prefix("/").unwrap_or(place))?;
     Ok(walk.found)
 }
@@ -74,7 +80,9 @@ impl Walk<'_> {
         match self.source.stat(path) {
             Ok(stands) => {
                 let differs = metadata_differences(node, &stands);
-                self.found.differences.extend(differs.into_iter().map(|what| (path.to_path_buf(), what)));
+                self.found
+                    .differences
+                    .extend(differs.into_iter().map(|what| (path.to_path_buf(), what)));
                 if node.kind == NodeKind::File && stands.kind == NodeKind::File {
                     self.content(node, path);
                 }
@@ -103,13 +111,19 @@ impl Walk<'_> {
                 return self.differ(path, format!("cannot be read at byte {offset}: {error}"));
             }
             if Id::of(&bytes) != *id {
-                return self.differ(path, format!("content differs in the {} bytes from byte {offset}", bytes.len()));
+                return self.differ(
+                    path,
+                    format!("content differs in the {} bytes from byte {offset}", bytes.len()),
+                );
             }
             offset += bytes.len() as u64;
             self.found.bytes += bytes.len() as u64;
         }
         if offset != node.size {
-            self.differ(path, format!("the snapshot holds {offset} bytes of a file of {}", node.size));
+            self.differ(
+                path,
+                format!("the snapshot holds {offset} bytes of a file of {}", node.size),
+            );
         }
     }
 }
@@ -124,7 +138,11 @@ fn metadata_differences(wanted: &Node, stands: &Node) -> Vec<String> {
     compare("kind", wanted.kind.word().to_owned(), stands.kind.word().to_owned());
     compare("owner", wanted.uid.to_string(), stands.uid.to_string());
     compare("group", wanted.gid.to_string(), stands.gid.to_string());
-    compare("modification time", wanted.mtime.timestamp().to_string(), stands.mtime.timestamp().to_string());
+    compare(
+        "modification time",
+        wanted.mtime.timestamp().to_string(),
+        stands.mtime.timestamp().to_string(),
+    );
     match wanted.kind {
         NodeKind::Symlink => compare("link target", shown(&wanted.link_target), shown(&stands.link_target)),
         NodeKind::File => compare("size", wanted.size.to_string(), stands.size.to_string()),
@@ -134,7 +152,11 @@ fn metadata_differences(wanted: &Node, stands: &Node) -> Vec<String> {
     if wanted.kind != NodeKind::Symlink {
         compare("mode", format!("{:o}", wanted.mode), format!("{:o}", stands.mode));
     }
-    compare("extended attributes", attributes(&wanted.extended_attributes), attributes(&stands.extended_attributes));
+    compare(
+        "extended attributes",
+        attributes(&wanted.extended_attributes),
+        attributes(&stands.extended_attributes),
+    );
     differences
 }
 
@@ -143,8 +165,10 @@ fn shown(bytes: &[u8]) -> String {
 }
 
 fn attributes(attributes: &[ExtendedAttribute]) -> String {
-    let mut shown: Vec<String> =
-        attributes.iter().map(|attribute| format!("{}={}", attribute.name, attribute.value.escape_ascii())).collect();
+    let mut shown: Vec<String> = attributes
+        .iter()
+        .map(|attribute| format!("{}={}", attribute.name, attribute.value.escape_ascii()))
+        .collect();
     shown.sort();
     shown.join(",")
 }

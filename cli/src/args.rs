@@ -1,0 +1,276 @@
+//! The program's words.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Backup and disaster recovery with proof.
+///
+/// Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 partial.
+#[derive(Debug, Parser)]
+#[command(name = "holdfast", version, propagate_version = true)]
+pub struct Arguments {
+    /// Print the result as JSON.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show the whole of it on a private copy of real files: backup, proof, copy, damage, repair, loss, restore, drill.
+    Demo(DemoOptions),
+    /// Run the embedded server: scheduler and functions, until stopped.
+    Serve(Place),
+    /// Policies.
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+    /// Back up a resource now.
+    Backup(BackupOptions),
+    /// List recovery points.
+    Points(PointsOptions),
+    /// Prove every byte of a recovery point now.
+    Verify(VerifyOptions),
+    /// Restore a recovery point into a folder.
+    Restore(RestoreOptions),
+    /// Run a drill of a recovery plan.
+    Drill(DrillOptions),
+    /// Signed evidence.
+    #[command(subcommand)]
+    Evidence(EvidenceCommand),
+    /// The content engine by itself, on one repository in the restic format.
+    Repository(RepositoryArguments),
+}
+
+/// Where the configuration and the data are.
+#[derive(Debug, Clone, Args)]
+pub struct Place {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE", default_value = "holdfast.toml")]
+    pub config: PathBuf,
+    /// The folder of the catalog, the keys and the Regions [default: holdfast-data beside the configuration file].
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+}
+
+/// Options of `demo`.
+#[derive(Debug, Clone, Args)]
+pub struct DemoOptions {
+    /// The folder whose files to show it on; it is only read. Without it an application tree is generated.
+    #[arg(long, value_name = "DIR")]
+    pub source: Option<PathBuf>,
+    /// The new folder that receives the private copy, the vaults and all else [default: holdfast-demo, or the next
+    /// free name].
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+}
+
+/// Commands of `policy`.
+#[derive(Debug, Subcommand)]
+pub enum PolicyCommand {
+    /// Check a configuration file: every problem with its line, and what cannot work.
+    Check {
+        /// The configuration file.
+        file: PathBuf,
+    },
+}
+
+/// Options of `backup`.
+#[derive(Debug, Args)]
+pub struct BackupOptions {
+    /// The resource.
+    pub resource: String,
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// Options of `points`.
+#[derive(Debug, Args)]
+pub struct PointsOptions {
+    /// Only this resource.
+    pub resource: Option<String>,
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// Options of `verify`.
+#[derive(Debug, Args)]
+pub struct VerifyOptions {
+    /// The recovery point: its id or the first digits of it.
+    pub point: String,
+    /// The vault [default: every vault that holds it].
+    #[arg(long)]
+    pub vault: Option<String>,
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// Options of `restore`.
+#[derive(Debug, Args)]
+pub struct RestoreOptions {
+    /// The recovery point: its id, the first digits of it, or RESOURCE@latest.
+    pub point: String,
+    /// The folder that receives the content: absent or empty, unless --overwrite is given.
+    #[arg(long, value_name = "DIR")]
+    pub target: PathBuf,
+    /// The vault to read from [default: the first that is proven].
+    #[arg(long)]
+    pub vault: Option<String>,
+    /// Only what matches this pattern; may be given several times.
+    #[arg(long, value_name = "PATTERN")]
+    pub include: Vec<String>,
+    /// Overwrite files that stand in the target and differ; others there are left alone.
+    #[arg(long)]
+    pub overwrite: bool,
+    /// Say what would be done, and do nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// Options of `drill`.
+#[derive(Debug, Args)]
+pub struct DrillOptions {
+    /// The recovery plan.
+    pub plan: String,
+    /// Only simulate: evaluate the checks, change nothing.
+    #[arg(long)]
+    pub simulate: bool,
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// Commands of `evidence`.
+#[derive(Debug, Subcommand)]
+pub enum EvidenceCommand {
+    /// Check a whole chain of signed statements offline.
+    Verify {
+        /// The folder with the statements.
+        dir: PathBuf,
+        /// The public key, PEM.
+        #[arg(long, value_name = "FILE")]
+        public_key: PathBuf,
+    },
+}
+
+/// Arguments of `repository`.
+#[derive(Debug, Args)]
+pub struct RepositoryArguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: RepositoryCommand,
+}
+
+/// The repository to work on, and its password.
+#[derive(Debug, Clone, Args)]
+pub struct RepositoryPlace {
+    /// The repository's folder.
+    #[arg(long, value_name = "PATH")]
+    pub repo: PathBuf,
+    /// A file with the password in its first line [default: the environment variable HOLDFAST_PASSWORD].
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
+}
+
+/// Commands of `repository`.
+#[derive(Debug, Subcommand)]
+pub enum RepositoryCommand {
+    /// Make a new repository.
+    Init {
+        #[command(flatten)]
+        place: RepositoryPlace,
+    },
+    /// Back up files and folders.
+    Backup {
+        #[command(flatten)]
+        place: RepositoryPlace,
+        /// The files and folders.
+        #[arg(required = true, value_name = "PATH")]
+        paths: Vec<PathBuf>,
+        /// Leave out what matches this pattern; may be given several times.
+        #[arg(long, value_name = "PATTERN")]
+        exclude: Vec<String>,
+        /// Only what matches this pattern; may be given several times.
+        #[arg(long, value_name = "PATTERN")]
+        include: Vec<String>,
+        /// Tag the snapshot; may be given several times.
+        #[arg(long)]
+        tag: Vec<String>,
+        /// Read every file again, whatever its metadata says.
+        #[arg(long)]
+        full: bool,
+        /// Compare with this snapshot [default: the newest of the same paths and host].
+        #[arg(long, value_name = "SNAPSHOT")]
+        parent: Option<String>,
+    },
+    /// List snapshots.
+    Snapshots {
+        #[command(flatten)]
+        place: RepositoryPlace,
+    },
+    /// List the content of a snapshot.
+    Ls {
+        #[command(flatten)]
+        place: RepositoryPlace,
+        /// The snapshot: its id, the first digits of it, or latest.
+        snapshot: String,
+    },
+    /// Restore a snapshot; paths inside it are absolute, below the target.
+    Restore {
+        #[command(flatten)]
+        place: RepositoryPlace,
+        /// The snapshot: its id, the first digits of it, or latest.
+        snapshot: String,
+        /// The folder that receives it.
+        #[arg(long, value_name = "DIR")]
+        target: PathBuf,
+        /// Only what matches this path or pattern; may be given several times.
+        #[arg(long, value_name = "PATTERN")]
+        include: Vec<String>,
+        /// Overwrite files that stand in the target and differ; others there are left alone.
+        #[arg(long)]
+        overwrite: bool,
+    },
+    /// Check the structure, and with --read-data every byte.
+    Check {
+        #[command(flatten)]
+        place: RepositoryPlace,
+        /// Read, decrypt and hash everything.
+        #[arg(long)]
+        read_data: bool,
+    },
+    /// Forget snapshots; their space is reclaimed by prune.
+    Forget {
+        #[command(flatten)]
+        place: RepositoryPlace,
+        /// The snapshots.
+        #[arg(required = true)]
+        snapshots: Vec<String>,
+    },
+    /// Reclaim space in two phases: condemn packs that nothing needs, delete those condemned long enough ago.
+    Prune {
+        #[command(flatten)]
+        place: RepositoryPlace,
+        /// How long a pack stays condemned before it is deleted; longer than the longest backup.
+        #[arg(long, value_name = "SPAN", default_value = "1d")]
+        grace: String,
+        /// Say what would be done, and do nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Copy snapshots verbatim into another repository, which is made if it does not exist.
+    Copy {
+        #[command(flatten)]
+        place: RepositoryPlace,
+        /// The other repository's folder.
+        #[arg(long, value_name = "PATH")]
+        to: PathBuf,
+        /// Only these snapshots [default: all].
+        #[arg(value_name = "SNAPSHOT")]
+        snapshots: Vec<String>,
+    },
+}

@@ -1,0 +1,59 @@
+//! The configuration file and the folder of data that belongs to it.
+
+use std::path::{Path, PathBuf};
+
+use holdfast_core::config::{Config, parse};
+use jiff::Timestamp;
+
+use crate::args::Place;
+use crate::error::CliError;
+
+/// A checked configuration and where its data is.
+pub struct Installation {
+    /// The configuration; paths of resources are absolute.
+    pub config: Config,
+    /// The data folder, absolute.
+    pub data: PathBuf,
+}
+
+/// Reads the configuration that `place` names. Every problem is reported at once, and nothing is applied.
+pub fn load(place: &Place, now: Timestamp) -> Result<Installation, CliError> {
+    let file = &place.config;
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        let hint = "name it with --config, or write one: docs/holdfast.example.toml is a start";
+        CliError::usage(format!(
+            "configuration {} cannot be read: {error}; {hint}",
+            file.display()
+        ))
+    })?;
+    let mut config = parse(&text, now).map_err(|problems| {
+        let listed: Vec<String> = problems.iter().map(|problem| format!("  {problem}")).collect();
+        let count = problems.len();
+        CliError::usage(format!(
+            "{} has {count} problems; nothing was applied\n{}",
+            file.display(),
+            listed.join("\n")
+        ))
+    })?;
+    let folder = folder_of(file)?;
+    for resource in &mut config.resources {
+        resource.path = folder.join(&resource.path).to_string_lossy().into_owned();
+    }
+    let data = match (&place.data, &config.settings.data) {
+        (Some(data), _) => absolute(data)?,
+        (None, Some(data)) => folder.join(data),
+        (None, None) => folder.join("holdfast-data"),
+    };
+    Ok(Installation { config, data })
+}
+
+fn folder_of(file: &Path) -> Result<PathBuf, CliError> {
+    let file = absolute(file)?;
+    Ok(file.parent().map_or_else(|| PathBuf::from("/"), Path::to_path_buf))
+}
+
+/// A path as seen from the folder that the program was started in.
+pub fn absolute(path: &Path) -> Result<PathBuf, CliError> {
+    std::path::absolute(path)
+        .map_err(|error| CliError::failed(format!("{} cannot be made absolute: {error}", path.display())))
+}

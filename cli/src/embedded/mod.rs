@@ -1,0 +1,11 @@
+//! The embedded system: the same handlers that run on Lambda, in this process, on embedded parts.
+
+mod configuration;
+mod dispatch;
+mod session;
+mod system;
+
+pub use configuration::{absolute, load};
+pub use dispatch::{pump, wake};
+pub use session::{Session, pause, progress_bar, show, turn};
+pub use system::{Parts, System};

@@ -1,0 +1,104 @@
+//! Putting the embedded system together.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use holdfast_core::config::Config;
+use holdfast_core::domain::{Failure, FailureKind, ResourceId, Span, VaultName};
+use holdfast_core::ports::{Clock, Queue};
+use holdfast_core::workflow::{Settings, World, apply};
+use holdfast_local::{
+    DataFolder, Database, FileKeys, LocalBus, Regions, SqliteCatalog, SqliteQueue, StderrPager, SystemIds,
+    repository_password,
+};
+use holdfast_repository::Ambient;
+use holdfast_sources::content_engine::{ContentEngine, ContentEngineParts};
+use jiff::SignedDuration;
+
+/// What differs between the server and the demo.
+pub struct Parts {
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The engine's time, randomness and identity; its time is the clock's.
+    pub ambient: Ambient,
+    /// How long to let the engine work before looking again.
+    pub poll: SignedDuration,
+    /// Whether pages are printed to standard error, besides being kept in a file.
+    pub print_pages: bool,
+}
+
+/// The embedded system.
+pub struct System {
+    /// What the handlers are given.
+    pub world: World,
+    /// Their queues.
+    pub queue: Arc<dyn Queue>,
+    /// The engine, to stop it and to watch it.
+    pub engine: ContentEngine,
+    /// The data folder.
+    pub data: DataFolder,
+}
+
+impl System {
+    /// Opens the system on a data folder, making what is not there yet.
+    pub fn open(config: &Config, data: DataFolder, parts: Parts) -> Result<Self, Failure> {
+        let database = Database::open(data.database())?;
+        let queue = Arc::new(SqliteQueue::new(database.clone(), Arc::clone(&parts.clock)));
+        let keys = Arc::new(FileKeys::open_or_create(data.keys(), &parts.ambient)?);
+        keys.export_public_key(&data.public_key())?;
+        let regions = Arc::new(Regions::open(&data, &config.vaults)?);
+        let evidence = regions.evidence()?;
+        let drills = data.path().join("drills");
+        let drill_area = path_text(&drills)?;
+        let engine = ContentEngine::new(ContentEngineParts {
+            open_storage: Arc::new(move |vault: &VaultName, resource: &ResourceId| regions.storage(vault, resource)),
+            keys: keys.clone(),
+            escrow_password: repository_password(&data, &parts.ambient)?,
+            ambient: parts.ambient,
+            receipts: data.path().join("receipts"),
+            drill_area: drills,
+            threads: std::thread::available_parallelism().map_or(2, usize::from),
+        })?;
+        let pager = StderrPager::new(data.pages(), Arc::clone(&parts.clock));
+        let pager = if parts.print_pages { pager } else { pager.to_file_only() };
+        let world = World {
+            catalog: Arc::new(SqliteCatalog::new(database)),
+            bus: Arc::new(LocalBus::new(queue.clone())),
+            engine: Arc::new(engine.clone()),
+            pager: Arc::new(pager),
+            keys,
+            evidence: Arc::new(evidence),
+            clock: parts.clock,
+            ids: Arc::new(SystemIds),
+            settings: Settings {
+                home: config.settings.region.clone(),
+                vaults: config.vaults.clone(),
+                poll: parts.poll,
+                lease: Span::minutes(10),
+                reclaim_grace: Span::days(1),
+                drill_area,
+            },
+        };
+        Ok(Self {
+            world,
+            queue,
+            engine,
+            data,
+        })
+    }
+
+    /// Brings the catalog to what the configuration says.
+    pub async fn apply(&self, config: &Config) -> Result<apply::Applied, Failure> {
+        apply::apply(&self.world, &config.resources, &config.policies, &config.plans).await
+    }
+}
+
+fn path_text(path: &Path) -> Result<String, Failure> {
+    let text = path.to_str().map(str::to_owned);
+    text.ok_or_else(|| {
+        Failure::new(
+            FailureKind::Invalid,
+            format!("the data folder {} is not valid UTF-8", path.display()),
+        )
+    })
+}

@@ -1,0 +1,92 @@
+//! `holdfast drill`.
+
+use holdfast_core::domain::{Detail, PlanId, Run, RunId, RunKind, RunState, Span, StepRecord};
+use holdfast_core::workflow::records;
+
+use super::REQUESTED_BY;
+use crate::args::DrillOptions;
+use crate::embedded::{Session, progress_bar};
+use crate::error::{CliError, Done};
+use crate::output;
+
+/// Runs a drill, or simulates one.
+pub async fn run(options: DrillOptions, json: bool) -> Result<Done, CliError> {
+    let plan = PlanId::new(&options.plan).map_err(|error| CliError::usage(error.to_string()))?;
+    let (session, config) = Session::open(&options.place).await?;
+    if config.plans.iter().all(|known| known.id != plan) {
+        return Err(CliError::usage(format!(
+            "no recovery plan is named \"{plan}\" in {}",
+            options.place.config.display()
+        )));
+    }
+    let world = &session.system.world;
+    let kind = if options.simulate {
+        RunKind::Simulate
+    } else {
+        RunKind::Drill
+    };
+    let request = world.ids.fresh();
+    let id = RunId::derive(&["run", &request]);
+    world
+        .publish(Detail::RunRequested {
+            request,
+            plan,
+            kind,
+            requested_by: REQUESTED_BY.to_owned(),
+        })
+        .await?;
+    let bar = progress_bar("drill");
+    let run = loop {
+        let stored = records::read::<Run>(world.catalog.as_ref(), &records::run_key(&id)).await?;
+        let ended = stored
+            .map(|stored| stored.value)
+            .filter(|run| matches!(run.state, RunState::Succeeded | RunState::Failed));
+        if let Some(run) = ended {
+            break run;
+        }
+        session.step(&bar).await?;
+    };
+    bar.finish_and_clear();
+    if json {
+        output::json(&run)?;
+    } else {
+        for line in lines(&run) {
+            println!("{line}");
+        }
+    }
+    Ok(if run.state == RunState::Succeeded {
+        Done::Done
+    } else {
+        Done::Failed
+    })
+}
+
+/// What happened, step by step, and what was measured against what was promised.
+pub fn lines(run: &Run) -> Vec<String> {
+    let step = |record: &StepRecord| {
+        let word = format!("{:?}", record.state).to_lowercase();
+        format!("{word:<9} {:<20} {}", record.step.name.as_str(), record.note)
+    };
+    let against = |measured: Option<i64>, promised: Span| match measured {
+        Some(seconds) if seconds <= promised.as_seconds() => {
+            format!("{} (promised {promised})", Span::seconds(seconds))
+        }
+        Some(seconds) => format!("{}, MORE than the promised {promised}", Span::seconds(seconds)),
+        None => "not measured".to_owned(),
+    };
+    let recovery = run.recovered_at.map(|at| at.duration_since(run.declared_at).as_secs());
+    let mut lines: Vec<String> = run.steps.iter().map(step).collect();
+    lines.push(format!(
+        "recovery time        {}",
+        against(recovery, run.plan.objectives.rto)
+    ));
+    lines.push(format!(
+        "recovery point age   {}",
+        against(run.point_age_seconds, run.plan.objectives.rpo)
+    ));
+    lines.push(format!(
+        "data loss            {}",
+        against(run.data_loss_seconds, run.plan.objectives.rpo)
+    ));
+    lines
+}
