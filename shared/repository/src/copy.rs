@@ -151,12 +151,9 @@ fn chosen_snapshots(from: &Repository, options: &CopyOptions<'_>) -> Result<Vec<
 }
 
 fn open_destination(from: &Repository, to: Arc<dyn Storage>) -> Result<Repository> {
-    let another = |reason: &str| {
-        RepositoryError::invalid(
-            format!("the destination {}", to.location()),
-            format!("it holds {reason}"),
-        )
-    };
+    let location = to.location();
+    let another =
+        |reason: &str| RepositoryError::invalid(format!("the destination {location}"), format!("it holds {reason}"));
     if to.size(&FileName::Config)?.is_none() {
         for kind in [FileKind::Snapshot, FileKind::Index, FileKind::Data] {
             if !to.list(kind)?.is_empty() {
@@ -165,11 +162,7 @@ fn open_destination(from: &Repository, to: Arc<dyn Storage>) -> Result<Repositor
         }
         copy_identity(from, &*to)?;
     }
-    let opened = Repository::open(
-        Arc::clone(&to),
-        from.ambient().clone(),
-        Unlock::MasterKey(from.key().clone()),
-    );
+    let opened = Repository::open(to, from.ambient().clone(), Unlock::MasterKey(from.key().clone()));
     match opened {
         Ok(destination) if destination.config().id == from.config().id => Ok(destination),
         Ok(_) | Err(RepositoryError::WrongMasterKey { .. }) => Err(another("another repository")),

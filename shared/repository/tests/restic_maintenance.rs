@@ -1,5 +1,7 @@
 //! restic judges what our copy, prune and repair leave behind, and our check judges what restic wrote.
 
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -13,7 +15,7 @@ use holdfast_repository::forget::forget;
 use holdfast_repository::lock::{Lock, LockKind};
 use holdfast_repository::prune::{MarkOptions, SweepOptions, mark, sweep};
 use holdfast_repository::repair::repair;
-use holdfast_repository::storage::{DiskStorage, FileKind, FileName, Storage};
+use holdfast_repository::storage::{DiskStorage, FileKind, FileName};
 use holdfast_repository::{Ambient, Id, NoProgress, Repository, Unlock};
 use jiff::{SignedDuration, Timestamp};
 
@@ -30,11 +32,25 @@ fn fill_random(bytes: &mut [u8]) {
     fs::File::open("/dev/urandom").unwrap().read_exact(bytes).unwrap();
 }
 
-#[expect(clippy::disallowed_methods, reason = "restic looks whether the process of a lock runs")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "restic looks whether the process of a lock runs"
+)]
 fn ambient() -> Ambient {
-    let hostname = fs::read_to_string("/proc/sys/kernel/hostname").unwrap().trim().to_owned();
+    let hostname = fs::read_to_string("/proc/sys/kernel/hostname")
+        .unwrap()
+        .trim()
+        .to_owned();
     let pid = std::process::id();
-    Ambient { now, fill_random, hostname, username: "tester".to_owned(), pid, uid: 0, gid: 0 }
+    Ambient {
+        now,
+        fill_random,
+        hostname,
+        username: "tester".to_owned(),
+        pid,
+        uid: 0,
+        gid: 0,
+    }
 }
 
 /// Runs restic; whether it succeeded, and everything it said.
@@ -58,7 +74,10 @@ fn restic(repo: &Path, arguments: &[&str]) -> String {
 
 /// Bytes that do not compress and that no other seed gives.
 fn noise(seed: &str, length: usize) -> Vec<u8> {
-    (0u32..).flat_map(|n| Id::of(format!("{seed} {n}").as_bytes()).0).take(length).collect()
+    (0u32..)
+        .flat_map(|n| Id::of(format!("{seed} {n}").as_bytes()).0)
+        .take(length)
+        .collect()
 }
 
 struct Setup {
@@ -74,17 +93,27 @@ fn written_by_restic() -> Setup {
     let (path, source) = (folder.path().join("repo"), folder.path().join("source"));
     fs::create_dir_all(source.join("sub")).unwrap();
     restic(&path, &["init", "--repository-version", "2"]);
-    let back_up = || restic(&path, &["backup", "--pack-size", "4", "--host", "h", source.to_str().unwrap()]);
-    fs::write(source.join("one"), noise("one", 6 << 20)).unwrap();
-    fs::write(source.join("sub/two"), noise("two", 5 << 20)).unwrap();
+    let back_up = || {
+        restic(
+            &path,
+            &["backup", "--pack-size", "4", "--host", "h", source.to_str().unwrap()],
+        )
+    };
+    fs::write(source.join("one"), noise("one", 3 << 20)).unwrap();
+    fs::write(source.join("sub/two"), noise("two", 2 << 20)).unwrap();
     fs::write(source.join("sub/empty"), b"").unwrap();
     back_up();
     fs::remove_file(source.join("one")).unwrap();
-    fs::write(source.join("sub/two"), &noise("two", 5 << 20)[..2 << 20]).unwrap();
-    fs::write(source.join("sub/three"), noise("three", 3 << 20)).unwrap();
+    fs::write(source.join("sub/two"), &noise("two", 2 << 20)[..1 << 20]).unwrap();
+    fs::write(source.join("sub/three"), noise("three", 1 << 20)).unwrap();
     back_up();
     let repo = open(&path);
-    Setup { folder, repo, path, source }
+    Setup {
+        folder,
+        repo,
+        path,
+        source,
+    }
 }
 
 fn open(path: &Path) -> Repository {
@@ -93,19 +122,34 @@ fn open(path: &Path) -> Repository {
 }
 
 fn check_all(repo: &Repository) -> CheckReport {
-    let options = CheckOptions { read_data: true, snapshots: None, workers: 2, progress: &NoProgress, cancel: &GO_ON };
+    let options = CheckOptions {
+        read_data: true,
+        snapshots: None,
+        workers: 2,
+        progress: &NoProgress,
+        cancel: &GO_ON,
+    };
     check(repo, &options).unwrap()
 }
 
 fn copy_all(from: &Repository, to: &Path) -> Repository {
-    let options = CopyOptions { snapshots: None, workers: 2, progress: &NoProgress, cancel: &GO_ON };
+    let options = CopyOptions {
+        snapshots: None,
+        workers: 2,
+        progress: &NoProgress,
+        cancel: &GO_ON,
+    };
     copy(from, Arc::new(DiskStorage::open_or_create(to).unwrap()), &options).unwrap();
     open(to)
 }
 
 fn file_of(repo: &Path, kind: &str, id: &Id) -> PathBuf {
     let id = id.to_string();
-    if kind == "data" { repo.join(kind).join(&id[..2]).join(id) } else { repo.join(kind).join(id) }
+    if kind == "data" {
+        repo.join(kind).join(&id[..2]).join(id)
+    } else {
+        repo.join(kind).join(id)
+    }
 }
 
 fn flip(file: &Path, at: usize) {
@@ -121,10 +165,22 @@ fn assert_restic_is_content(setup: &Setup, path: &Path) {
     let said = restic(path, &["check", "--read-data"]);
     assert!(said.contains("no errors were found"), "{said}");
     let target = tempfile::tempdir_in(setup.folder.path()).unwrap();
-    restic(path, &["restore", "latest", "--verify", "--target", target.path().to_str().unwrap()]);
+    restic(
+        path,
+        &[
+            "restore",
+            "latest",
+            "--verify",
+            "--target",
+            target.path().to_str().unwrap(),
+        ],
+    );
     let restored = target.path().join(setup.source.strip_prefix("/").unwrap());
     for name in ["sub/two", "sub/three", "sub/empty"] {
-        assert!(fs::read(restored.join(name)).unwrap() == fs::read(setup.source.join(name)).unwrap(), "{name}");
+        assert!(
+            fs::read(restored.join(name)).unwrap() == fs::read(setup.source.join(name)).unwrap(),
+            "{name}"
+        );
     }
     assert!(!restored.join("one").exists());
 }
@@ -133,7 +189,10 @@ fn assert_restic_is_content(setup: &Setup, path: &Path) {
 fn what_restic_wrote_is_clean_and_what_is_damaged_in_it_is_named() {
     let setup = written_by_restic();
     let report = check_all(&setup.repo);
-    assert_eq!((report.damages, report.snapshots, report.orphan_packs), (vec![], 2, vec![]));
+    assert_eq!(
+        (report.damages, report.snapshots, report.orphan_packs),
+        (vec![], 2, vec![])
+    );
 
     let old = setup.repo.snapshots().unwrap()[0].0;
     let index = setup.repo.load_index().unwrap();
@@ -147,21 +206,47 @@ fn what_restic_wrote_is_clean_and_what_is_damaged_in_it_is_named() {
     }
     let blob = node.unwrap().content.unwrap()[1];
     let location = index.lookup(holdfast_repository::pack::BlobKind::Data, &blob).unwrap();
-    flip(&file_of(&setup.path, "data", &location.pack), location.offset as usize + 100);
+    flip(
+        &file_of(&setup.path, "data", &location.pack),
+        location.offset as usize + 100,
+    );
     let damages = check_all(&setup.repo).damages;
-    assert!(damages.iter().any(|d| matches!(d, Damage::PackHash { pack, .. } if *pack == location.pack)));
-    assert!(damages.iter().any(|d| matches!(d, Damage::BlobDamaged { blob: b, .. } if *b == blob)));
+    assert!(
+        damages
+            .iter()
+            .any(|d| matches!(d, Damage::PackHash { pack, .. } if *pack == location.pack))
+    );
+    assert!(
+        damages
+            .iter()
+            .any(|d| matches!(d, Damage::BlobDamaged { blob: b, .. } if *b == blob))
+    );
     assert_eq!(damages.len(), 2);
     let affected = affected_files(&setup.repo, &index, &damages).unwrap();
-    assert_eq!(affected, [AffectedFile { snapshot: old, path: setup.source.join("one") }]);
+    assert_eq!(
+        affected,
+        [AffectedFile {
+            snapshot: old,
+            path: setup.source.join("one")
+        }]
+    );
 
-    let pack = index.packs().iter().map(|pack| pack.id).find(|id| *id != location.pack).unwrap();
+    let pack = index
+        .packs()
+        .iter()
+        .map(|pack| pack.id)
+        .find(|id| *id != location.pack)
+        .unwrap();
     fs::remove_file(file_of(&setup.path, "data", &pack)).unwrap();
     let snapshot = setup.repo.snapshots().unwrap()[1].0;
     flip(&file_of(&setup.path, "snapshots", &snapshot), 20);
     let damages = check_all(&setup.repo).damages;
     assert!(damages.contains(&Damage::MissingPack { pack }), "{damages:?}");
-    assert!(damages.iter().any(|d| matches!(d, Damage::BadSnapshot { snapshot: s, .. } if *s == snapshot)));
+    assert!(
+        damages
+            .iter()
+            .any(|d| matches!(d, Damage::BadSnapshot { snapshot: s, .. } if *s == snapshot))
+    );
 }
 
 #[test]
@@ -181,7 +266,16 @@ fn restic_is_content_with_our_copy_and_can_write_to_it() {
 #[test]
 fn restic_is_content_after_our_prune_and_has_nothing_left_to_prune() {
     let setup = written_by_restic();
-    let size = || -> u64 { setup.repo.storage().list(FileKind::Data).unwrap().iter().map(|(_, size)| size).sum() };
+    let size = || -> u64 {
+        setup
+            .repo
+            .storage()
+            .list(FileKind::Data)
+            .unwrap()
+            .iter()
+            .map(|(_, size)| size)
+            .sum()
+    };
     let before = size();
     let old = setup.repo.snapshots().unwrap()[0].0;
     forget(&setup.repo, &[old]).unwrap();
@@ -197,40 +291,54 @@ fn restic_is_content_after_our_prune_and_has_nothing_left_to_prune() {
     assert!(!marked.condemned.is_empty());
     assert_restic_is_content(&setup, &setup.path);
     let grace = SignedDuration::from_hours(48);
-    let options = SweepOptions { dry_run: false, workers: 2, cancel: &GO_ON };
-    let swept = sweep(&setup.repo, now() + grace + SignedDuration::from_secs(1), grace, &options).unwrap();
+    let options = SweepOptions {
+        dry_run: false,
+        workers: 2,
+        cancel: &GO_ON,
+    };
+    let swept = sweep(
+        &setup.repo,
+        now() + grace + SignedDuration::from_secs(1),
+        grace,
+        &options,
+    )
+    .unwrap();
     assert_eq!(swept.deleted.len(), marked.condemned.len());
-    assert!(before - size() > 5 << 20);
+    assert!(before - size() > 3 << 20);
     assert_restic_is_content(&setup, &setup.path);
     let said = restic(&setup.path, &["prune", "--dry-run", "--verbose"]);
-    assert!(said.contains("unused packs") || said.contains("to delete"), "{said}");
-    for line in said.lines().filter(|line| line.starts_with("to delete") || line.starts_with("total prune")) {
-        assert!(line.contains(" 0 blobs"), "{said}");
+    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    for nothing in [
+        "total prune: 0 blobs / 0 B",
+        "to repack: 0 packs",
+        "to delete: 0 packs",
+        "unused packs: 0",
+    ] {
+        assert!(said.contains(nothing), "{nothing}: {said}");
     }
 }
 
 #[test]
 fn restic_is_content_after_our_repair() {
-    for damage in ["data", "index", "snapshots"] {
-        let setup = written_by_restic();
-        let copied = copy_all(&setup.repo, &setup.folder.path().join("copy"));
-        let kind = match damage {
-            "data" => FileKind::Data,
-            "index" => FileKind::Index,
-            _ => FileKind::Snapshot,
-        };
+    let setup = written_by_restic();
+    let copied = copy_all(&setup.repo, &setup.folder.path().join("copy"));
+    for (kind, folder) in [
+        (FileKind::Data, "data"),
+        (FileKind::Index, "index"),
+        (FileKind::Snapshot, "snapshots"),
+    ] {
         for (n, (id, size)) in setup.repo.storage().list(kind).unwrap().into_iter().enumerate() {
+            let file = file_of(&setup.path, folder, &id);
             match n % 2 {
-                0 => flip(&file_of(&setup.path, damage, &id), usize::try_from(size).unwrap() / 2),
-                _ if kind == FileKind::Data => fs::remove_file(file_of(&setup.path, damage, &id)).unwrap(),
-                _ => flip(&file_of(&setup.path, damage, &id), 3),
+                1 if kind == FileKind::Data => fs::remove_file(file).unwrap(),
+                _ => flip(&file, usize::try_from(size).unwrap() / 2),
             }
         }
-        assert!(!try_restic(&setup.path, &["check", "--read-data"]).0, "{damage}");
-        let report = repair(&setup.repo, &copied, &check_all(&setup.repo).damages).unwrap();
-        assert_eq!(report.unrepairable, [], "{damage}");
-        assert_restic_is_content(&setup, &setup.path);
     }
+    assert!(!try_restic(&setup.path, &["check"]).0);
+    let report = repair(&setup.repo, &copied, &check_all(&setup.repo).damages).unwrap();
+    assert_eq!(report.unrepairable, []);
+    assert_restic_is_content(&setup, &setup.path);
 }
 
 #[test]

@@ -78,7 +78,7 @@ fn a_check_without_reading_still_finds_missing_and_short_packs() {
     let packs: Vec<Id> = packs(&repo, BlobKind::Data).into_keys().collect();
     repo.storage().delete(&object(FileKind::Data, packs[0])).unwrap();
     damaged(&store, &object(FileKind::Data, packs[1]), |bytes| {
-        bytes.truncate(bytes.len() - 1)
+        bytes.truncate(bytes.len() - 1);
     });
     let options = CheckOptions {
         read_data: false,
@@ -103,7 +103,7 @@ fn damage_is_named_to_the_file() {
     let index = repo.load_index().unwrap();
     let location = index.lookup(BlobKind::Data, &lost).unwrap();
     damaged(&store, &object(FileKind::Data, location.pack), |bytes| {
-        bytes[location.offset as usize + 20] ^= 4
+        bytes[location.offset as usize + 20] ^= 4;
     });
     let affected = affected_files(&repo, &index, &check_all(&repo).damages).unwrap();
     assert_eq!(
@@ -128,7 +128,7 @@ fn a_damaged_blob_that_another_pack_holds_harms_no_file() {
     let index = repo.load_index().unwrap();
     let location = index.lookup(BlobKind::Data, &lost).unwrap();
     damaged(&store, &object(FileKind::Data, location.pack), |bytes| {
-        bytes[location.offset as usize + 20] ^= 4
+        bytes[location.offset as usize + 20] ^= 4;
     });
     let report = check_all(&repo);
     assert!(!report.is_clean());

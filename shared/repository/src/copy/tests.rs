@@ -18,11 +18,9 @@ fn options(snapshots: Option<Vec<Id>>) -> CopyOptions<'static> {
     }
 }
 
-fn source() -> (
-    Arc<MemoryStorage>,
-    Repository,
-    [(Id, &'static [(&'static str, usize)]); 2],
-) {
+type Files = &'static [(&'static str, usize)];
+
+fn source() -> (Arc<MemoryStorage>, Repository, [(Id, Files); 2]) {
     let (store, repo) = memory();
     let snapshots = [(snapshot(&repo, OLD, 400), OLD), (snapshot(&repo, NEW, 400), NEW)];
     (store, repo, snapshots)

@@ -18,7 +18,11 @@ impl BlobSink for Written {
 }
 
 fn options() -> FetchOptions<'static> {
-    FetchOptions { workers: 3, progress: &NoProgress, cancel: &GO_ON }
+    FetchOptions {
+        workers: 3,
+        progress: &NoProgress,
+        cancel: &GO_ON,
+    }
 }
 
 fn flip(store: &MemoryStorage, index: &Index, blob: &Id) {
@@ -37,15 +41,30 @@ fn a_blob_is_read_once_and_written_to_every_place() {
     let index = repo.load_index().unwrap();
     let blob = chunks(&content("a", 300))[1];
     let wanted = vec![
-        Wanted { blob, file: 2, offset: 50 },
-        Wanted { blob, file: 0, offset: 0 },
-        Wanted { blob, file: 2, offset: 500 },
+        Wanted {
+            blob,
+            file: 2,
+            offset: 50,
+        },
+        Wanted {
+            blob,
+            file: 0,
+            offset: 0,
+        },
+        Wanted {
+            blob,
+            file: 2,
+            offset: 500,
+        },
     ];
     let sink = Written::default();
     fetch(&repo, &index, wanted, &sink, &options()).unwrap();
     let bytes = content("a", 300)[100..200].to_vec();
     let written = sink.0.into_inner().unwrap();
-    assert_eq!(written, [(0, 0, bytes.clone()), (2, 50, bytes.clone()), (2, 500, bytes)]);
+    assert_eq!(
+        written,
+        [(0, 0, bytes.clone()), (2, 50, bytes.clone()), (2, 500, bytes)]
+    );
 }
 
 #[test]
@@ -57,7 +76,15 @@ fn neighbours_in_a_pack_take_one_request() {
     let faulty = std::sync::Arc::new(Faulty::new(store, u64::MAX, Fault::Fail));
     let counted = through(&repo, faulty.clone());
     let before = faulty.calls();
-    let wanted = blobs.iter().step_by(2).map(|blob| Wanted { blob: *blob, file: 0, offset: 0 }).collect();
+    let wanted = blobs
+        .iter()
+        .step_by(2)
+        .map(|blob| Wanted {
+            blob: *blob,
+            file: 0,
+            offset: 0,
+        })
+        .collect();
     fetch(&counted, &index, wanted, &Written::default(), &options()).unwrap();
     assert_eq!(faulty.calls() - before, 1);
 }
@@ -65,13 +92,26 @@ fn neighbours_in_a_pack_take_one_request() {
 #[test]
 fn requests_are_cut_at_gaps_and_at_the_budget() {
     let part = |offset, length| Part {
-        location: Location { pack: Id::of(b""), offset, length, uncompressed_length: None },
+        location: Location {
+            pack: Id::of(b""),
+            offset,
+            length,
+            uncompressed_length: None,
+        },
         places: 0..1,
     };
     let lengths = |parts: &[Part], budget| coalesce(parts, budget).iter().map(|p| p.len()).collect::<Vec<_>>();
-    let parts = [part(0, 10), part(10, 10), part(20 + MAX_GAP, 10), part(31 + 2 * MAX_GAP, 10)];
+    let parts = [
+        part(0, 10),
+        part(10, 10),
+        part(20 + MAX_GAP, 10),
+        part(31 + 2 * MAX_GAP, 10),
+    ];
     assert_eq!(lengths(&parts, MAX_REQUEST), [3, 1]);
-    assert_eq!(lengths(&[part(0, 100), part(100, 100), part(200, 300), part(500, 1)], 200), [2, 1, 1]);
+    assert_eq!(
+        lengths(&[part(0, 100), part(100, 100), part(200, 300), part(500, 1)], 200),
+        [2, 1, 1]
+    );
     assert_eq!(lengths(&[part(u32::MAX - 5, 5)], 1), [1]);
 }
 
@@ -84,13 +124,28 @@ fn everything_that_can_be_read_is_and_all_that_cannot_is_listed() {
     let unknown = Id::of(b"in no pack");
     flip(&store, &index, &a[3]);
     flip(&store, &index, &b[0]);
-    let all = a.iter().map(|blob| (blob, 1)).chain(b.iter().map(|blob| (blob, 2))).chain([(&unknown, 3), (&a[3], 3)]);
-    let wanted = all.map(|(blob, file)| Wanted { blob: *blob, file, offset: 0 }).collect();
+    let all = a
+        .iter()
+        .map(|blob| (blob, 1))
+        .chain(b.iter().map(|blob| (blob, 2)))
+        .chain([(&unknown, 3), (&a[3], 3)]);
+    let wanted = all
+        .map(|(blob, file)| Wanted {
+            blob: *blob,
+            file,
+            offset: 0,
+        })
+        .collect();
     let sink = Written::default();
     let error = fetch(&repo, &index, wanted, &sink, &options()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Integrity);
-    let RepositoryError::BlobsUnreadable { blobs } = error else { panic!("{error}") };
-    let mut listed: Vec<_> = blobs.iter().map(|bad| (bad.blob, bad.files.clone(), bad.packs.len())).collect();
+    let RepositoryError::BlobsUnreadable { blobs } = error else {
+        panic!("{error}")
+    };
+    let mut listed: Vec<_> = blobs
+        .iter()
+        .map(|bad| (bad.blob, bad.files.clone(), bad.packs.len()))
+        .collect();
     let mut expected = vec![(a[3], vec![1, 3], 1), (b[0], vec![2], 1), (unknown, vec![3], 0)];
     listed.sort_unstable();
     expected.sort_unstable();
@@ -109,10 +164,19 @@ fn a_pack_that_is_cut_short_still_gives_its_beginning() {
     let mut bytes = store.read(&file).unwrap();
     bytes.truncate(location.offset as usize);
     store.overwrite(file, bytes);
-    let wanted = blobs.iter().map(|blob| Wanted { blob: *blob, file: 0, offset: 0 }).collect();
+    let wanted = blobs
+        .iter()
+        .map(|blob| Wanted {
+            blob: *blob,
+            file: 0,
+            offset: 0,
+        })
+        .collect();
     let sink = Written::default();
     let error = fetch(&repo, &index, wanted, &sink, &options()).unwrap_err();
-    let RepositoryError::BlobsUnreadable { blobs } = error else { panic!("{error}") };
+    let RepositoryError::BlobsUnreadable { blobs } = error else {
+        panic!("{error}")
+    };
     assert_eq!((blobs.len(), sink.0.into_inner().unwrap().len()), (4, 6));
 }
 
@@ -128,11 +192,24 @@ fn a_failing_sink_and_a_cancel_stop_everything() {
     snapshot(&repo, &[("a", 1000)], 450);
     let index = repo.load_index().unwrap();
     let blobs = chunks(&content("a", 1000));
-    let wanted: Vec<_> = blobs.iter().map(|blob| Wanted { blob: *blob, file: 0, offset: 0 }).collect();
-    assert!(matches!(fetch(&repo, &index, wanted.clone(), &Full, &options()), Err(RepositoryError::Bug(_))));
+    let wanted: Vec<_> = blobs
+        .iter()
+        .map(|blob| Wanted {
+            blob: *blob,
+            file: 0,
+            offset: 0,
+        })
+        .collect();
+    assert!(matches!(
+        fetch(&repo, &index, wanted.clone(), &Full, &options()),
+        Err(RepositoryError::Bug(_))
+    ));
     let cancel = AtomicBool::new(false);
     cancel.store(true, Ordering::Relaxed);
-    let options = FetchOptions { cancel: &cancel, ..options() };
+    let options = FetchOptions {
+        cancel: &cancel,
+        ..options()
+    };
     let result = fetch(&repo, &index, wanted, &Written::default(), &options);
     assert!(matches!(result, Err(RepositoryError::Cancelled)));
 }
@@ -143,7 +220,14 @@ fn a_store_that_does_not_answer_is_an_error_and_not_damage() {
     let id = snapshot(&repo, &[("a", 1000)], 450);
     let index = repo.load_index().unwrap();
     let blobs = chunks(&content("a", 1000));
-    let wanted: Vec<_> = blobs.iter().map(|blob| Wanted { blob: *blob, file: 0, offset: 0 }).collect();
+    let wanted: Vec<_> = blobs
+        .iter()
+        .map(|blob| Wanted {
+            blob: *blob,
+            file: 0,
+            offset: 0,
+        })
+        .collect();
     let faulty = std::sync::Arc::new(Faulty::new(store.clone(), u64::MAX, Fault::Fail));
     through(&repo, faulty.clone());
     let opening = faulty.calls();

@@ -22,7 +22,10 @@ fn shared_locks_stand_together_and_an_exclusive_one_alone() {
     let one = Lock::acquire(&repo, LockKind::Shared).unwrap();
     let two = Lock::acquire(&repo, LockKind::Shared).unwrap();
     assert_eq!(count(&store), 2);
-    assert_eq!(Lock::acquire(&repo, LockKind::Exclusive).err().unwrap().kind(), ErrorKind::Conflict);
+    assert_eq!(
+        Lock::acquire(&repo, LockKind::Exclusive).err().unwrap().kind(),
+        ErrorKind::Conflict
+    );
     assert_eq!(count(&store), 2);
     one.release().unwrap();
     drop(two);
@@ -66,7 +69,10 @@ fn the_lock_of_a_dead_process_on_this_host_is_stale() {
         child.id()
     };
     foreign(&repo, |holder| (holder.pid, holder.exclusive) = (dead, true));
-    assert!(Lock::acquire(&repo, LockKind::Shared).is_err(), "the same number on another host says nothing");
+    assert!(
+        Lock::acquire(&repo, LockKind::Shared).is_err(),
+        "the same number on another host says nothing"
+    );
     for (id, _) in locks(&repo).unwrap() {
         repo.storage().delete(&FileName::Object(FileKind::Lock, id)).unwrap();
     }
@@ -114,7 +120,9 @@ fn a_lock_that_ran_out_is_not_revived() {
 fn of_two_that_come_at_once_at_most_one_gets_an_exclusive_lock() {
     let (store, repo) = memory();
     let held = std::thread::scope(|scope| {
-        let others: Vec<_> = (0..8).map(|_| scope.spawn(|| Lock::acquire(&repo, LockKind::Exclusive))).collect();
+        let others: Vec<_> = (0..8)
+            .map(|_| scope.spawn(|| Lock::acquire(&repo, LockKind::Exclusive)))
+            .collect();
         let all: Vec<_> = others.into_iter().map(|other| other.join().unwrap()).collect();
         all.iter().filter(|lock| lock.is_ok()).count()
     });
@@ -136,7 +144,11 @@ fn a_lock_file_that_cannot_be_read_is_named() {
 #[test]
 fn a_lock_file_is_restics() {
     let (_store, repo) = memory();
-    let holder = LockHolder { exclusive: true, uid: 1000, ..LockHolder::of(&repo, LockKind::Shared) };
+    let holder = LockHolder {
+        exclusive: true,
+        uid: 1000,
+        ..LockHolder::of(&repo, LockKind::Shared)
+    };
     let json = serde_json::to_string(&holder).unwrap();
     let time = now();
     assert_eq!(
@@ -146,7 +158,8 @@ fn a_lock_file_is_restics() {
              \"uid\":1000}}"
         )
     );
-    let restics = r#"{"time":"2023-02-03T04:05:06.123456789+01:00","exclusive":false,"hostname":"h","username":"u","pid":7}"#;
+    let restics =
+        r#"{"time":"2023-02-03T04:05:06.123456789+01:00","exclusive":false,"hostname":"h","username":"u","pid":7}"#;
     let read: LockHolder = serde_json::from_str(restics).unwrap();
     assert_eq!((read.pid, read.uid, read.exclusive), (7, 0, false));
     assert_eq!(read.time.to_string(), "2023-02-03T03:05:06.123456789Z");

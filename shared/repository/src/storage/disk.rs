@@ -3,15 +3,16 @@
 //! A file is written under a name that listings pass over, synced, and renamed into place without replacing anything,
 //! so that no reader ever sees half a file. Folders are synced by [`Storage::barrier`], once for many files.
 
+mod temporary;
+
 use std::collections::BTreeSet;
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use rustix::fs::{CWD, OFlags, RenameFlags};
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use super::{
@@ -21,8 +22,7 @@ use super::{
 use crate::error::Result;
 use crate::id::Id;
 
-/// Start of the names of files that are being written.
-const TEMPORARY: &str = ".writing-";
+use temporary::Temporary;
 
 /// A repository in a folder.
 #[derive(Debug)]
@@ -276,7 +276,7 @@ impl DiskStorage {
         for folder in self.data_folders().chain(kinds).chain([self.root.clone()]) {
             for entry in self.entries(&folder)?.unwrap_or_default() {
                 let path = entry.path();
-                if !entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
+                if !entry.file_name().to_string_lossy().starts_with(temporary::PREFIX) {
                     continue;
                 }
                 let Ok(file) = File::open(&path) else { continue };
@@ -445,72 +445,6 @@ fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
         done => done,
-    }
-}
-
-/// A file being written: locked as long as its writer lives, removed unless it was renamed away.
-struct Temporary {
-    file: File,
-    path: PathBuf,
-    renamed: bool,
-}
-
-impl Temporary {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the name tells people whose file it is; nothing decides by it"
-    )]
-    fn create(folder: &Path) -> io::Result<Self> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let pid = std::process::id();
-        loop {
-            let n = NEXT.fetch_add(1, Ordering::Relaxed);
-            let path = folder.join(format!("{TEMPORARY}{pid}-{n}"));
-            let file = match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
-                Ok(file) => file,
-                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
-                Err(e) => return Err(e),
-            };
-            let locked = file.try_lock();
-            let temporary = Self {
-                file,
-                path,
-                renamed: false,
-            };
-            // Between creation and lock a cleaner may take the file for a leftover: then a new one is made. A file
-            // system without locks has no cleaner either, since it cannot tell the living from the dead.
-            let taken = matches!(locked, Err(TryLockError::WouldBlock)) || temporary.file.metadata()?.nlink() == 0;
-            if !taken {
-                return Ok(temporary);
-            }
-        }
-    }
-
-    /// Gives the file its final name if nothing has that name yet.
-    fn rename_new(mut self, path: &Path) -> io::Result<()> {
-        match rustix::fs::renameat_with(CWD, &self.path, CWD, path, RenameFlags::NOREPLACE) {
-            // Not every file system knows a rename that never replaces; a link never does.
-            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => return fs::hard_link(&self.path, path),
-            renamed => renamed?,
-        }
-        self.renamed = true;
-        Ok(())
-    }
-
-    /// Gives the file its final name in place of whatever has it.
-    fn rename_over(mut self, path: &Path) -> io::Result<()> {
-        fs::rename(&self.path, path)?;
-        self.renamed = true;
-        Ok(())
-    }
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        if !self.renamed {
-            // What cannot be removed now is removed when the repository is next opened.
-            let _ = fs::remove_file(&self.path);
-        }
     }
 }
 

@@ -1,5 +1,7 @@
 use std::os::unix::fs::{PermissionsExt, symlink};
 
+use std::sync::atomic::Ordering;
+
 use super::*;
 use crate::error::ErrorKind;
 use crate::storage::contract;
