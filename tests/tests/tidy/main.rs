@@ -29,6 +29,18 @@ fn checkout() -> &'static Tree {
 }
 
 #[test]
+fn the_scanner_understands_every_file() {
+    let files = checkout().rust_files().iter();
+    let lost = files
+        .filter(|file| !rust::is_balanced(&file.code))
+        .map(|file| file.path.clone());
+    assert_none(
+        "files whose strings or comments the scanner misreads",
+        &lost.collect::<Vec<_>>(),
+    );
+}
+
+#[test]
 fn crates_import_only_what_their_layer_may() {
     assert_none("imports against the table in layers.rs", &layers::imports(checkout()));
 }

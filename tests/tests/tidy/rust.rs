@@ -105,6 +105,16 @@ fn continues_a_word(bytes: &[u8], at: usize) -> bool {
     word > 1 || (word == 1 && !matches!(bytes[at - 1], b'b' | b'c'))
 }
 
+/// Whether every brace of masked code is closed; if not, [`mask`] has lost its way.
+pub fn is_balanced(code: &str) -> bool {
+    let mut depth = 0_i64;
+    let closes = code.bytes().all(|byte| {
+        depth += i64::from(byte == b'{') - i64::from(byte == b'}');
+        depth >= 0
+    });
+    closes && depth == 0
+}
+
 /// Where `word` stands as a whole word in masked code.
 pub fn word_positions<'a>(code: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 'a {
     let bytes = code.as_bytes();
@@ -274,6 +284,12 @@ fn comments_strings_and_characters_are_blanked_and_lines_stay() {
 #[test]
 fn a_name_that_ends_in_r_does_not_begin_a_raw_string() {
     assert_eq!(mask("for\"a\" br\"b\""), "for\" \" br  \"");
+}
+
+#[test]
+fn braces_that_do_not_match_are_seen() {
+    assert!(is_balanced("a { b { } }"));
+    assert!(!is_balanced("a { b { }") && !is_balanced("} {"));
 }
 
 #[test]
