@@ -285,9 +285,10 @@ fn wrong_type(key: &str, wanted: &str, value: &Spanned<DeValue<'_>>, problems: &
 /// `; did you mean "…"?` with the nearest of the known words, or nothing when none is near.
 pub(super) fn did_you_mean<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> String {
     let allowed = 1 + word.chars().count() / 4;
+    let is_begun = |known: &str| word.len() > 3 && known.starts_with(word);
     let nearest = known
         .map(|known| (edits(word, known), known))
-        .filter(|(edits, _)| *edits <= allowed)
+        .filter(|(edits, known)| *edits <= allowed || is_begun(known))
         .min();
     nearest.map_or_else(String::new, |(_, known)| format!("; did you mean \"{known}\"?"))
 }

@@ -235,13 +235,14 @@ impl Linter<'_> {
         if let Some(interval) = interval {
             if interval > rpo {
                 let message = format!(
-                    "up to {interval} lie between two due times, so an RPO of {rpo} cannot be met; run more often, or \
-                     promise less"
+                    "the longest time between two due times is {interval}, so an RPO of {rpo} cannot be met; run more \
+                     often, or promise less"
                 );
                 self.say(Severity::Refuse, "interval-exceeds-rpo", message);
             } else if interval == rpo {
                 let message = format!(
-                    "{interval} lie between two due times, just the RPO: the time that a backup takes comes on top"
+                    "the longest time between two due times is {interval}, just the RPO: the time that a backup takes \
+                     comes on top"
                 );
                 self.say(Severity::Warn, "rpo-without-slack", message);
             }

@@ -155,13 +155,15 @@ fn a_problem_names_its_column_in_characters() {
 
 #[test]
 fn no_text_makes_the_reader_panic() {
-    for end in (0..EXAMPLE.len()).step_by(61) {
-        let _ = parse(&EXAMPLE[..end], at("2026-01-01T00:00:00Z"));
+    let applied_at = at("2026-01-01T00:00:00Z");
+    // Looking at an hourly rule for a year would take most of the time.
+    let text = EXAMPLE.replace("10 * * * *", "10 1 1 * *");
+    for end in (0..text.len()).step_by(61) {
+        let _ = parse(&text[..end], applied_at);
     }
-    for (place, _) in EXAMPLE.char_indices().step_by(151) {
+    for place in (0..text.len()).step_by(97) {
         for wrong in ["\"", "[", "=", "\u{0}", "ä", "1", "\n"] {
-            let text = format!("{}{wrong}{}", &EXAMPLE[..place], &EXAMPLE[place + 1..]);
-            let _ = parse(&text, at("2026-01-01T00:00:00Z"));
+            let _ = parse(&format!("{}{wrong}{}", &text[..place], &text[place + 1..]), applied_at);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Decisions, held to models, to golden texts and to the requirements.
 
 #![allow(missing_docs, reason = "tests are named as sentences")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod config;
 mod copies;

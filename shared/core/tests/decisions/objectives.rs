@@ -1,1 +1,60 @@
+use holdfast_core::domain::{CopyState, Objectives, ResourceId};
+use holdfast_core::planning::check_objectives;
 
+use crate::make::{at, point, resource, span, unread};
+
+fn objectives() -> Objectives {
+    Objectives {
+        rpo: span("1h"),
+        rto: span("4h"),
+    }
+}
+
+#[test]
+fn a_newest_point_as_old_as_the_rpo_holds_and_an_older_one_does_not() {
+    let points = [point(at("2026-01-05T09:00:00Z")), point(at("2026-01-05T10:00:00Z"))];
+    assert_eq!(
+        check_objectives(&objectives(), &resource(), &points, at("2026-01-05T11:00:00Z")),
+        None
+    );
+    let breach = check_objectives(&objectives(), &resource(), &points, at("2026-01-05T11:00:01Z")).unwrap();
+    assert_eq!(
+        (breach.resource, breach.newest),
+        (resource().id, Some(at("2026-01-05T10:00:00Z")))
+    );
+    assert_eq!((breach.age, breach.rpo), (span("3601s"), span("1h")));
+}
+
+#[test]
+fn a_resource_without_a_point_is_as_old_as_its_registration() {
+    let registered_at = resource().registered_at;
+    assert_eq!(
+        check_objectives(&objectives(), &resource(), &[], span("1h").after(registered_at)),
+        None
+    );
+    let breach = check_objectives(&objectives(), &resource(), &[], span("2h").after(registered_at)).unwrap();
+    assert_eq!((breach.newest, breach.age), (None, span("2h")));
+}
+
+#[test]
+fn only_whole_restorable_points_of_the_resource_itself_count() {
+    let good = point(at("2026-01-05T08:00:00Z"));
+    let mut partial = point(at("2026-01-05T10:00:00Z"));
+    partial.unread = unread();
+    let mut damaged = point(at("2026-01-05T10:01:00Z"));
+    damaged.copies[0].state = CopyState::Corrupt;
+    let mut foreign = point(at("2026-01-05T10:02:00Z"));
+    foreign.resource = ResourceId::new("other").unwrap();
+    let points = [good, partial, damaged, foreign];
+    let breach = check_objectives(&objectives(), &resource(), &points, at("2026-01-05T10:30:00Z")).unwrap();
+    assert_eq!(breach.newest, Some(at("2026-01-05T08:00:00Z")));
+}
+
+#[test]
+fn a_point_from_the_future_has_no_age() {
+    let points = [point(at("2026-01-05T10:00:00Z"))];
+    assert_eq!(
+        check_objectives(&objectives(), &resource(), &points, at("2026-01-05T09:00:00Z")),
+        None
+    );
+}
