@@ -8,7 +8,7 @@ use super::{Survey, condemned, cover, require_covered};
 use crate::error::Result;
 use crate::id::Id;
 use crate::index::IndexedPack;
-use crate::lock::{Lock, LockKind};
+use crate::lock::{Lock, LockKind, locks};
 use crate::pack::{BlobKind, PackBlob, open_blob};
 use crate::progress::Progress;
 use crate::reach::{BlobSet, PackContents, is_damage};
@@ -43,7 +43,7 @@ pub enum Reason {
     Sparse,
     /// It is small, and merged with others.
     Small,
-    /// No index file names it.
+    /// No index file names it, and nobody is at work who might still do so.
     Orphan,
     /// The index names it, but it is missing or has a wrong size, and nothing needs it.
     Unsound,
@@ -84,10 +84,16 @@ struct Kept {
 /// be read. Backups may run meanwhile.
 pub fn mark(repo: &Repository, options: &MarkOptions<'_>) -> Result<MarkReport> {
     let lock = Lock::acquire(repo, LockKind::Shared)?;
+    let alone = is_alone(repo)?;
     let survey = Survey::take(repo)?;
+    // What a writer at work has stored but not indexed yet looks like an orphan.
+    let orphans_are_dead = alone && is_alone(repo)?;
     let live = survey.live(repo, options.workers, options.cancel)?;
     let contents = PackContents::new(&survey.index);
     let (kept, mut doomed) = sort_out(repo, &survey, &live, &contents)?;
+    if orphans_are_dead {
+        doomed.extend(orphans(repo, &survey)?);
+    }
     let rewrite = worth_rewriting(&survey, &kept, &contents, options);
     doomed.extend(
         rewrite
@@ -181,15 +187,26 @@ fn sort_out(
     }
     require_covered(repo, live, &covered)?;
 
-    let mut known: HashSet<Id> = packs.iter().map(|pack| pack.id).collect();
+    Ok((kept, doomed))
+}
+
+/// Whether nobody but this mark holds a lock.
+fn is_alone(repo: &Repository) -> Result<bool> {
+    Ok(locks(repo)?.len() <= 1)
+}
+
+/// Packs that no index file names and no earlier mark condemned.
+fn orphans(repo: &Repository, survey: &Survey) -> Result<Vec<CondemnedPack>> {
+    let mut known: HashSet<Id> = survey.index.packs().iter().map(|pack| pack.id).collect();
     known.extend(condemned::condemned_packs(&**repo.storage())?);
     let orphans = survey.stored.iter().filter(|(pack, _)| !known.contains(pack));
-    doomed.extend(orphans.map(|(pack, size)| CondemnedPack {
-        pack: *pack,
-        size: *size,
-        reason: Reason::Orphan,
-    }));
-    Ok((kept, doomed))
+    Ok(orphans
+        .map(|(pack, size)| CondemnedPack {
+            pack: *pack,
+            size: *size,
+            reason: Reason::Orphan,
+        })
+        .collect())
 }
 
 /// Which of the kept packs are written anew.

@@ -352,3 +352,19 @@ fn a_prune_that_fails_or_crashes_at_any_call_loses_nothing_and_is_finished_by_th
         }
     }
 }
+
+#[test]
+fn what_a_writer_has_not_indexed_yet_is_no_orphan() {
+    let (store, repo) = memory();
+    snapshot(&repo, A, 400);
+    let writer = Lock::acquire(&repo, LockKind::Shared).unwrap();
+    store
+        .put(&FileName::Object(FileKind::Data, Id::of(b"in flight")), b"in flight")
+        .unwrap();
+    assert_eq!(mark_with(&repo, 100, 400, false).condemned, []);
+    drop(writer);
+    assert_eq!(
+        reasons(&mark_with(&repo, 100, 400, false)),
+        BTreeSet::from([Reason::Orphan])
+    );
+}
