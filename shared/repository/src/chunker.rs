@@ -80,3 +80,62 @@ pub fn leading_zeroes(data: &[u8]) -> usize {
     let start = blocks * BLOCK;
     start + data[start..].iter().take_while(|byte| **byte == 0).count()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chunker(seed: u8) -> Chunker {
+        Chunker::new(&MasterKey::from_random(&[seed; 64]))
+    }
+
+    fn noise(length: usize) -> Vec<u8> {
+        (0..length.div_ceil(32) as u64)
+            .flat_map(|n| crate::Id::of(&n.to_le_bytes()).0)
+            .take(length)
+            .collect()
+    }
+
+    fn cuts(chunker: &Chunker, mut data: &[u8]) -> Vec<usize> {
+        let mut lengths = Vec::new();
+        while !data.is_empty() {
+            let (chunk, rest) = data.split_at(chunker.cut(data));
+            lengths.push(chunk.len());
+            data = rest;
+        }
+        lengths
+    }
+
+    #[test]
+    fn chunks_keep_their_bounds_and_their_average() {
+        let data = noise(64 << 20);
+        let lengths = cuts(&chunker(1), &data);
+        let (_, inner) = lengths.split_last().unwrap();
+        assert!(
+            inner.iter().all(|length| (MIN_CHUNK..=MAX_CHUNK).contains(length)),
+            "{inner:?}"
+        );
+        let average = data.len() / lengths.len();
+        assert!(
+            (AVERAGE_CHUNK * 3 / 4..AVERAGE_CHUNK * 3 / 2).contains(&average),
+            "{average}"
+        );
+    }
+
+    #[test]
+    fn another_repository_cuts_elsewhere() {
+        let data = noise(8 << 20);
+        assert_eq!(cuts(&chunker(1), &data), cuts(&chunker(1), &data));
+        assert_ne!(cuts(&chunker(1), &data), cuts(&chunker(2), &data));
+    }
+
+    #[test]
+    fn zeroes_are_counted_to_the_byte() {
+        for length in [0, 1, 4095, 4096, 10_000] {
+            let mut data = vec![0; length];
+            assert_eq!(leading_zeroes(&data), length);
+            data.extend([1, 0, 0]);
+            assert_eq!(leading_zeroes(&data), length);
+        }
+    }
+}

@@ -6,7 +6,7 @@ mod snapshots;
 mod tree_nodes;
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
 //! Backup as its callers see it.
+#![allow(clippy::unwrap_used, reason = "a test program: failing is its purpose")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! restic as the judge: what it wrote must read and re-encode here to the byte, what is written here must please it.
+#![allow(clippy::unwrap_used, reason = "a test program: failing is its purpose")]
 
 mod support;
 

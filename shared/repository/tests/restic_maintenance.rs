@@ -204,7 +204,7 @@ fn what_restic_wrote_is_clean_and_what_is_damaged_in_it_is_named() {
             tree = setup.repo.load_tree(&index, &tree.nodes[0].subtree.unwrap()).unwrap();
         }
     }
-    let blob = node.unwrap().content.unwrap()[1];
+    let blob = node.unwrap().content.unwrap()[0];
     let location = index.lookup(holdfast_repository::pack::BlobKind::Data, &blob).unwrap();
     flip(
         &file_of(&setup.path, "data", &location.pack),
