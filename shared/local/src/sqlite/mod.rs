@@ -24,7 +24,7 @@ const APPLICATION_ID: i64 = 0x484f_4c44;
 /// The layout that this version writes. Kept in the file as SQLite's `user_version`.
 const SCHEMA_VERSION: i64 = 1;
 /// How long a statement waits for another connection, such as a person's `sqlite3`.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 const SCHEMA: &str = include_str!("schema.sql");
 
@@ -197,5 +197,52 @@ impl TryFrom<Moment> for Timestamp {
 
     fn try_from(moment: Moment) -> Result<Self, jiff::Error> {
         Timestamp::new(moment.second, moment.nanosecond)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_sort_as_times_do_and_come_back_to_the_nanosecond() {
+        let times: Vec<Timestamp> = [(-2, 0), (-2, 999_999_999), (-1, 0), (-1, 1), (0, 0), (0, 1), (5, 0)]
+            .map(|(second, nanosecond)| Timestamp::new(second, nanosecond).unwrap())
+            .to_vec();
+        let moments: Vec<Moment> = times.iter().map(|time| Moment::from(*time)).collect();
+        assert!(
+            moments.is_sorted_by_key(|moment| (moment.second, moment.nanosecond)),
+            "{moments:?}"
+        );
+        for (time, moment) in times.into_iter().zip(moments) {
+            assert_eq!(Timestamp::try_from(moment).unwrap(), time);
+        }
+        for edge in [Timestamp::MIN, Timestamp::MAX] {
+            assert_eq!(Timestamp::try_from(Moment::from(edge)).unwrap(), edge);
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_a_passing_failure_that_changes_nothing() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let database = Database::open(folder.path().join("holdfast.db")).unwrap();
+        let fill = |body: &str| {
+            database.write("fill", |transaction| {
+                let insert = "INSERT INTO records (partition, sort, version, body) VALUES ('P', 'a', 1, ?1)";
+                transaction.execute(insert, [body])
+            })
+        };
+        let limit = |pages: i64| {
+            let limited = database.read("limit", |connection| {
+                connection.pragma_update_and_check(None, "max_page_count", pages, |row| row.get::<_, i64>(0))
+            });
+            limited.unwrap()
+        };
+        limit(1);
+        let failure = fill(&"x".repeat(100_000)).unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Transient, "{failure}");
+        assert!(failure.message.contains("free some"), "{failure}");
+        limit(100_000);
+        assert_eq!(fill("x").unwrap(), 1, "nothing of the first try stayed");
     }
 }
