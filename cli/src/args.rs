@@ -83,6 +83,7 @@ pub enum PolicyCommand {
 pub struct BackupOptions {
     /// The resource.
     pub resource: String,
+    /// Where the configuration and the data are.
     #[command(flatten)]
     pub place: Place,
 }
@@ -92,6 +93,7 @@ pub struct BackupOptions {
 pub struct PointsOptions {
     /// Only this resource.
     pub resource: Option<String>,
+    /// Where the configuration and the data are.
     #[command(flatten)]
     pub place: Place,
 }
@@ -104,6 +106,7 @@ pub struct VerifyOptions {
     /// The vault [default: every vault that holds it].
     #[arg(long)]
     pub vault: Option<String>,
+    /// Where the configuration and the data are.
     #[command(flatten)]
     pub place: Place,
 }
@@ -128,6 +131,7 @@ pub struct RestoreOptions {
     /// Say what would be done, and do nothing.
     #[arg(long)]
     pub dry_run: bool,
+    /// Where the configuration and the data are.
     #[command(flatten)]
     pub place: Place,
 }
@@ -140,6 +144,7 @@ pub struct DrillOptions {
     /// Only simulate: evaluate the checks, change nothing.
     #[arg(long)]
     pub simulate: bool,
+    /// Where the configuration and the data are.
     #[command(flatten)]
     pub place: Place,
 }
@@ -181,11 +186,13 @@ pub struct RepositoryPlace {
 pub enum RepositoryCommand {
     /// Make a new repository.
     Init {
+        /// The repository.
         #[command(flatten)]
         place: RepositoryPlace,
     },
     /// Back up files and folders.
     Backup {
+        /// The repository.
         #[command(flatten)]
         place: RepositoryPlace,
         /// The files and folders.
@@ -204,16 +211,18 @@ pub enum RepositoryCommand {
         #[arg(long)]
         full: bool,
         /// Compare with this snapshot [default: the newest of the same paths and host].
-        #[arg(long, value_name = "SNAPSHOT")]
+        #[arg(long, value_name = "SNAPSHOT", conflicts_with = "full")]
         parent: Option<String>,
     },
     /// List snapshots.
     Snapshots {
+        /// The repository.
         #[command(flatten)]
         place: RepositoryPlace,
     },
     /// List the content of a snapshot.
     Ls {
+        /// The repository.
         #[command(flatten)]
         place: RepositoryPlace,
         /// The snapshot: its id, the first digits of it, or latest.
@@ -221,6 +230,7 @@ pub enum RepositoryCommand {
     },
     /// Restore a snapshot; paths inside it are absolute, below the target.
     Restore {
+        /// The repository.
         #[command(flatten)]
         place: RepositoryPlace,
         /// The snapshot: its id, the first digits of it, or latest.
@@ -237,6 +247,7 @@ pub enum RepositoryCommand {
     },
     /// Check the structure, and with --read-data every byte.
     Check {
+        /// The repository.
         #[command(flatten)]
         place: RepositoryPlace,
         /// Read, decrypt and hash everything.
@@ -245,6 +256,7 @@ pub enum RepositoryCommand {
     },
     /// Forget snapshots; their space is reclaimed by prune.
     Forget {
+        /// The repository.
         #[command(flatten)]
         place: RepositoryPlace,
         /// The snapshots.
@@ -253,6 +265,7 @@ pub enum RepositoryCommand {
     },
     /// Reclaim space in two phases: condemn packs that nothing needs, delete those condemned long enough ago.
     Prune {
+        /// The repository.
         #[command(flatten)]
         place: RepositoryPlace,
         /// How long a pack stays condemned before it is deleted; longer than the longest backup.
@@ -264,6 +277,7 @@ pub enum RepositoryCommand {
     },
     /// Copy snapshots verbatim into another repository, which is made if it does not exist.
     Copy {
+        /// The repository.
         #[command(flatten)]
         place: RepositoryPlace,
         /// The other repository's folder.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use holdfast_core::domain::{
-    BackupKind, Copy, Detail, Failure, Job, JobId, JobKind, Level, Outcome, Point, PointState, PolicyId, ResourceId,
+    BackupKind, Copy, Detail, Failure, Job, JobId, JobKind, Level, Outcome, Point, PointState, ResourceId,
     Span, VaultName,
 };
 use holdfast_core::planning::Schedule;
@@ -290,11 +290,6 @@ impl Demo {
                 point.id.short()
             ))),
         }
-    }
-
-    /// The policy that the demo runs under.
-    pub(super) fn policy(&self) -> Result<PolicyId, CliError> {
-        PolicyId::new("application-daily").map_err(|error| CliError::failed(error.to_string()))
     }
 
     /// The copy of the newest point in the recovery Region.

@@ -52,10 +52,7 @@ pub async fn run(options: VerifyOptions, json: bool) -> Result<Done, CliError> {
     }
     let mut done = Done::Done;
     for (vault, job) in &jobs {
-        let verdict = match &job.result {
-            Some(Outcome::Verify(verdict)) => verdict,
-            _ => return super::done(job),
-        };
+        let Some(Outcome::Verify(verdict)) = &job.result else { return super::done(job) };
         if !verdict.damages.is_empty() {
             done = Done::Failed;
         }

@@ -1,8 +1,81 @@
-//! `holdfast repository`: the content engine by itself.
+//! `holdfast repository`: the content engine by itself, on one repository in a folder.
 
-use crate::args::RepositoryArguments;
+mod backup;
+mod check;
+mod copy;
+mod interrupt;
+mod list;
+mod meter;
+mod open;
+mod password;
+mod reclaim;
+mod restore;
+mod show;
+
+use holdfast_repository::RepositoryError;
+
+use crate::args::{RepositoryArguments, RepositoryCommand};
 use crate::error::{CliError, Done};
+use interrupt::Interrupt;
 
-pub fn run(_arguments: RepositoryArguments, _json: bool) -> Result<Done, CliError> {
-    Err(CliError::failed("being written"))
+/// Does one command.
+pub fn run(arguments: RepositoryArguments, json: bool) -> Result<Done, CliError> {
+    let interrupt = Interrupt::watch()?;
+    match arguments.command {
+        RepositoryCommand::Init { place } => open::init(&place, json),
+        RepositoryCommand::Backup {
+            place,
+            paths,
+            exclude,
+            include,
+            tag,
+            full,
+            parent,
+        } => {
+            let request = backup::Request {
+                paths,
+                exclude,
+                include,
+                tags: tag,
+                full,
+                parent,
+            };
+            backup::run(&place, request, &interrupt, json)
+        }
+        RepositoryCommand::Snapshots { place } => list::snapshots(&place, json),
+        RepositoryCommand::Ls { place, snapshot } => list::content(&place, &snapshot, &interrupt, json),
+        RepositoryCommand::Restore {
+            place,
+            snapshot,
+            target,
+            include,
+            overwrite,
+        } => {
+            let request = restore::Request {
+                snapshot,
+                target,
+                include,
+                overwrite,
+            };
+            restore::run(&place, request, &interrupt, json)
+        }
+        RepositoryCommand::Check { place, read_data } => check::run(&place, read_data, &interrupt, json),
+        RepositoryCommand::Forget { place, snapshots } => reclaim::forget(&place, &snapshots, json),
+        RepositoryCommand::Prune { place, grace, dry_run } => reclaim::prune(&place, &grace, dry_run, &interrupt, json),
+        RepositoryCommand::Copy { place, to, snapshots } => copy::run(&place, to, &snapshots, &interrupt, json),
+    }
+}
+
+impl From<RepositoryError> for CliError {
+    fn from(error: RepositoryError) -> Self {
+        match error {
+            RepositoryError::Invalid { .. } | RepositoryError::AmbiguousSnapshot { .. } => {
+                Self::usage(error.to_string())
+            }
+            RepositoryError::Cancelled => {
+                Self::failed("stopped on request; what is unfinished is taken up by the next run, or removed by prune")
+            }
+            _ => Self::failed(error.to_string()),
+        }
+    }
 }

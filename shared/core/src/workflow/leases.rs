@@ -108,10 +108,10 @@ fn resource_name(job: &Job) -> Option<String> {
 /// one of its policy's slots. Says what it waits for when it cannot have them.
 pub async fn acquire_for(world: &World, job: &Job) -> Result<Option<String>, Failure> {
     let owner = job.id.as_str();
-    if let Some(name) = resource_name(job) {
-        if !acquire(world, &name, owner).await? {
-            return Ok(Some(format!("another backup job works on {name}")));
-        }
+    if let Some(name) = resource_name(job)
+        && !acquire(world, &name, owner).await?
+    {
+        return Ok(Some(format!("another backup job works on {name}")));
     }
     let slots = slot_names(job);
     if slots.is_empty() {

@@ -84,11 +84,8 @@ impl Inner {
 }
 
 fn affected(repository: &Repository, snapshot: Id, report: &CheckReport) -> Result<Vec<String>, Failure> {
-    let index = match repository.load_index() {
-        Ok(index) => index,
-        // Without its index nothing in the repository can be read.
-        Err(_) => return Ok(vec!["/".to_owned()]),
-    };
+    // Without its index nothing in the repository can be read.
+    let Ok(index) = repository.load_index() else { return Ok(vec!["/".to_owned()]) };
     let files = affected_files(repository, &index, &report.damages).map_err(failure)?;
     let of_snapshot = files.into_iter().filter(|file| file.snapshot == snapshot);
     Ok(of_snapshot.map(|file| printable(&file.path)).collect())

@@ -1,0 +1,94 @@
+//! `repository copy`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use holdfast_repository::RepositoryError;
+use holdfast_repository::copy::{CopyOptions, copy};
+use holdfast_repository::storage::DiskStorage;
+use serde_json::json;
+
+use super::interrupt::Interrupt;
+use super::meter::Meter;
+use super::{open, show};
+use crate::args::RepositoryPlace;
+use crate::error::{CliError, Done};
+use crate::output;
+
+/// Packs under way at one time; each is held in memory.
+const WORKERS: usize = 4;
+
+/// Copies the named snapshots, or all; partial when the source is too damaged for some.
+pub fn run(
+    place: &RepositoryPlace,
+    to: PathBuf,
+    words: &[String],
+    interrupt: &Interrupt,
+    json: bool,
+) -> Result<Done, CliError> {
+    let repository = open::to_read(place)?;
+    let lock = open::reader_lock(&repository)?;
+    let chosen = words
+        .iter()
+        .map(|word| repository.find_snapshot(word).map(|(id, _)| id))
+        .collect::<Result<Vec<_>, _>>()?;
+    let destination = show::path(&to);
+    let storage = Arc::new(DiskStorage::open_or_create(to)?);
+    let meter = Meter::new("copy");
+    let options = CopyOptions {
+        snapshots: Some(chosen).filter(|chosen| !chosen.is_empty()),
+        workers: WORKERS,
+        progress: &meter,
+        cancel: interrupt.flag(),
+    };
+    let copied = copy(&repository, storage, &options);
+    drop(meter);
+    open::release(lock)?;
+    match copied {
+        Ok(report) if json => output::json(&json!({
+            "to": destination,
+            "snapshots_copied": report.snapshots_copied,
+            "snapshots_present": report.snapshots_present,
+            "packs_copied": report.packs_copied,
+            "packs_present": report.packs_present,
+            "packs_replaced": report.packs_replaced,
+            "bytes_copied": report.bytes_copied,
+        }))?,
+        Ok(report) => {
+            println!(
+                "{} snapshots copied to {destination}, {} were there before",
+                report.snapshots_copied, report.snapshots_present
+            );
+            println!(
+                "  {} packs sent ({}), {} were there before, {} were damaged there and replaced",
+                report.packs_copied + report.packs_replaced,
+                output::bytes(report.bytes_copied),
+                report.packs_present,
+                report.packs_replaced
+            );
+        }
+        Err(RepositoryError::CopyIncomplete {
+            snapshots,
+            packs,
+            reason,
+        }) => {
+            if json {
+                output::json(&json!({
+                    "to": destination,
+                    "snapshots_not_copied": snapshots,
+                    "damaged_packs": packs,
+                    "reason": reason,
+                }))?;
+            } else {
+                println!("NOT copied, since the source is damaged: {reason}");
+                for snapshot in snapshots {
+                    println!("  snapshot {}", snapshot.short());
+                }
+                println!("All others were copied. Repair the source, then copy again.");
+            }
+            return Ok(Done::Partial);
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(Done::Done)
+}

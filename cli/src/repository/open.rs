@@ -1,0 +1,83 @@
+//! Making and opening repositories in folders.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use holdfast_local::system_ambient;
+use holdfast_repository::lock::{Lock, LockKind};
+use holdfast_repository::storage::DiskStorage;
+use holdfast_repository::{ErrorKind, InitOptions, Repository, RepositoryError, Unlock};
+use serde_json::json;
+
+use super::password::password;
+use crate::args::RepositoryPlace;
+use crate::error::{CliError, Done};
+use crate::output;
+
+/// Makes a new repository.
+pub fn init(place: &RepositoryPlace, json: bool) -> Result<Done, CliError> {
+    let password = password(place)?;
+    let storage = Arc::new(DiskStorage::open_or_create(&place.repo)?);
+    let options = InitOptions {
+        password: Some(&password),
+        ..InitOptions::default()
+    };
+    let repository = Repository::init(storage, system_ambient(), &options)?;
+    let id = repository.config().id.to_string();
+    if json {
+        output::json(&json!({ "repository": id, "location": repository.storage().location() }))?;
+    } else {
+        println!("repository {} made at {}", &id[..8], repository.storage().location());
+        println!("Keep the password: without it nobody can ever restore from this repository.");
+    }
+    Ok(Done::Done)
+}
+
+/// Opens a repository without writing to it.
+pub fn to_read(place: &RepositoryPlace) -> Result<Repository, CliError> {
+    let password = password(place)?;
+    Ok(Repository::open(
+        Arc::new(existing(&place.repo)?),
+        system_ambient(),
+        Unlock::Password(&password),
+    )?)
+}
+
+/// Opens a repository to write to it, and removes what writers that died left half written.
+pub fn to_write(place: &RepositoryPlace) -> Result<Repository, CliError> {
+    let password = password(place)?;
+    existing(&place.repo)?;
+    let storage = Arc::new(DiskStorage::open_or_create(&place.repo)?);
+    Ok(Repository::open(
+        storage,
+        system_ambient(),
+        Unlock::Password(&password),
+    )?)
+}
+
+fn existing(folder: &Path) -> Result<DiskStorage, RepositoryError> {
+    DiskStorage::open(folder).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => RepositoryError::NoRepository {
+            location: folder.display().to_string(),
+        },
+        _ => error,
+    })
+}
+
+/// Keeps others from deleting what is being read. A store that cannot be written to, because the medium is read-only or
+/// full, is read without a lock: whoever could delete there needs to write as well.
+pub fn reader_lock(repository: &Repository) -> Result<Option<Lock>, CliError> {
+    match Lock::acquire(repository, LockKind::Shared) {
+        Ok(lock) => Ok(Some(lock)),
+        Err(error) if matches!(error.kind(), ErrorKind::Denied | ErrorKind::Full) => {
+            eprintln!("holdfast: reading without a lock: {error}");
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Removes the lock of [`reader_lock`], and says so when that fails.
+pub fn release(lock: Option<Lock>) -> Result<(), CliError> {
+    Ok(lock.map_or(Ok(()), Lock::release)?)
+}

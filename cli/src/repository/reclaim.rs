@@ -1,0 +1,167 @@
+//! `repository forget` and `repository prune`.
+
+use holdfast_core::domain::Span;
+use holdfast_repository::forget::forget as forget_snapshots;
+use holdfast_repository::prune::{MarkOptions, MarkReport, Reason, SweepOptions, SweepReport, mark, sweep};
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+
+use super::interrupt::Interrupt;
+use super::meter::Meter;
+use super::open;
+use crate::args::RepositoryPlace;
+use crate::error::{CliError, Done};
+use crate::output;
+
+/// Size of packs that are written anew, as in a backup.
+const PACK_SIZE: usize = 32 << 20;
+
+/// A pack of which more than this part is of no use is written anew.
+const REPACK_ABOVE_PERCENT: u8 = 50;
+
+/// Forgets snapshots, all of which must exist.
+pub fn forget(place: &RepositoryPlace, words: &[String], json: bool) -> Result<Done, CliError> {
+    let repository = open::to_write(place)?;
+    let ids = words
+        .iter()
+        .map(|word| repository.find_snapshot(word).map(|(id, _)| id))
+        .collect::<Result<Vec<_>, _>>()?;
+    let report = forget_snapshots(&repository, &ids)?;
+    if json {
+        output::json(&json!({ "forgotten": report.forgotten, "absent": report.absent }))?;
+        return Ok(Done::Done);
+    }
+    for id in &report.forgotten {
+        println!("snapshot {} forgotten", id.short());
+    }
+    for id in &report.absent {
+        println!("snapshot {} was gone already", id.short());
+    }
+    Ok(Done::Done)
+}
+
+/// Deletes what was condemned long enough ago, then condemns what is of no use now.
+pub fn prune(
+    place: &RepositoryPlace,
+    grace: &str,
+    dry_run: bool,
+    interrupt: &Interrupt,
+    json: bool,
+) -> Result<Done, CliError> {
+    let grace: Span = grace
+        .parse()
+        .map_err(|error| CliError::usage(format!("--grace: {error}")))?;
+    let repository = open::to_write(place)?;
+    let workers = std::thread::available_parallelism().map_or(2, usize::from);
+    let cancel = interrupt.flag();
+    let sweep_options = SweepOptions {
+        dry_run,
+        workers,
+        cancel,
+    };
+    let now = (repository.ambient().now)();
+    let swept = sweep(
+        &repository,
+        now,
+        SignedDuration::from_secs(grace.as_seconds()),
+        &sweep_options,
+    )?;
+    let meter = Meter::new("prune");
+    let mark_options = MarkOptions {
+        repack_above_percent: REPACK_ABOVE_PERCENT,
+        pack_size: PACK_SIZE,
+        dry_run,
+        workers,
+        progress: &meter,
+        cancel,
+    };
+    let marked = mark(&repository, &mark_options)?;
+    drop(meter);
+    if json {
+        print_json(&swept, &marked, dry_run)?;
+    } else {
+        print(&swept, &marked, grace, dry_run);
+    }
+    Ok(Done::Done)
+}
+
+fn print(swept: &SweepReport, marked: &MarkReport, grace: Span, dry_run: bool) {
+    let would = if dry_run { "would be " } else { "" };
+    println!(
+        "{} packs {would}deleted, {}",
+        swept.deleted.len(),
+        output::bytes(swept.deleted_bytes)
+    );
+    if !swept.rescued.is_empty() {
+        println!(
+            "{} condemned packs are needed after all and {would}kept",
+            swept.rescued.len()
+        );
+    }
+    if !swept.waiting.is_empty() {
+        println!("{} condemned packs wait until {grace} have passed", swept.waiting.len());
+    }
+    let bytes = marked.condemned.iter().map(|pack| pack.size).sum();
+    println!(
+        "{} packs {would}condemned, {}; {} packs kept",
+        marked.condemned.len(),
+        output::bytes(bytes),
+        marked.kept_packs
+    );
+    if marked.rewritten_bytes > 0 {
+        println!(
+            "{} {would}written anew in fuller packs",
+            output::bytes(marked.rewritten_bytes)
+        );
+    }
+    if dry_run {
+        for pack in &marked.condemned {
+            println!(
+                "  {} {:>10}  {}",
+                pack.pack.short(),
+                output::bytes(pack.size),
+                sentence(pack.reason)
+            );
+        }
+    }
+}
+
+fn print_json(swept: &SweepReport, marked: &MarkReport, dry_run: bool) -> Result<(), CliError> {
+    let condemned: Vec<Value> = marked
+        .condemned
+        .iter()
+        .map(|pack| json!({ "pack": pack.pack, "size": pack.size, "reason": word(pack.reason) }))
+        .collect();
+    output::json(&json!({
+        "dry_run": dry_run,
+        "deleted": swept.deleted,
+        "deleted_bytes": swept.deleted_bytes,
+        "rescued": swept.rescued,
+        "waiting": swept.waiting,
+        "condemned": condemned,
+        "rewritten_bytes": marked.rewritten_bytes,
+        "kept_packs": marked.kept_packs,
+    }))
+}
+
+fn word(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Unused => "unused",
+        Reason::Duplicate => "duplicate",
+        Reason::Sparse => "sparse",
+        Reason::Small => "small",
+        Reason::Orphan => "orphan",
+        Reason::Unsound => "unsound",
+    }
+}
+
+fn sentence(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Unused => "no snapshot needs it",
+        Reason::Duplicate => "all that is needed of it is in other packs too",
+        Reason::Sparse => "most of it is of no use; the rest is written anew",
+        Reason::Small => "it is small, and merged with others",
+        Reason::Orphan => "no index file names it",
+        Reason::Unsound => "it is missing or cut short, and nothing needs it",
+    }
+}
