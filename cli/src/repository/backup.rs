@@ -37,7 +37,7 @@ pub fn run(place: &RepositoryPlace, request: Request, interrupt: &Interrupt, jso
     let patterns =
         Patterns::new(&request.include, &request.exclude).map_err(|error| CliError::usage(error.to_string()))?;
     let roots = request.paths.iter().map(|path| plain(path)).collect::<Result<_, _>>()?;
-    let tree = FileTree::new(roots, patterns).map_err(root_error)?;
+    let tree = FileTree::new(roots, patterns).map_err(|error| root_error(&error))?;
     let repository = open::to_write(place)?;
     let parent = parent(&repository, &tree, &request)?;
     let report = back_up(&repository, &tree, request, parent, interrupt.flag())?;
@@ -80,7 +80,7 @@ fn plain(path: &Path) -> Result<PathBuf, CliError> {
         .map_err(|error| CliError::failed(format!("{} cannot be backed up: {error}", show::path(path))))
 }
 
-fn root_error(error: RootError) -> CliError {
+fn root_error(error: &RootError) -> CliError {
     match error {
         RootError::Io { .. } => CliError::failed(error.to_string()),
         _ => CliError::usage(error.to_string()),

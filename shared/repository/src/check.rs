@@ -288,6 +288,11 @@ fn load_roots(repo: &Repository, options: &CheckOptions<'_>, damages: &mut BTree
     Ok(found.into_inner().unwrap_or_else(PoisonError::into_inner).0)
 }
 
+/// The index that the readable index files make: all there is to find the [`affected_files`] with when some are damaged.
+pub fn readable_index(repo: &Repository, options: &CheckOptions<'_>) -> Result<Index> {
+    load_good_index(repo, options, &mut BTreeSet::new())
+}
+
 /// The index that the good index files make.
 fn load_good_index(repo: &Repository, options: &CheckOptions<'_>, damages: &mut BTreeSet<Damage>) -> Result<Index> {
     let condemned = condemned_packs(&**repo.storage())?;
