@@ -6,7 +6,7 @@ use holdfast_core::domain::{
 use holdfast_core::ports::Task;
 use jiff::{SignedDuration, Timestamp};
 
-use super::world::{Artefact, Garbage, World, artefact_name};
+use super::world::{Artefact, Garbage, World, artefact_name, lies_in};
 
 /// How often the application writes its heartbeat.
 const HEARTBEAT: SignedDuration = SignedDuration::from_secs(30);
@@ -47,7 +47,7 @@ impl World {
                 grace_seconds,
             } => Ok(self.reclaim((vault, resource), Span::seconds(*grace_seconds), at)),
             Order::Clean { target, .. } => {
-                self.restored.remove(target);
+                self.restored.retain(|folder, _| !lies_in(folder, target));
                 Ok(Outcome::Clean)
             }
         }

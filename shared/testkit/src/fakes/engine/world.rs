@@ -83,6 +83,12 @@ pub(super) fn artefact_name(job: &JobId) -> String {
     hex::encode(Sha256::digest(job.as_str()))
 }
 
+/// Whether a folder is `target` or lies below it: a folder is removed with all that is in it.
+pub(super) fn lies_in(folder: &str, target: &str) -> bool {
+    let below = folder.strip_prefix(target);
+    below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 fn vaults(order: &Order) -> Vec<&VaultName> {
     match order {
         Order::Backup { vault, .. } | Order::Reclaim { vault, .. } => vec![vault],
@@ -144,7 +150,10 @@ impl World {
             }
             Order::Copy { from, to, .. } => self.copied(task, from, to),
             Order::Delete { at, .. } => self.artefact(at).is_none().then_some(Outcome::Delete),
-            Order::Clean { target, .. } => (!self.restored.contains_key(target)).then_some(Outcome::Clean),
+            Order::Clean { target, .. } => {
+                let is_gone = !self.restored.keys().any(|folder| lies_in(folder, target));
+                is_gone.then_some(Outcome::Clean)
+            }
             Order::Verify { .. } | Order::Repair { .. } | Order::Restore { .. } | Order::Reclaim { .. } => None,
         }
     }
