@@ -32,6 +32,8 @@ pub async fn watch(world: &World, run: &mut Stored<Run>, place: usize) -> Result
     let started_at = record.started_at.unwrap_or(run.value.declared_at);
     let timeout = record.step.timeout;
     match record.step.action.clone() {
+        // The run stopped between recording the step and its answer: a simulation answers again, and never acts.
+        _ if run.value.kind == RunKind::Simulate => begin(world, run, place).await?,
         StepAction::Wait { span } if span.after(started_at) <= world.now() => {
             end(world, &mut run.value, place, true, format!("waited {span}"));
         }
