@@ -151,7 +151,9 @@ async fn mark_occurrence(world: &World, job: &Job, state: OccurrenceState) -> Re
         return Ok(());
     };
     let advance = |occurrence: &mut Occurrence| {
-        let advances = !occurrence.state.is_final() && occurrence.state != state;
+        // A job that was interrupted while it gave up may complete after all, and then it has not failed.
+        let completes_after_all = (occurrence.state, state) == (OccurrenceState::Failed, OccurrenceState::Completed);
+        let advances = (!occurrence.state.is_final() && occurrence.state != state) || completes_after_all;
         if advances {
             occurrence.state = state;
         }
