@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use holdfast_core::domain::{
-    Failure, FailureKind, Job, Level, Location, Order, Outcome, PointRef, Proof, Statement, Subject,
+    Copy, Failure, FailureKind, Job, Level, Location, Order, Outcome, PointRef, Proof, Statement, Subject,
 };
 use holdfast_core::ports::{Page, Severity};
 use holdfast_core::workflow::jobs::Settle;
@@ -84,7 +84,8 @@ fn statement_of(world: &World, job: &Job, outcome: &Outcome, passed: bool) -> St
 /// joins the proofs of the copy; the evidence chain has both.
 async fn remember(world: &World, point: &PointRef, from: &Location, proof: &Proof) -> Result<(), Failure> {
     inventory::amend_point(world, point, |point| {
-        let Some(copy) = point.copies.iter_mut().find(|copy| copy.vault == from.vault) else {
+        let restored = |copy: &&mut Copy| copy.vault == from.vault && copy.artefact == from.artefact;
+        let Some(copy) = point.copies.iter_mut().find(restored) else {
             return false;
         };
         let known = copy.proofs.iter().any(|known| known.job == proof.job);
