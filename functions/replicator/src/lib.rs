@@ -2,8 +2,8 @@
 
 mod copies;
 
-use holdfast_core::domain::{Event, Failure, JobKind, Order};
-use holdfast_core::planning::plan_copies;
+use holdfast_core::domain::{CopyState, Event, Failure, JobKind, Order, Point};
+use holdfast_core::planning::{CopyDue, plan_copies};
 use holdfast_core::workflow::{World, inventory, jobs};
 
 /// Plans the copies that are missing, and brings every copy job further.
@@ -16,7 +16,8 @@ pub async fn handle(world: &World, _event: &Event) -> Result<(), Failure> {
         {
             let points = inventory::points(world, &resource.id).await?;
             for due in plan_copies(&policy.draft, &points, world.now()) {
-                let work = ["copy", due.point.id.as_str(), due.to.as_str()];
+                let cycle = deleted_copies(&points, &due).to_string();
+                let work = ["copy", due.point.id.as_str(), due.to.as_str(), &cycle];
                 let order = Order::Copy {
                     point: due.point.clone(),
                     from: due.from.clone(),
@@ -30,4 +31,11 @@ pub async fn handle(world: &World, _event: &Event) -> Result<(), Failure> {
         }
     }
     jobs::drive_due(world, JobKind::Copy, &copies::Copies).await
+}
+
+/// How many copies of the point have already come and gone in the vault: copying it there once more is other work.
+fn deleted_copies(points: &[Point], due: &CopyDue) -> usize {
+    let point = points.iter().filter(|point| point.id == due.point.id);
+    let copies = point.flat_map(|point| &point.copies);
+    copies.filter(|copy| copy.vault == due.to && copy.state == CopyState::Deleted).count()
 }
