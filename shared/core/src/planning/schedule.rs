@@ -6,9 +6,9 @@ use std::ops::RangeInclusive;
 use croner::Cron;
 use croner::errors::CronError;
 use croner::parser::{CronParser, Seconds, Year};
-use jiff::Timestamp;
 use jiff::civil::{self, DateTime};
 use jiff::tz::{AmbiguousOffset, TimeZone};
+use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::{OccurrenceKey, Policy, PolicyDraft, Resource, Rule, Span};
 
@@ -300,10 +300,11 @@ pub fn plan_occurrences(
     let schedule = Schedule::parse(&rule.cron, &rule.zone)?;
     let begins = rule.since.max(resource.registered_at);
     // A due time that falls on the very beginning counts; the last recorded one does not.
-    let just_before = Span::seconds(1).before(begins);
+    let just_before = begins
+        .checked_sub(SignedDuration::from_nanos(1))
+        .unwrap_or(Timestamp::MIN);
     let after = last_due.map_or(just_before, |last| last.max(just_before));
     let mut due: Vec<Timestamp> = schedule.due_after(after, now, MAX_MISSED + 1);
-    due.retain(|due_at| *due_at >= begins);
     let key = |due_at: Timestamp| OccurrenceKey {
         policy: policy.id.clone(),
         rule: rule.name.clone(),

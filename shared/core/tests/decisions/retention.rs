@@ -172,8 +172,13 @@ fn a_partial_point_takes_no_slot_from_a_complete_one() {
         point.unread = unread();
     }
     // Two slots: both complete points keep theirs; the partial ones stay too, for what they are worth.
+    let by_number = plan(keep(3, 0, 0, 0, 0), "UTC", &points, "2026-01-05T00:00:00Z");
     let plan = plan(keep(0, 2, 0, 0, 0), "UTC", &points, "2026-01-05T00:00:00Z");
-    golden::check("retention/partial_points.txt", &render(&plan, "UTC"));
+    let mut text = render(&plan, "UTC");
+    // The same by number: a complete point is counted among the complete ones alone.
+    text += "\n";
+    text += &render(&by_number, "UTC");
+    golden::check("retention/partial_points.txt", &text);
 }
 
 #[test]

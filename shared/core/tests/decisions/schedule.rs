@@ -385,6 +385,24 @@ fn a_new_resource_owes_nothing_from_before_it_was_known() {
 }
 
 #[test]
+fn a_due_time_in_the_second_before_the_beginning_is_not_owed() {
+    let mut resource = resource();
+    resource.registered_at = at("2026-02-01T12:00:00.5Z");
+    let mut draft = draft();
+    draft.rules = vec![rule("hourly", "0 * * * *", "UTC", BackupKind::Full)];
+    let policy = policy(draft);
+    let plan = plan_occurrences(
+        &policy,
+        &policy.draft.rules[0],
+        &resource,
+        None,
+        at("2026-02-01T12:30:00Z"),
+    )
+    .unwrap();
+    assert_eq!((plan.missed.len(), plan.due), (0, None));
+}
+
+#[test]
 fn an_occurrence_is_due_once_and_late_ones_are_caught_up_once() {
     let mut draft = draft();
     draft.rules = vec![rule("hourly", "0 * * * *", "UTC", BackupKind::Full)];
