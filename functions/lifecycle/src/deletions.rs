@@ -2,10 +2,10 @@
 
 use async_trait::async_trait;
 use holdfast_core::domain::{
-    CopyState, Detail, Failure, FailureKind, Job, JobId, Order, Origin, Outcome, PointState, Span,
+    CopyState, Detail, Failure, FailureKind, Job, JobId, Order, Origin, Outcome, Point, PointState, Span,
 };
 use holdfast_core::workflow::jobs::Settle;
-use holdfast_core::workflow::records::Stored;
+use holdfast_core::workflow::records::{self, Stored};
 use holdfast_core::workflow::{World, inventory, jobs};
 
 /// How deletion jobs end.
@@ -13,6 +13,24 @@ pub struct Deletions;
 
 #[async_trait]
 impl Settle for Deletions {
+    /// Between the order and its execution may lie an outage: what was held, or found worth keeping, since then stays.
+    async fn objection(&self, world: &World, job: &Job) -> Result<Option<String>, Failure> {
+        let Some(point) = job.order.point() else {
+            return Ok(None);
+        };
+        let stored: Stored<Point> = records::require(world.catalog.as_ref(), &records::point_key(point)).await?;
+        let (hold, expiry) = (stored.value.legal_hold, stored.value.expiry);
+        Ok(match (hold, expiry) {
+            (Some(why), _) => Some(format!("the point was put under legal hold ({why})")),
+            (None, None) => Some("the point is kept after all".to_owned()),
+            (None, Some(expiry)) if expiry.delete_after > world.now() => Some(format!(
+                "the point was marked anew and waits until {}",
+                expiry.delete_after
+            )),
+            (None, Some(_)) => None,
+        })
+    }
+
     async fn completed(&self, world: &World, job: &mut Stored<Job>, _outcome: &Outcome) -> Result<(), Failure> {
         let Order::Delete { point, at } = &job.value.order else {
             let message = format!("deletion job {} holds an order that is none", job.value.id);

@@ -29,6 +29,11 @@ pub trait Settle: Send + Sync {
         Ok(())
     }
 
+    /// Why the order must not be carried out any more, if so. Asked each time before the engine is told to start.
+    async fn objection(&self, _world: &World, _job: &Job) -> Result<Option<String>, Failure> {
+        Ok(None)
+    }
+
     /// Applies what came of a job to the records that it concerns.
     async fn completed(&self, world: &World, job: &mut Stored<Job>, outcome: &Outcome) -> Result<(), Failure>;
 
@@ -116,10 +121,7 @@ async fn drive(world: &World, mut job: Stored<Job>, settle: &dyn Settle) -> Resu
         order: job.value.order.clone(),
     };
     match world.engine.observe(&task).await? {
-        Observation::NotStarted => match world.engine.start(&task).await {
-            Ok(()) => look_again(world, &mut job, world.settings.poll).await,
-            Err(failure) => attempt_failed(world, &mut job, failure, settle).await,
-        },
+        Observation::NotStarted => start(world, &mut job, &task, settle).await,
         Observation::Running(_) => look_again(world, &mut job, world.settings.poll).await,
         Observation::Completed(outcome) => {
             settle.completed(world, &mut job, &outcome).await?;
@@ -134,6 +136,18 @@ async fn drive(world: &World, mut job: Stored<Job>, settle: &dyn Settle) -> Resu
         Observation::Failed { kind, message } => {
             attempt_failed(world, &mut job, Failure::new(kind, message), settle).await
         }
+    }
+}
+
+async fn start(world: &World, job: &mut Stored<Job>, task: &Task, settle: &dyn Settle) -> Result<(), Failure> {
+    if let Some(message) = settle.objection(world, &job.value).await? {
+        let kind = FailureKind::Invalid;
+        job.value.failure = Some(JobFailure { kind, message });
+        return finish(world, job, JobState::Cancelled).await;
+    }
+    match world.engine.start(task).await {
+        Ok(()) => look_again(world, job, world.settings.poll).await,
+        Err(failure) => attempt_failed(world, job, failure, settle).await,
     }
 }
 
