@@ -147,6 +147,8 @@ async fn start(world: &World, job: &mut Stored<Job>, task: &Task, settle: &dyn S
     }
     match world.engine.start(task).await {
         Ok(()) => look_again(world, job, world.settings.poll).await,
+        // A later attempt runs already: the record that this execution read is out of date, and says nothing about the job.
+        Err(failure) if failure.kind == FailureKind::Fenced => Ok(()),
         Err(failure) => attempt_failed(world, job, failure, settle).await,
     }
 }
