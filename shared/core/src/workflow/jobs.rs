@@ -67,8 +67,11 @@ pub async fn request_planned(
         let origin = Origin::Plan { reason: reason.clone() };
         let job = request(world, Job::pending(id, order.clone(), origin, world.now())).await?;
         let failed_at = match job.state {
-            JobState::Failed | JobState::Cancelled | JobState::Expired => job.finished_at.unwrap_or(job.created_at),
-            JobState::Pending | JobState::Running | JobState::Completed | JobState::Partial => return Ok(Some(job)),
+            // What was done in part is still due, or the planner would not ask: a repair may find a better source next time.
+            JobState::Failed | JobState::Cancelled | JobState::Expired | JobState::Partial => {
+                job.finished_at.unwrap_or(job.created_at)
+            }
+            JobState::Pending | JobState::Running | JobState::Completed => return Ok(Some(job)),
         };
         if RETRY_FAILED_WORK_AFTER.after(failed_at) > world.now() {
             return Ok(None);
