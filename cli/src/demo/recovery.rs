@@ -1,6 +1,6 @@
 //! The stages after the loss: restore, drill, retention, evidence.
 
-use holdfast_core::domain::{Detail, JobId, Outcome, PlanId, Run, RunId, RunKind, RunState, Span};
+use holdfast_core::domain::{Detail, Job, JobId, Outcome, PlanId, Run, RunId, RunKind, RunState, Span};
 use holdfast_core::planning::{Inventory, RetentionPlan, plan_retention};
 use holdfast_core::workflow::World;
 use holdfast_core::workflow::inventory;
@@ -27,28 +27,14 @@ impl Demo {
         super::application::beat(&copy).map_err(|error| failed("write", &copy, &error))?;
         std::fs::remove_dir_all(&copy).map_err(|error| failed("remove", &copy, &error))?;
         let lost_at = clock::now();
+        let lost = output::time(lost_at);
         self.report.tell(&format!(
-            "half an hour after the last backup the private copy is deleted, at {}",
-            output::time(lost_at)
+            "half an hour after the last backup the private copy is deleted, at {lost}"
         ));
 
         self.report.stage("Restore from the recovery Region");
         let (point, _) = self.newest_in_recovery().await?;
-        let target = self.ground.restored();
-        let request = "demo-restore".to_owned();
-        let job = JobId::derive(&["restore", &request]);
-        let detail = Detail::RestoreRequested {
-            request,
-            resource: self.resource.clone(),
-            point: None,
-            vault: Some(self.recovery.clone()),
-            target: target.display().to_string(),
-            include: Vec::new(),
-            overwrite: false,
-            requested_by: "demo".to_owned(),
-        };
-        self.world().publish(detail).await?;
-        let job = self.ended_job(&job, "the restored files").await?;
+        let job = self.restore().await?;
         let Some(Outcome::Restore {
             files,
             bytes,
@@ -59,6 +45,7 @@ impl Demo {
             let why = job.failure.map_or_else(String::new, |failure| failure.message);
             return Err(CliError::failed(format!("the restore failed: {why}")));
         };
+        let target = self.ground.restored();
         self.report.tell(&format!(
             "{files} files, {} written to {}",
             output::bytes(*bytes),
@@ -69,17 +56,39 @@ impl Demo {
             differences.is_empty(),
         );
         self.compare_with_witness()?;
-
         let took = job.finished_at.unwrap_or(lost_at).duration_since(job.created_at);
-        let age = lost_at.duration_since(point.taken_at);
         self.report.measure(
             "recovery time",
             took.as_secs_f64(),
             "from the request to the compared files",
         );
+        self.measure_loss(lost_at, point.taken_at, *heartbeat_at);
+        Ok(())
+    }
+
+    /// Asks for the restore, as an operator does, and waits for its end.
+    async fn restore(&self) -> Result<Job, CliError> {
+        let request = "demo-restore".to_owned();
+        let job = JobId::derive(&["restore", &request]);
+        let detail = Detail::RestoreRequested {
+            request,
+            resource: self.resource.clone(),
+            point: None,
+            vault: Some(self.recovery.clone()),
+            target: self.ground.restored().display().to_string(),
+            include: Vec::new(),
+            overwrite: false,
+            requested_by: "demo".to_owned(),
+        };
+        self.world().publish(detail).await?;
+        self.ended_job(&job, "the restored files").await
+    }
+
+    fn measure_loss(&mut self, lost_at: Timestamp, taken_at: Timestamp, heartbeat_at: Option<Timestamp>) {
+        let age = lost_at.duration_since(taken_at).as_secs_f64();
         self.report.measure(
             "recovery point age",
-            age.as_secs_f64(),
+            age,
             "of the restored point at the loss, in the demo's time",
         );
         self.report.claim(
@@ -87,14 +96,13 @@ impl Demo {
             heartbeat_at.is_some(),
         );
         if let Some(beat) = heartbeat_at {
-            let loss = lost_at.duration_since(*beat);
+            let loss = lost_at.duration_since(beat).as_secs_f64();
             self.report.measure(
                 "data loss",
-                loss.as_secs_f64(),
+                loss,
                 "age of the restored heartbeat at the loss, in the demo's time",
             );
         }
-        Ok(())
     }
 
     /// The independent witness: a manifest that was taken before the backup, without the content engine.

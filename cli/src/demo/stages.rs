@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use holdfast_core::domain::{
-    BackupKind, Copy, Detail, Failure, Job, JobId, JobKind, Level, Outcome, Point, PointState, ResourceId,
-    Span, VaultName,
+    BackupKind, Copy, Detail, Failure, Job, JobId, JobKind, Level, Outcome, Point, PointState, ResourceId, Span,
+    VaultName,
 };
 use holdfast_core::planning::Schedule;
 use holdfast_core::workflow::records::{self, Stored};

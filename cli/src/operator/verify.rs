@@ -52,7 +52,9 @@ pub async fn run(options: VerifyOptions, json: bool) -> Result<Done, CliError> {
     }
     let mut done = Done::Done;
     for (vault, job) in &jobs {
-        let Some(Outcome::Verify(verdict)) = &job.result else { return super::done(job) };
+        let Some(Outcome::Verify(verdict)) = &job.result else {
+            return super::done(job);
+        };
         if !verdict.damages.is_empty() {
             done = Done::Failed;
         }

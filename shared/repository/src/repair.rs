@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 
 use crate::check::{AffectedFile, CheckOptions, Damage, affected_files, check, index_files};
 use crate::copy::read_verified;
-use crate::error::{RepositoryError, Result};
+use crate::error::{ErrorKind, RepositoryError, Result};
 use crate::id::Id;
 use crate::index::{Index, IndexPack, decode_index};
 use crate::lock::{Lock, LockKind};
@@ -16,7 +16,7 @@ use crate::progress::NoProgress;
 use crate::reach::{PackContents, is_damage};
 use crate::repository::Repository;
 use crate::rewrite::{PackWriter, drop_from_index, publish_index, quarantine};
-use crate::storage::{FileKind, FileName};
+use crate::storage::{FileKind, FileName, Storage};
 use crate::tree::Tree;
 
 /// Threads for what is read again.
@@ -33,6 +33,32 @@ pub struct RepairReport {
     pub unrepairable: Vec<Damage>,
     /// The files that suffer from it.
     pub affected: Vec<AffectedFile>,
+}
+
+/// Puts the files right without which a repository cannot be opened: its config, and the sidecar `wrapped_key` that its
+/// master key is read from. Both are the same in a verbatim copy; one that differs from the copy's is kept under
+/// `holdfast/quarantine/` first. Whoever calls this has found that the repository does not open.
+pub fn repair_opening_files(damaged: &dyn Storage, copy: &Repository, wrapped_key: &str) -> Result<()> {
+    for file in [FileName::Sidecar(wrapped_key.to_owned()), FileName::Config] {
+        let right = copy.storage().read(&file)?;
+        let stands = match damaged.read(&file) {
+            Ok(bytes) => Some(bytes),
+            Err(e) if e.kind() == ErrorKind::NotFound || is_damage(&e) => None,
+            Err(e) => return Err(e),
+        };
+        if stands.as_deref() == Some(&right[..]) {
+            continue;
+        }
+        if let Some(bytes) = stands {
+            let name = format!("quarantine/opening-{}", Id::of(&bytes));
+            damaged.put(&FileName::Sidecar(name), &bytes)?;
+            damaged.barrier()?;
+        }
+        damaged.delete(&file)?;
+        damaged.put(&file, &right)?;
+        damaged.barrier()?;
+    }
+    Ok(())
 }
 
 /// Repairs what a [`check()`] of `repo` found, from `copy`, which must hold the same repository. Holds an exclusive lock.

@@ -3,6 +3,7 @@
 use holdfast_core::domain::{Failure, Location, Outcome, VaultName};
 use holdfast_repository::copy::{CopyOptions, copy};
 use holdfast_repository::forget::forget;
+use holdfast_repository::lock::{Lock, LockKind};
 use holdfast_repository::storage::{FileKind, FileName};
 
 use super::repositories::snapshot_id;
@@ -13,6 +14,7 @@ impl Inner {
     pub(super) fn copy(&self, from: &Location, to: &VaultName, control: &Control) -> Result<Outcome, Failure> {
         let snapshot = snapshot_id(from)?;
         let source = self.repositories.open(&from.vault, &from.resource)?;
+        let _reading = Lock::acquire(&source, LockKind::Shared).map_err(failure)?;
         let destination = self.repositories.storage(to, &from.resource)?;
         let options = CopyOptions {
             snapshots: Some(vec![snapshot]),

@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 use super::{OpenStorage, failure};
 
 /// Sidecar file that holds the wrapped master key.
-const WRAPPED_KEY: &str = "key/wrapped";
+pub(super) const WRAPPED_KEY: &str = "key/wrapped";
 
 pub(super) struct Repositories {
     pub(super) open_storage: OpenStorage,

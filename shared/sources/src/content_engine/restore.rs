@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use holdfast_core::domain::{Failure, FailureKind, JobId, Order, Outcome};
 use holdfast_core::ports::Task;
 use holdfast_repository::index::Index;
+use holdfast_repository::lock::{Lock, LockKind};
 use holdfast_repository::tree::NodeKind;
 use holdfast_repository::{Id, Repository, Snapshot};
 use jiff::Timestamp;
@@ -31,6 +32,7 @@ impl Inner {
         };
         let target = Path::new(target);
         let repository = self.repositories.open(&from.vault, &from.resource)?;
+        let _reading = Lock::acquire(&repository, LockKind::Shared).map_err(failure)?;
         let id = snapshot_id(from)?;
         let snapshot = repository.snapshot(&id).map_err(failure)?;
         let index = repository.load_index().map_err(failure)?;

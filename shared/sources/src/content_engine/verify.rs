@@ -2,12 +2,13 @@
 
 use holdfast_core::domain::{Failure, FailureKind, Level, Location, Outcome, Verdict};
 use holdfast_repository::check::{CheckOptions, CheckReport, affected_files, check};
-use holdfast_repository::repair::repair;
+use holdfast_repository::lock::{Lock, LockKind};
+use holdfast_repository::repair::{repair, repair_opening_files};
 use holdfast_repository::storage::{FileKind, FileName};
 use holdfast_repository::{Id, Repository};
 
 use super::backup::printable;
-use super::repositories::snapshot_id;
+use super::repositories::{WRAPPED_KEY, snapshot_id};
 use super::task::Control;
 use super::{Inner, failure};
 
@@ -25,14 +26,15 @@ impl Inner {
         let name = FileName::Object(FileKind::Snapshot, snapshot);
         let storage = self.repositories.storage(&at.vault, &at.resource)?;
         if storage.size(&name).map_err(failure)?.is_none() {
-            let damages = vec![format!("snapshot {snapshot} is missing from {}", storage.location())];
-            return Ok(Outcome::Verify(Verdict {
-                damages,
-                affected: vec!["/".to_owned()],
-                bytes: 0,
-            }));
+            return Ok(all_is_lost(format!("snapshot {snapshot} is missing from {}", storage.location())));
         }
-        let repository = self.repositories.open(&at.vault, &at.resource)?;
+        let repository = match self.repositories.open(&at.vault, &at.resource) {
+            Err(failure) if matches!(failure.kind, FailureKind::Integrity | FailureKind::NotFound | FailureKind::Denied) => {
+                return Ok(all_is_lost(failure.message));
+            }
+            opened => opened?,
+        };
+        let _reading = Lock::acquire(&repository, LockKind::Shared).map_err(failure)?;
         let report = self.check(&repository, snapshot, read_data, control)?;
         let affected = if report.is_clean() {
             Vec::new()
@@ -49,8 +51,10 @@ impl Inner {
 
     pub(super) fn repair(&self, damaged: &Location, from: &Location, control: &Control) -> Result<Outcome, Failure> {
         let snapshot = snapshot_id(damaged)?;
-        let repository = self.repositories.open(&damaged.vault, &damaged.resource)?;
         let good = self.repositories.open(&from.vault, &from.resource)?;
+        let storage = self.repositories.storage(&damaged.vault, &damaged.resource)?;
+        repair_opening_files(storage.as_ref(), &good, WRAPPED_KEY).map_err(failure)?;
+        let repository = self.repositories.open(&damaged.vault, &damaged.resource)?;
         let found = self.check(&repository, snapshot, true, control)?;
         let report = repair(&repository, &good, &found.damages).map_err(failure)?;
         let repaired = report.repaired.iter().map(ToString::to_string).collect();
@@ -81,6 +85,11 @@ impl Inner {
         };
         check(repository, &options).map_err(failure)
     }
+}
+
+/// The verdict on a repository that cannot be opened, or does not have the snapshot at all.
+fn all_is_lost(damage: String) -> Outcome {
+    Outcome::Verify(Verdict { damages: vec![damage], affected: vec!["/".to_owned()], bytes: 0 })
 }
 
 fn affected(repository: &Repository, snapshot: Id, report: &CheckReport) -> Result<Vec<String>, Failure> {
