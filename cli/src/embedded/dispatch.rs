@@ -43,9 +43,9 @@ pub async fn pump(world: &World, queue: &dyn Queue, function: FunctionName) -> R
 
 /// A message that its handler could not do is given back, and after its last delivery told to people and put aside.
 async fn deliver(world: &World, queue: &dyn Queue, function: FunctionName, delivery: &Delivery) -> Result<(), Failure> {
-    let handled = match serde_json::from_str::<Event>(&delivery.body) {
+    let handled = match Event::decode(&delivery.body) {
         Ok(event) => invoke(world, function, &event).await,
-        Err(error) => Err(Failure::unreadable(&format!("a message to {function}"), error)),
+        Err(failure) => Err(failure),
     };
     let Err(failure) = handled else {
         return queue.acknowledge(&delivery.receipt).await;

@@ -37,5 +37,7 @@ pub async fn handle(world: &World, _event: &Event) -> Result<(), Failure> {
 fn deleted_copies(points: &[Point], due: &CopyDue) -> usize {
     let point = points.iter().filter(|point| point.id == due.point.id);
     let copies = point.flat_map(|point| &point.copies);
-    copies.filter(|copy| copy.vault == due.to && copy.state == CopyState::Deleted).count()
+    copies
+        .filter(|copy| copy.vault == due.to && copy.state == CopyState::Deleted)
+        .count()
 }

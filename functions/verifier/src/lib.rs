@@ -11,7 +11,14 @@ use holdfast_core::workflow::{World, inventory, jobs};
 /// Takes in a person's request, if the event is one, plans what must be proven or repaired, and brings every such job
 /// further.
 pub async fn handle(world: &World, event: &Event) -> Result<(), Failure> {
-    if let Detail::VerificationRequested { request, resource, point, vault, requested_by } = &event.detail {
+    if let Detail::VerificationRequested {
+        request,
+        resource,
+        point,
+        vault,
+        requested_by,
+    } = &event.detail
+    {
         requests::request(world, request, resource, point, vault, requested_by).await?;
     }
     for resource in inventory::resources(world).await? {

@@ -3,11 +3,13 @@
 use std::fmt;
 
 use jiff::Timestamp;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{
-    JobId, JobKind, JobState, Level, OccurrenceKey, PlanId, PointId, PointRef, ResourceId, RunId, RunKind, RunState,
-    VaultName,
+    Failure, FailureKind, JobId, JobKind, JobState, Level, OccurrenceKey, PlanId, PointId, PointRef, ResourceId, RunId,
+    RunKind, RunState, VaultName,
 };
 
 /// The functions of Holdfast.
@@ -127,7 +129,13 @@ pub enum Detail {
     },
     /// A person asks for one copy of a recovery point to be proven now.
     #[serde(rename = "Verification Requested")]
-    VerificationRequested { request: String, resource: ResourceId, point: PointId, vault: VaultName, requested_by: String },
+    VerificationRequested {
+        request: String,
+        resource: ResourceId,
+        point: PointId,
+        vault: VaultName,
+        requested_by: String,
+    },
     /// A person asks for a restore.
     #[serde(rename = "Restore Requested")]
     RestoreRequested {
@@ -190,7 +198,59 @@ pub fn routes(detail: &Detail) -> &'static [FunctionName] {
     }
 }
 
+/// The source of all events of Holdfast's own.
+const SOURCE: &str = "holdfast";
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Envelope {
+    id: String,
+    source: String,
+    time: Timestamp,
+    detail_type: String,
+    detail: Value,
+}
+
+/// Reads JSON; the failure names the place in it that is wrong.
+fn read_json<T: DeserializeOwned>(json: &str) -> Result<T, Failure> {
+    serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(json)).map_err(|error| {
+        let place = error.path().to_string();
+        let message = format!("event refused at `{place}`: {}", error.inner());
+        Failure::caused(FailureKind::Invalid, message, error)
+    })
+}
+
 impl Event {
+    /// Reads an event strictly. What EventBridge adds to the envelope is passed over; an unknown detail type, an unknown or
+    /// malformed field, an empty id or another source is an error that names it.
+    pub fn decode(text: &str) -> Result<Self, Failure> {
+        let Envelope {
+            id,
+            source,
+            time,
+            detail_type,
+            detail,
+        } = read_json(text)?;
+        if source != SOURCE {
+            let message = format!("event refused at `source`: \"{source}\" is not \"{SOURCE}\"");
+            return Err(Failure::new(FailureKind::Invalid, message));
+        }
+        if id.is_empty() {
+            return Err(Failure::new(FailureKind::Invalid, "event refused at `id`: it is empty"));
+        }
+        // The tag stands first, so that the content is read straight into the detail that it names.
+        let detail = read_json(&format!(
+            "{{\"detail-type\":{},\"detail\":{detail}}}",
+            Value::from(detail_type)
+        ))?;
+        Ok(Self {
+            id,
+            source,
+            time,
+            detail,
+        })
+    }
+
     /// An event of Holdfast's own. The id is derived from the happening, so that publishing twice is seen as one.
     pub fn new(detail: Detail, time: Timestamp) -> Self {
         let text = serde_json::to_string(&detail).unwrap_or_default();
@@ -218,10 +278,19 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_detail_type_is_an_error_that_names_it() {
-        let text =
-            r#"{"id":"1","source":"holdfast","time":"2026-01-01T00:00:00Z","detail-type":"Gremlin","detail":{}}"#;
-        let error = serde_json::from_str::<Event>(text).unwrap_err().to_string();
-        assert!(error.contains("Gremlin"), "{error}");
+    fn what_is_wrong_with_an_event_is_named() {
+        let good = r#"{"id":"1","source":"holdfast","time":"2026-01-01T00:00:00Z","detail-type":"Scheduled Wake-Up","detail":{}}"#;
+        assert!(Event::decode(good).is_ok());
+        let wrong = [
+            ("Scheduled Wake-Up", "Gremlin", "Gremlin"),
+            ("2026-01-01T00:00:00Z", "yesterday", "`time`"),
+            ("\"holdfast\"", "\"aws.rds\"", "aws.rds"),
+            ("\"1\"", "\"\"", "`id`"),
+            ("{}", "{\"force\":1}", "force"),
+        ];
+        for (right, wrong, named) in wrong {
+            let failure = Event::decode(&good.replace(right, wrong)).unwrap_err();
+            assert!(failure.message.contains(named), "{}", failure.message);
+        }
     }
 }

@@ -30,6 +30,7 @@ impl fmt::Display for Location {
 
 /// The name of a recovery point: enough to find its record.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PointRef {
     /// The resource.
     pub resource: ResourceId,

@@ -26,10 +26,18 @@ impl Inner {
         let name = FileName::Object(FileKind::Snapshot, snapshot);
         let storage = self.repositories.storage(&at.vault, &at.resource)?;
         if storage.size(&name).map_err(failure)?.is_none() {
-            return Ok(all_is_lost(format!("snapshot {snapshot} is missing from {}", storage.location())));
+            return Ok(all_is_lost(format!(
+                "snapshot {snapshot} is missing from {}",
+                storage.location()
+            )));
         }
         let repository = match self.repositories.open(&at.vault, &at.resource) {
-            Err(failure) if matches!(failure.kind, FailureKind::Integrity | FailureKind::NotFound | FailureKind::Denied) => {
+            Err(failure)
+                if matches!(
+                    failure.kind,
+                    FailureKind::Integrity | FailureKind::NotFound | FailureKind::Denied
+                ) =>
+            {
                 return Ok(all_is_lost(failure.message));
             }
             opened => opened?,
@@ -89,12 +97,18 @@ impl Inner {
 
 /// The verdict on a repository that cannot be opened, or does not have the snapshot at all.
 fn all_is_lost(damage: String) -> Outcome {
-    Outcome::Verify(Verdict { damages: vec![damage], affected: vec!["/".to_owned()], bytes: 0 })
+    Outcome::Verify(Verdict {
+        damages: vec![damage],
+        affected: vec!["/".to_owned()],
+        bytes: 0,
+    })
 }
 
 fn affected(repository: &Repository, snapshot: Id, report: &CheckReport) -> Result<Vec<String>, Failure> {
     // Without its index nothing in the repository can be read.
-    let Ok(index) = repository.load_index() else { return Ok(vec!["/".to_owned()]) };
+    let Ok(index) = repository.load_index() else {
+        return Ok(vec!["/".to_owned()]);
+    };
     let files = affected_files(repository, &index, &report.damages).map_err(failure)?;
     let of_snapshot = files.into_iter().filter(|file| file.snapshot == snapshot);
     Ok(of_snapshot.map(|file| printable(&file.path)).collect())
