@@ -10,7 +10,8 @@ const VISIBILITY: Span = Span::minutes(5);
 /// How many messages are taken at once.
 const BATCH: usize = 10;
 
-async fn invoke(world: &World, function: FunctionName, event: &Event) -> Result<(), Failure> {
+/// Hands an event to a function.
+pub async fn invoke(world: &World, function: FunctionName, event: &Event) -> Result<(), Failure> {
     match function {
         FunctionName::Scheduler => holdfast_scheduler::handle(world, event).await,
         FunctionName::SnapshotTrigger => holdfast_snapshot_trigger::handle(world, event).await,

@@ -6,6 +6,6 @@ mod session;
 mod system;
 
 pub use configuration::{absolute, load};
-pub use dispatch::{pump, wake};
+pub use dispatch::{invoke, pump, wake};
 pub use session::{Session, pause, progress_bar, show, turn};
 pub use system::{Parts, System};

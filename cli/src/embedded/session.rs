@@ -80,6 +80,13 @@ impl Session {
     }
 }
 
+impl Drop for Session {
+    /// What was asked for is done; what else the handlers have begun goes on in the next session, or in the server.
+    fn drop(&mut self) {
+        self.system.engine.stop();
+    }
+}
+
 /// Gives every function its messages and a wake-up.
 pub async fn turn(system: &System) -> Result<(), Failure> {
     for function in FunctionName::ALL {

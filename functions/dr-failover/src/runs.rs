@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use holdfast_core::domain::{
-    Detail, Failure, Level, Run, RunKind, RunState, Span, Statement, StepAction, StepState, Subject,
-};
+use holdfast_core::domain::{Detail, Failure, Level, Run, RunKind, RunState, Span, Statement, StepState, Subject};
 use holdfast_core::planning::ready_steps;
 use holdfast_core::ports::{Page, Severity};
 use holdfast_core::workflow::records::{self, Stored};
@@ -156,19 +154,4 @@ async fn tell_failed(world: &World, run: &Run) -> Result<(), Failure> {
         text: named.join("\n"),
     };
     world.pager.page(&page).await
-}
-
-/// What a step would do, for a run that only simulates.
-pub fn would_do(action: &StepAction) -> String {
-    match action {
-        StepAction::Check(_) => "would check".to_owned(),
-        StepAction::Restore { resource, vault } => {
-            format!("would restore the newest proven point of {resource} from vault {vault}")
-        }
-        StepAction::Verify { restored_by } => {
-            format!("would compare what step {restored_by} restored with its recovery point")
-        }
-        StepAction::Wait { span } => format!("would wait {span}"),
-        StepAction::Notify { message } => format!("would tell people: {message}"),
-    }
 }

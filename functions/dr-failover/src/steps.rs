@@ -8,8 +8,6 @@ use holdfast_core::ports::{Page, Severity};
 use holdfast_core::workflow::records::{self, Stored};
 use holdfast_core::workflow::{World, inventory, jobs};
 
-use crate::runs::would_do;
-
 /// Begins a step whose record says that it runs.
 pub async fn begin(world: &World, run: &mut Stored<Run>, place: usize) -> Result<(), Failure> {
     let action = run.value.steps[place].step.action.clone();
@@ -233,4 +231,19 @@ async fn notify(world: &World, run: &mut Run, place: usize, message: &str) -> Re
     world.pager.page(&page).await?;
     end(world, run, place, true, "people were told".to_owned());
     Ok(())
+}
+
+/// What a step would do, for a run that only simulates.
+fn would_do(action: &StepAction) -> String {
+    match action {
+        StepAction::Check(_) => "would check".to_owned(),
+        StepAction::Restore { resource, vault } => {
+            format!("would restore the newest proven point of {resource} from vault {vault}")
+        }
+        StepAction::Verify { restored_by } => {
+            format!("would compare what step {restored_by} restored with its recovery point")
+        }
+        StepAction::Wait { span } => format!("would wait {span}"),
+        StepAction::Notify { message } => format!("would tell people: {message}"),
+    }
 }

@@ -139,6 +139,10 @@ fn entry_differences(path: &str, a: &Entry, b: &Entry, out: &mut Vec<Difference>
         );
         out.push(Difference::Content { path: path(), sha256 });
     }
+    metadata_differences(&path, a, b, out);
+}
+
+fn metadata_differences(path: &dyn Fn() -> String, a: &Entry, b: &Entry, out: &mut Vec<Difference>) {
     if a.mode != b.mode {
         out.push(Difference::Mode {
             path: path(),
