@@ -1,5 +1,7 @@
 //! What each function does, one sentence a test: the real handlers over the fakes, where nothing goes wrong by itself.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;

@@ -1,0 +1,113 @@
+//! Seeded simulation of the whole system: the real seven handlers over the fakes of the testkit, with the fault model of
+//! the design let loose on them. See `docs/` for what the fault model promises; `invariants` holds the promises to it.
+//!
+//! `HOLDFAST_SIM_SEEDS=7,100..200` runs exactly those seeds. A seed that fails is printed with the end of its log.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod chaos;
+mod due_times;
+mod incidents;
+mod invariants;
+mod scenario;
+mod sim;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use holdfast_testkit::seeds::seeds;
+use sim::Sim;
+
+/// How much of a failing seed's log is printed.
+const SHOWN_LINES: usize = 250;
+
+/// Lives through one seed; what went wrong, if something did.
+fn live(seed: u64, long: bool, verbose: bool) -> (Vec<String>, Result<(), String>) {
+    let mut sim = Sim::new(seed, long, verbose);
+    let lived = catch_unwind(AssertUnwindSafe(|| sim.run()));
+    let said = lived.map_err(|panic| match panic.downcast::<String>() {
+        Ok(said) => *said,
+        Err(panic) => panic
+            .downcast::<&str>()
+            .map_or_else(|_| "panic".to_owned(), |said| (*said).to_owned()),
+    });
+    (sim.log, said)
+}
+
+fn live_through(seed: u64, long: bool) -> Result<(), String> {
+    let (_, lived) = live(seed, long, false);
+    let Err(why) = lived else { return Ok(()) };
+    let (log, _) = live(seed, long, true);
+    let shown = log[log.len().saturating_sub(SHOWN_LINES)..].join("\n");
+    Err(format!(
+        "{shown}\nHOLDFAST_SIM_SEEDS={seed} ({}): {why}",
+        if long { "long" } else { "short" }
+    ))
+}
+
+/// Two threads, as the machines that run this have at least two cores.
+fn live_through_all(seeds: &[u64], long: bool) {
+    let halves: [Vec<u64>; 2] = [0, 1].map(|odd| seeds.iter().copied().filter(|seed| seed % 2 == odd).collect());
+    let failures: Vec<String> = std::thread::scope(|scope| {
+        let threads = halves.map(|half| {
+            scope.spawn(move || {
+                half.into_iter()
+                    .filter_map(|seed| live_through(seed, long).err())
+                    .take(3)
+                    .collect::<Vec<_>>()
+            })
+        });
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+}
+
+#[test]
+fn whatever_goes_wrong_for_a_day_the_promises_hold() {
+    live_through_all(&seeds(0..300), false);
+}
+
+#[test]
+fn whatever_goes_wrong_for_days_the_promises_hold() {
+    live_through_all(&seeds(0..6), true);
+}
+
+#[test]
+fn the_seeds_reach_every_kind_of_work_and_of_trouble() {
+    let logs: Vec<String> = (0..32).flat_map(|seed| live(seed, false, false).0).collect();
+    let traces = [
+        "was killed",
+        "and the engine with it",
+        "stands still",
+        "injected: the answer to",
+        "*** Outage",
+        "*** Throttling",
+        "*** Unreachable",
+        "*** spoiled",
+        "*** hold on",
+        "began Backup",
+        "began Copy",
+        "began Verify",
+        "began Repair",
+        "began Restore",
+        "began Delete",
+        "began Reclaim",
+        "began Clean",
+        "kind: Differential",
+        "--- occurrences were missed",
+        "--- drills succeeded",
+    ];
+    let reached = |trace: &&str| logs.iter().any(|line| line.contains(trace));
+    let unreached: Vec<&str> = traces.into_iter().filter(|trace| !reached(trace)).collect();
+    assert!(unreached.is_empty(), "no seed came to: {unreached:?}");
+}
+
+#[test]
+fn one_seed_lives_through_the_same_events_twice() {
+    for seed in seeds(0..4) {
+        let (first, _) = live(seed, false, true);
+        let (second, _) = live(seed, false, true);
+        let differs = first.iter().zip(&second).find(|(a, b)| a != b);
+        assert_eq!(differs, None, "seed {seed}");
+        assert_eq!(first.len(), second.len(), "seed {seed}");
+    }
+}

@@ -1,0 +1,639 @@
+//! The driver: jumps from one interesting time to the next, and lets the real handlers work on what waits there.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use futures::FutureExt;
+use holdfast_core::domain::{
+    Detail, Event, Failure, FailureKind, FunctionName, Job, JobKind, JobState, Occurrence, OccurrenceState, Point,
+    PolicyDraft, PolicyId, Region, Resource, ResourceId, Run, RunKind, RunState, Span, VaultName,
+};
+use holdfast_core::ports::{Bus, Catalog, Delivery, Engine, EvidenceStore, Key, Keys, MAX_RECEIVES, Pager, Queue};
+use holdfast_core::workflow::records::{self, Record};
+use holdfast_core::workflow::{Settings, World, apply};
+use holdfast_testkit::fakes::{
+    FakeBus, FakeCatalog, FakeClock, FakeEngine, FakeEvidence, FakeIds, FakeKeys, FakePager, FakeQueue,
+};
+use holdfast_testkit::faults::{Fault, FaultPlan, Faulty};
+use holdfast_testkit::seeds::SeededRandom;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::chaos::{Paced, Pacer, Post, SkewedClock, WatchedEngine};
+use crate::due_times::due_times;
+use crate::incidents::Asked;
+use crate::invariants::Ledger;
+use crate::scenario::{Incident, Scenario};
+
+pub const DRILL_AREA: &str = "/drills";
+const VISIBILITY: Span = Span::minutes(5);
+const RECLAIM_GRACE: Span = Span::hours(1);
+/// A wake-up comes at least this often; while work is open, about every minute.
+const IDLE: Span = Span::minutes(80);
+
+/// One execution of a handler, as far as it has come.
+struct Invocation {
+    number: u64,
+    function: FunctionName,
+    delivery: Option<Delivery>,
+    plan: Arc<FaultPlan>,
+    pacer: Arc<Pacer>,
+    handler: Pin<Box<dyn Future<Output = Result<(), Failure>>>>,
+    began_at: Timestamp,
+    goes_on_at: Timestamp,
+    logged: usize,
+}
+
+/// The whole system over fakes, in one seed's world.
+pub struct Sim {
+    pub scenario: Scenario,
+    pub random: SeededRandom,
+    pub clock: Arc<FakeClock>,
+    pub catalog: Arc<FakeCatalog>,
+    pub queue: Arc<FakeQueue>,
+    pub engine: Arc<FakeEngine>,
+    pub pager: Arc<FakePager>,
+    pub keys: Arc<FakeKeys>,
+    pub evidence: Arc<FakeEvidence>,
+    pub ledger: Ledger,
+    pub asked: Vec<Asked>,
+    watched: Arc<WatchedEngine>,
+    post: Arc<Post>,
+    bus: Arc<FakeBus>,
+    standing_still: Vec<Invocation>,
+    wake_at: BTreeMap<FunctionName, Timestamp>,
+    incidents: VecDeque<(Timestamp, Incident)>,
+    pub down_until: Timestamp,
+    pub throttled_until: Timestamp,
+    pub unreachable: BTreeMap<Timestamp, VaultName>,
+    pub calm: bool,
+    pub rules_end_at: Timestamp,
+    /// The configuration as it was while the policies had rules.
+    pub original: Vec<(PolicyId, PolicyDraft)>,
+    calm_since: Timestamp,
+    invocations: u64,
+    pub verbose: bool,
+    pub log: Vec<String>,
+}
+
+/// Runs a future over fakes that never wait.
+pub fn now<T>(future: impl Future<Output = T>) -> T {
+    future.now_or_never().expect("fakes never wait")
+}
+
+impl Sim {
+    /// Puts the system together and its configuration into force.
+    pub fn new(seed: u64, long: bool, verbose: bool) -> Self {
+        let scenario = Scenario::new(seed, long);
+        let clock = Arc::new(FakeClock::at(scenario.start));
+        let queue = Arc::new(FakeQueue::new(clock.clone()));
+        let post = Arc::new(Post::new(
+            queue.clone(),
+            SeededRandom::new(seed ^ 0x9057),
+            scenario.temper.post,
+            scenario.latest,
+        ));
+        let engine = Arc::new(FakeEngine::new(clock.clone()));
+        for (kind, duration) in &scenario.durations {
+            engine.set_duration(*kind, *duration);
+        }
+        let incidents = scenario.incidents.clone().into_iter().collect();
+        let wake_at = FunctionName::ALL
+            .map(|function| (function, scenario.start))
+            .into_iter()
+            .collect();
+        let sim = Self {
+            random: SeededRandom::new(seed ^ 0x51_0e7),
+            bus: Arc::new(FakeBus::new(post.clone())),
+            watched: Arc::new(WatchedEngine::new(engine.clone())),
+            catalog: Arc::default(),
+            pager: Arc::default(),
+            keys: Arc::default(),
+            evidence: Arc::default(),
+            ledger: Ledger::default(),
+            asked: Vec::new(),
+            standing_still: Vec::new(),
+            down_until: scenario.start,
+            throttled_until: scenario.start,
+            unreachable: BTreeMap::new(),
+            calm: false,
+            rules_end_at: Timestamp::MAX,
+            original: scenario.policies.clone(),
+            calm_since: Timestamp::MAX,
+            invocations: 0,
+            log: Vec::new(),
+            incidents,
+            wake_at,
+            scenario,
+            clock,
+            queue,
+            post,
+            engine,
+            verbose,
+        };
+        sim.apply_configuration();
+        sim
+    }
+
+    fn apply_configuration(&self) {
+        let Scenario {
+            resources,
+            policies,
+            plan,
+            ..
+        } = &self.scenario;
+        now(apply::apply(
+            &self.clean_world(),
+            resources,
+            policies,
+            std::slice::from_ref(plan),
+        ))
+        .unwrap();
+    }
+
+    pub fn note(&mut self, line: impl AsRef<str>) {
+        let line = format!("{} {}", self.clock_now(), line.as_ref());
+        self.log.push(line);
+    }
+
+    pub fn clock_now(&self) -> Timestamp {
+        use holdfast_core::ports::Clock;
+        self.clock.now()
+    }
+
+    fn settings(&self) -> Settings {
+        Settings {
+            home: Region::new("eu-central-1").unwrap(),
+            vaults: self.scenario.vaults.clone(),
+            poll: SignedDuration::from_secs(60),
+            lease: Span::minutes(10),
+            reclaim_grace: RECLAIM_GRACE,
+            drill_area: DRILL_AREA.to_owned(),
+        }
+    }
+
+    /// A world in which nothing goes wrong.
+    pub fn clean_world(&self) -> World {
+        World {
+            catalog: self.catalog.clone(),
+            bus: self.bus.clone(),
+            engine: self.watched.clone(),
+            pager: self.pager.clone(),
+            keys: self.keys.clone(),
+            evidence: self.evidence.clone(),
+            clock: self.clock.clone(),
+            ids: Arc::new(FakeIds::default()),
+            settings: self.settings(),
+        }
+    }
+
+    fn faulty_world(&self, plan: &Arc<FaultPlan>, pacer: &Arc<Pacer>, skew: SignedDuration) -> World {
+        let clean = self.clean_world();
+        let catalog: Arc<dyn Catalog> = Arc::new(Faulty::<dyn Catalog>::new(clean.catalog, plan.clone()));
+        let engine: Arc<dyn Engine> = Arc::new(Faulty::<dyn Engine>::new(clean.engine, plan.clone()));
+        World {
+            catalog: Arc::new(Paced {
+                inner: catalog,
+                pacer: pacer.clone(),
+            }),
+            engine: Arc::new(Paced {
+                inner: engine,
+                pacer: pacer.clone(),
+            }),
+            bus: Arc::new(Faulty::<dyn Bus>::new(clean.bus, plan.clone())),
+            pager: Arc::new(Faulty::<dyn Pager>::new(clean.pager, plan.clone())),
+            keys: Arc::new(Faulty::<dyn Keys>::new(clean.keys, plan.clone())),
+            evidence: Arc::new(Faulty::<dyn EvidenceStore>::new(clean.evidence, plan.clone())),
+            clock: Arc::new(SkewedClock {
+                truth: self.clock.clone(),
+                skew,
+            }),
+            ..clean
+        }
+    }
+
+    /// Lives through the whole scenario and checks every invariant on the way and at the end.
+    pub fn run(&mut self) {
+        let faulty_until = self.scenario.faulty_for.after(self.scenario.start);
+        self.run_until(faulty_until);
+        self.calm_down();
+        let quiet_until = self.after_last_due(Span::hours(1).after(self.scenario.latest.after(faulty_until)));
+        self.run_until(quiet_until);
+        self.end_rules();
+        let longest_promise = Span::hours(1).after(self.scenario.proven_within.after(quiet_until));
+        self.run_until(longest_promise);
+        let patience = Span::hours(24).after(longest_promise);
+        while !self.is_settled() && self.clock_now() < patience {
+            self.run_until(Span::minutes(30).after(self.clock_now()));
+        }
+        self.note_highlights();
+        self.check_end();
+    }
+
+    /// Notes rare things, so that a test can tell that the seeds reach them.
+    fn note_highlights(&mut self) {
+        let missed = self
+            .occurrences()
+            .iter()
+            .any(|one| one.state == OccurrenceState::Missed);
+        let called_off = self.jobs().iter().any(|job| job.state == JobState::Cancelled);
+        let drill = |run: &Run| run.kind == RunKind::Drill && run.state == RunState::Succeeded;
+        let drills = self.runs().iter().any(drill);
+        let highlights = [
+            (missed, "occurrences were missed"),
+            (called_off, "deletions were called off"),
+            (drills, "drills succeeded"),
+        ];
+        for (_, highlight) in highlights.into_iter().filter(|(reached, _)| *reached) {
+            self.note(format!("--- {highlight}"));
+        }
+    }
+
+    fn calm_down(&mut self) {
+        self.note("--- from here on nothing goes wrong");
+        self.calm = true;
+        self.calm_since = self.clock_now();
+        self.post.calm();
+        self.incidents.clear();
+        self.lift_outages(Timestamp::MAX);
+        self.down_until = self.clock_now();
+        self.throttled_until = self.clock_now();
+    }
+
+    /// A time from `at` on that lies half an hour after the last due time of any rule.
+    fn after_last_due(&self, at: Timestamp) -> Timestamp {
+        let horizon = Span::hours(12).after(at);
+        let rules = self.scenario.policies.iter().flat_map(|(_, draft)| &draft.rules);
+        let due: BTreeSet<Timestamp> = rules
+            .flat_map(|rule| due_times(rule, Span::hours(1).before(at), horizon))
+            .collect();
+        let mut quiet = at;
+        for due in due {
+            if due <= quiet && quiet < Span::minutes(30).after(due) {
+                quiet = Span::minutes(30).after(due);
+            }
+        }
+        quiet
+    }
+
+    /// The policies stay in force without their rules, so that the work comes to an end.
+    fn end_rules(&mut self) {
+        self.note("--- policies without rules");
+        self.rules_end_at = self.clock_now();
+        self.scenario
+            .policies
+            .iter_mut()
+            .for_each(|(_, draft)| draft.rules.clear());
+        self.apply_configuration();
+    }
+
+    fn run_until(&mut self, end: Timestamp) {
+        loop {
+            let next = self.next_time();
+            if next > end {
+                self.clock.set(end.max(self.clock_now()));
+                return;
+            }
+            self.clock.set(next.max(self.clock_now()));
+            self.step();
+        }
+    }
+
+    fn next_time(&self) -> Timestamp {
+        let incident = self.incidents.front().map(|(at, _)| *at);
+        let unreachable = self.unreachable.keys().next().copied();
+        let going_on = self.standing_still.iter().map(|one| one.goes_on_at).min();
+        let work = [
+            self.queue.next_visible_at(),
+            self.wake_at.values().min().copied(),
+            going_on,
+        ];
+        let work = work.into_iter().flatten().min().map(|at| at.max(self.down_until));
+        [incident, unreachable, work]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(Timestamp::MAX)
+    }
+
+    /// Does one thing that is due now.
+    fn step(&mut self) {
+        let now = self.clock_now();
+        self.lift_outages(now);
+        if self.incidents.front().is_some_and(|(at, _)| *at <= now) {
+            let incident = self.incidents.pop_front();
+            return incident.into_iter().for_each(|(_, incident)| self.happens(incident));
+        }
+        if now < self.down_until {
+            return;
+        }
+        if let Some(place) = self.standing_still.iter().position(|one| one.goes_on_at <= now) {
+            let invocation = self.standing_still.remove(place);
+            return self.poll(invocation);
+        }
+        let due = self
+            .wake_at
+            .iter()
+            .find(|(_, at)| **at <= now)
+            .map(|(function, _)| *function);
+        if let Some(function) = due {
+            self.wake_at.insert(function, IDLE.after(now));
+            let event = Event::new(Detail::WakeUp {}, now);
+            return self.invoke(function, event, None);
+        }
+        self.receive();
+    }
+
+    fn receive(&mut self) {
+        let first = self.random.below(7) as usize;
+        for place in 0..7 {
+            let function = FunctionName::ALL[(first + place) % 7];
+            let Some(delivery) = now(self.queue.receive(function, 1, VISIBILITY)).unwrap().pop() else {
+                continue;
+            };
+            return match serde_json::from_str::<Event>(&delivery.body) {
+                Ok(event) => self.invoke(function, event, Some(delivery)),
+                Err(error) => {
+                    self.note(format!("{function} cannot read a message: {error}"));
+                    now(self.queue.release(&delivery.receipt, Span::seconds(30))).unwrap();
+                }
+            };
+        }
+    }
+
+    fn invoke(&mut self, function: FunctionName, event: Event, delivery: Option<Delivery>) {
+        self.invocations += 1;
+        let (plan, pacer, skew) = self.draw_faults();
+        let world = self.faulty_world(&plan, &pacer, skew);
+        let number = self.invocations;
+        let label = event_label(&event);
+        self.note(format!("#{number} {function} told {label} clock {skew:?}"));
+        let handler = Box::pin(async move { dispatch(&world, function, &event).await });
+        let began_at = self.clock_now();
+        let invocation = Invocation {
+            number,
+            function,
+            delivery,
+            plan,
+            pacer,
+            handler,
+            began_at,
+            goes_on_at: began_at,
+            logged: 0,
+        };
+        self.poll(invocation);
+    }
+
+    fn draw_faults(&mut self) -> (Arc<FaultPlan>, Arc<Pacer>, SignedDuration) {
+        let temper = self.scenario.temper;
+        let random = &mut self.random;
+        if self.calm {
+            return (FaultPlan::quiet(), Pacer::new(BTreeSet::new()), SignedDuration::ZERO);
+        }
+        let now = self.clock.as_ref();
+        let now = holdfast_core::ports::Clock::now(now);
+        let mut faults = BTreeMap::new();
+        if now < self.throttled_until {
+            let refusal = Fault::Refuse(*random.pick(&[FailureKind::Throttled, FailureKind::Transient]));
+            let first = 1 + random.below(20);
+            faults.extend(
+                (first..first + 400)
+                    .filter(|_| random.chance(0.5))
+                    .map(|call| (call, refusal)),
+            );
+        }
+        while random.chance(temper.fault) {
+            let depth = *random.pick(&[8, 25, 80, 200]);
+            faults.insert(1 + random.below(depth), *random.pick(&Fault::ALL));
+        }
+        let mut pauses = BTreeSet::new();
+        while random.chance(temper.pause) {
+            let depth = *random.pick(&[8, 25, 80, 200]);
+            pauses.insert(1 + random.below(depth));
+        }
+        let skew = if temper.skew { random.below(240) as i64 - 120 } else { 0 };
+        (
+            FaultPlan::scripted(faults),
+            Pacer::new(pauses),
+            SignedDuration::from_secs(skew),
+        )
+    }
+
+    /// Lets an execution go on until it ends, stands still, or dies.
+    fn poll(&mut self, mut invocation: Invocation) {
+        let (function, now) = (invocation.function, self.clock_now());
+        let resources: Vec<ResourceId> = self
+            .scenario
+            .resources
+            .iter()
+            .map(|resource| resource.id.clone())
+            .collect();
+        self.ledger
+            .before(&self.catalog, &resources, function, invocation.number, now);
+        let polled = invocation
+            .handler
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()));
+        self.note_calls(&mut invocation);
+        let began = self.watched.take_began();
+        for task in began {
+            let line = format!("  #{} began {:?}", invocation.number, task.order);
+            self.note(line);
+            self.check_began(invocation.function, invocation.number, &task);
+        }
+        let number = invocation.number;
+        match polled {
+            Poll::Ready(result) => self.ended(invocation, result),
+            Poll::Pending if invocation.pacer.take_paused() => {
+                let rest = *self.random.pick(&[0, 0, 1, 20, 90]);
+                invocation.goes_on_at = Span::seconds(rest).after(self.clock_now());
+                self.note(format!("  #{number} stands still for {rest} s"));
+                self.standing_still.push(invocation);
+            }
+            Poll::Pending => {
+                self.note(format!("  #{number} was killed"));
+                self.ledger.forget(number);
+                self.wake_soon(invocation.function);
+                if self.random.chance(0.3) {
+                    self.note("  and the engine with it");
+                    self.engine.crash();
+                }
+            }
+        }
+    }
+
+    fn note_calls(&mut self, invocation: &mut Invocation) {
+        if self.verbose {
+            for call in &invocation.plan.log()[invocation.logged..] {
+                self.note(format!("    #{} {call}", invocation.number));
+            }
+        }
+        invocation.logged = invocation.plan.calls() as usize;
+    }
+
+    fn ended(&mut self, invocation: Invocation, result: Result<(), Failure>) {
+        let Invocation {
+            number,
+            function,
+            delivery,
+            began_at,
+            plan,
+            ..
+        } = invocation;
+        let is_refusal = delivery
+            .as_ref()
+            .is_some_and(|delivery| delivery.body.contains(" Requested\",\"detail\":{\"request\""));
+        self.ledger.forget(number);
+        let calls = plan.calls();
+        match &result {
+            Ok(()) => self.note(format!("  #{number} did it in {calls} calls")),
+            Err(failure) => self.note(format!(
+                "  #{number} failed after {calls} calls: {:?} {failure}",
+                failure.kind
+            )),
+        }
+        if result.is_ok() && function == FunctionName::Scheduler {
+            self.ledger.schedulers.push(began_at);
+        }
+        if let Err(failure) = &result {
+            assert!(
+                failure.kind != FailureKind::Bug,
+                "{function} says that Holdfast itself is wrong: {failure}"
+            );
+        }
+        if let Some(delivery) = delivery {
+            let done = match &result {
+                Ok(()) => self.queue.acknowledge(&delivery.receipt),
+                Err(failure) => {
+                    let delay = if failure.kind == FailureKind::Conflict { 0 } else { 20 };
+                    self.queue.release(&delivery.receipt, Span::seconds(delay))
+                }
+            };
+            now(done).unwrap();
+            if result.is_err() && delivery.receive_count >= MAX_RECEIVES {
+                self.ledger.given_up.push(delivery.body);
+            }
+        }
+        self.wake_soon(function);
+        if let Err(failure) = result
+            && began_at > self.calm_since
+            && !is_refusal
+            && failure.kind != FailureKind::Conflict
+        {
+            self.ledger
+                .calm_failures
+                .push(format!("at {began_at} {function}: {failure}"));
+        }
+    }
+
+    /// Sets the next wake-up of a function by what waits for it.
+    fn wake_soon(&mut self, function: FunctionName) {
+        let now = self.clock_now();
+        let idle = Span::seconds(IDLE.as_seconds() - self.random.below(900) as i64).after(now);
+        let jitter = Span::seconds(self.random.below(60) as i64);
+        let soonest = Span::seconds(45).after(now);
+        let next = self
+            .next_action(function)
+            .map_or(idle, |at| jitter.after(at.max(soonest)).min(idle));
+        self.wake_at.insert(function, next);
+    }
+
+    fn next_action(&self, function: FunctionName) -> Option<Timestamp> {
+        use JobKind::{Backup, Clean, Copy, Delete, Reclaim, Repair, Restore, Verify};
+        let kinds: &[JobKind] = match function {
+            FunctionName::Scheduler => return self.next_due(),
+            FunctionName::SnapshotTrigger => &[Backup],
+            FunctionName::Verifier => &[Verify, Repair],
+            FunctionName::Replicator => &[Copy],
+            FunctionName::Lifecycle => &[Delete, Reclaim],
+            FunctionName::RestoreRunner => &[Restore],
+            FunctionName::DrFailover => &[Clean],
+        };
+        let mut words: Vec<String> = kinds.iter().map(|kind| records::job_status(*kind)).collect();
+        if function == FunctionName::DrFailover {
+            words.push("run".to_owned());
+        }
+        words.iter().filter_map(|word| self.first_waking(word)).min()
+    }
+
+    fn first_waking(&self, word: &str) -> Option<Timestamp> {
+        let waking = super::sim::now(self.catalog.waking(word, Timestamp::MAX)).unwrap();
+        waking.first().and_then(|entry| entry.wake.as_ref()).map(|wake| wake.at)
+    }
+
+    fn next_due(&self) -> Option<Timestamp> {
+        if let Some(at) = self.first_waking("occurrence.expected") {
+            return Some(at);
+        }
+        let now = self.clock_now();
+        let rules = self.scenario.policies.iter().flat_map(|(_, draft)| &draft.rules);
+        let soon = Span::hours(1).after(now);
+        rules
+            .filter_map(|rule| due_times(rule, Span::seconds(1).after(now), soon).first().copied())
+            .min()
+    }
+
+    /// Whether no work waits and nothing is on its way.
+    pub fn is_settled(&self) -> bool {
+        let open = FunctionName::ALL
+            .into_iter()
+            .any(|function| self.next_action(function).is_some());
+        !open && self.queue.depth() == 0 && self.standing_still.is_empty()
+    }
+
+    /// Every record of a kind, in the order of their keys.
+    pub fn records<T: Record>(&self) -> Vec<T> {
+        let entries = self
+            .catalog
+            .entries()
+            .into_iter()
+            .filter(|entry| entry.body["kind"] == T::KIND);
+        entries
+            .map(|entry| records::decode::<T>(entry).unwrap().value)
+            .collect()
+    }
+
+    pub fn jobs(&self) -> Vec<Job> {
+        self.records()
+    }
+
+    pub fn points(&self) -> Vec<Point> {
+        self.records()
+    }
+
+    pub fn runs(&self) -> Vec<Run> {
+        self.records()
+    }
+
+    pub fn occurrences(&self) -> Vec<Occurrence> {
+        self.records()
+    }
+
+    pub fn resources(&self) -> &[Resource] {
+        &self.scenario.resources
+    }
+
+    pub fn record<T: Record>(&self, key: &Key) -> Option<T> {
+        now(records::read::<T>(self.catalog.as_ref(), key))
+            .unwrap()
+            .map(|stored| stored.value)
+    }
+}
+
+fn event_label(event: &Event) -> String {
+    serde_json::to_string(&event.detail).unwrap()
+}
+
+async fn dispatch(world: &World, function: FunctionName, event: &Event) -> Result<(), Failure> {
+    match function {
+        FunctionName::Scheduler => holdfast_scheduler::handle(world, event).await,
+        FunctionName::SnapshotTrigger => holdfast_snapshot_trigger::handle(world, event).await,
+        FunctionName::Verifier => holdfast_verifier::handle(world, event).await,
+        FunctionName::Replicator => holdfast_replicator::handle(world, event).await,
+        FunctionName::Lifecycle => holdfast_lifecycle::handle(world, event).await,
+        FunctionName::RestoreRunner => holdfast_restore_runner::handle(world, event).await,
+        FunctionName::DrFailover => holdfast_dr_failover::handle(world, event).await,
+    }
+}
