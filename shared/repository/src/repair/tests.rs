@@ -154,6 +154,99 @@ fn a_wrong_index_is_written_anew_from_the_pack() {
     assert_whole(&pair.repo, &pair.snapshots, "wrong index");
 }
 
+const WRAPPED: &str = "key/wrapped";
+
+/// The config and the wrapped key, which a pair has in both stores.
+fn opening_files(pair: &Pair) -> [FileName; 2] {
+    let wrapped = FileName::Sidecar(WRAPPED.to_owned());
+    for store in [&pair.store, &pair.copy_store] {
+        store.put(&wrapped, b"a wrapped key").unwrap();
+    }
+    [FileName::Config, wrapped]
+}
+
+#[test]
+fn what_a_repository_is_opened_with_comes_back_from_the_copy_and_the_damaged_bytes_are_kept() {
+    for number in 0..2 {
+        for damaged in [Some(&b"damaged"[..]), Some(b""), None] {
+            let pair = pair();
+            let file = &opening_files(&pair)[number];
+            let right = pair.store.read(file).unwrap();
+            match damaged {
+                Some(bytes) => pair.store.overwrite(file.clone(), bytes.to_vec()),
+                None => pair.store.delete(file).unwrap(),
+            }
+            for _ in 0..2 {
+                repair_opening_files(&*pair.store, &pair.copy, WRAPPED).unwrap();
+                assert_eq!(pair.store.read(file).unwrap(), right, "{file} {damaged:?}");
+            }
+            let kept = pair.store.list_sidecar("quarantine/").unwrap();
+            let sizes: Vec<_> = kept.iter().map(|(_, size)| *size).collect();
+            let expected: Vec<_> = damaged.iter().map(|bytes| bytes.len() as u64).collect();
+            assert_eq!(sizes, expected, "{file} {damaged:?}");
+            assert_whole(
+                &through(&pair.repo, pair.store.clone()),
+                &pair.snapshots,
+                "opened again",
+            );
+        }
+    }
+}
+
+#[test]
+fn opening_files_that_are_right_are_not_written() {
+    let pair = pair();
+    opening_files(&pair);
+    let watched = Faulty::new(pair.store.clone(), u64::MAX, Fault::Fail);
+    repair_opening_files(&watched, &pair.copy, WRAPPED).unwrap();
+    assert_eq!(watched.calls(), 2, "each is read, and no more");
+}
+
+#[test]
+fn the_repair_of_opening_files_that_fails_at_any_call_is_finished_by_the_next() {
+    for fault in [Fault::Fail, Fault::Crash] {
+        for at in 0.. {
+            let pair = pair();
+            let files = opening_files(&pair);
+            let right = files.clone().map(|file| pair.store.read(&file).unwrap());
+            for file in &files {
+                pair.store.overwrite(file.clone(), b"damaged".to_vec());
+            }
+            let faulty = Faulty::new(pair.store.clone(), at, fault);
+            let result = repair_opening_files(&faulty, &pair.copy, WRAPPED);
+            let done = faulty.calls() <= at;
+            let store = match fault {
+                Fault::Fail => pair.store.clone(),
+                Fault::Crash => Arc::new(faulty.after_crash(|name, put| put ^ matches!(name, FileName::Config))),
+            };
+            if !done {
+                assert!(result.is_err(), "{fault:?} at {at}");
+                repair_opening_files(&*store, &pair.copy, WRAPPED).unwrap();
+            }
+            assert_eq!(
+                files.clone().map(|file| store.read(&file).unwrap()),
+                right,
+                "{fault:?} at {at}"
+            );
+            if done {
+                assert!(at > 8);
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_copy_without_the_opening_files_changes_nothing() {
+    let pair = pair();
+    let [config, wrapped] = opening_files(&pair);
+    pair.store.overwrite(config.clone(), b"damaged".to_vec());
+    pair.copy_store.delete(&wrapped).unwrap();
+    let error = repair_opening_files(&*pair.store, &pair.copy, WRAPPED).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert_eq!(pair.store.read(&config).unwrap(), b"damaged");
+}
+
 #[test]
 fn another_repository_is_no_copy() {
     let pair = pair();
