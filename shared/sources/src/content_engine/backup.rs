@@ -44,9 +44,6 @@ impl Inner {
         else {
             return Err(Failure::new(FailureKind::Bug, "this order is no backup"));
         };
-        if let Some(outcome) = self.find_backup(&task.job, resource, vault)? {
-            return Ok(outcome);
-        }
         let patterns = Patterns::new(&patterns.include, &patterns.exclude)
             .map_err(|error| Failure::caused(FailureKind::Invalid, format!("resource {resource}: {error}"), error))?;
         let tree = FileTree::new(vec![PathBuf::from(path)], patterns)

@@ -114,7 +114,17 @@ impl Inner {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Carries out an order to its end.
+    /// Carries out an order to its end, unless its effect stands already: a restore that is done and in use must not be
+    /// written over because its start is delivered once more.
+    fn run(&self, task: &Task, running: &Running) -> Result<Outcome, Failure> {
+        if let Some(outcome) = self.look(task)? {
+            return Ok(outcome);
+        }
+        let outcome = self.execute(task, running)?;
+        self.receipts.keep(&task.job, &outcome)?;
+        Ok(outcome)
+    }
+
     fn execute(&self, task: &Task, running: &Running) -> Result<Outcome, Failure> {
         let control = running.control.as_ref();
         match &task.order {
@@ -168,11 +178,7 @@ impl Engine for ContentEngine {
         }
         let (inner, task) = (Arc::clone(&self.inner), task.clone());
         tokio::task::spawn_blocking(move || {
-            let result = inner.execute(&task, &running).and_then(|outcome| {
-                inner.receipts.keep(&task.job, &outcome)?;
-                Ok(outcome)
-            });
-            running.end(result);
+            running.end(inner.run(&task, &running));
         });
         Ok(())
     }

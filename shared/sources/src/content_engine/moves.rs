@@ -1,6 +1,6 @@
 //! Copy and delete orders: recovery points come to a vault, and leave it.
 
-use holdfast_core::domain::{Failure, Location, Outcome, VaultName};
+use holdfast_core::domain::{Failure, FailureKind, Location, Outcome, VaultName};
 use holdfast_repository::copy::{CopyOptions, copy};
 use holdfast_repository::forget::forget;
 use holdfast_repository::lock::{Lock, LockKind};
@@ -44,7 +44,17 @@ impl Inner {
         let snapshot = snapshot_id(at)?;
         if let Some(repository) = self.repositories.find(&at.vault, &at.resource)? {
             forget(&repository, &[snapshot]).map_err(failure)?;
+            return Ok(Outcome::Delete);
         }
-        Ok(Outcome::Delete)
+        let storage = self.repositories.storage(&at.vault, &at.resource)?;
+        let name = FileName::Object(FileKind::Snapshot, snapshot);
+        if storage.size(&name).map_err(failure)?.is_none() {
+            return Ok(Outcome::Delete);
+        }
+        let message = format!(
+            "{} has snapshot {snapshot} but no config: repair it from a copy first",
+            storage.location()
+        );
+        Err(Failure::new(FailureKind::Integrity, message))
     }
 }

@@ -30,11 +30,12 @@ impl Repositories {
 
     /// Opens a repository that must exist.
     pub(super) fn open(&self, vault: &VaultName, resource: &ResourceId) -> Result<Repository, Failure> {
-        let missing = || {
-            let message = format!("vault {vault} holds no repository of {resource}");
-            Failure::new(FailureKind::NotFound, message)
-        };
-        self.find(vault, resource)?.ok_or_else(missing)
+        if let Some(repository) = self.find(vault, resource)? {
+            return Ok(repository);
+        }
+        let location = self.storage(vault, resource)?.location();
+        let message = format!("vault {vault} holds no repository of {resource}: {location} has no config");
+        Err(Failure::new(FailureKind::NotFound, message))
     }
 
     /// Opens a repository if it exists.
@@ -77,9 +78,13 @@ impl Repositories {
     fn unwrap(&self, storage: &dyn Storage, resource: &ResourceId) -> Result<MasterKey, Failure> {
         let name = FileName::Sidecar(WRAPPED_KEY.to_owned());
         let wrapped = storage.read(&name).map_err(failure)?;
-        let plain = self.runtime.block_on(self.keys.unwrap(&wrapped, &context(resource)))?;
+        let unwrapped = self.runtime.block_on(self.keys.unwrap(&wrapped, &context(resource)));
+        let plain = unwrapped.map_err(|error| {
+            let message = format!("{name} at {}: {}", storage.location(), error.message);
+            Failure::caused(error.kind, message, error)
+        })?;
         MasterKey::from_json(&plain).map_err(|_| {
-            let message = format!("the wrapped master key in {} is malformed", storage.location());
+            let message = format!("{name} at {} unwraps to no master key", storage.location());
             Failure::new(FailureKind::Integrity, message)
         })
     }

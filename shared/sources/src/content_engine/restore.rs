@@ -1,6 +1,7 @@
 //! Restore orders: content is written, then read again and compared with the recovery point, entry by entry.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use holdfast_core::domain::{Failure, FailureKind, JobId, Order, Outcome};
@@ -10,12 +11,16 @@ use holdfast_repository::lock::{Lock, LockKind};
 use holdfast_repository::tree::NodeKind;
 use holdfast_repository::{Id, Repository, Snapshot};
 use jiff::Timestamp;
+use rustix::fs::{Mode, OFlags};
 
 use super::backup::printable;
 use super::repositories::snapshot_id;
 use super::task::Control;
 use super::{Inner, failure};
-use crate::files::{Comparison, Patterns, RestoreError, RestoreOptions, compare, restore};
+use crate::files::{Beneath, Patterns, RestoreError, RestoreOptions, compare, restore};
+
+/// Longer than any time.
+const HEARTBEAT_BYTES_MAX: u64 = 100;
 
 impl Inner {
     pub(super) fn restore(&self, task: &Task, control: &Control) -> Result<Outcome, Failure> {
@@ -46,7 +51,11 @@ impl Inner {
             ..RestoreOptions::new(&control.cancel)
         };
         let report = restore(&repository, &index, &id, target, &options).map_err(restore_failure)?;
-        let compared = compare_restored(&repository, &index, &snapshot, &root, target, include)?;
+        let selection = Patterns::new(include, &[])
+            .map_err(|error| Failure::caused(FailureKind::Invalid, error.to_string(), error))?;
+        let tree = find_folder(&repository, &index, &snapshot.tree, &root)?;
+        let compared =
+            compare(&repository, &index, &tree, &root, target, &selection, &control.cancel).map_err(failure)?;
         let mut differences: Vec<String> = report.failures.iter().map(ToString::to_string).collect();
         differences.extend(
             compared
@@ -60,7 +69,7 @@ impl Inner {
             differences,
             heartbeat_at: heartbeat
                 .as_ref()
-                .and_then(|heartbeat| read_heartbeat(&target.join(heartbeat))),
+                .and_then(|heartbeat| read_heartbeat(target, heartbeat)),
         })
     }
 
@@ -97,20 +106,6 @@ fn root_folder(snapshot: &Snapshot) -> Result<PathBuf, Failure> {
     }
 }
 
-fn compare_restored(
-    repository: &Repository,
-    index: &Index,
-    snapshot: &Snapshot,
-    root: &Path,
-    target: &Path,
-    include: &[String],
-) -> Result<Comparison, Failure> {
-    let patterns =
-        Patterns::new(include, &[]).map_err(|error| Failure::caused(FailureKind::Invalid, error.to_string(), error))?;
-    let tree = find_folder(repository, index, &snapshot.tree, root)?;
-    compare(repository, index, &tree, root, target, &patterns).map_err(failure)
-}
-
 fn find_folder(repository: &Repository, index: &Index, tree: &Id, folder: &Path) -> Result<Id, Failure> {
     use std::os::unix::ffi::OsStrExt;
     let mut found = *tree;
@@ -127,9 +122,15 @@ fn find_folder(repository: &Repository, index: &Index, tree: &Id, folder: &Path)
     Ok(found)
 }
 
-/// The time in a heartbeat file; none when the application wrote none, or something else.
-fn read_heartbeat(path: &Path) -> Option<Timestamp> {
-    fs::read_to_string(path).ok()?.trim().parse().ok()
+/// The time in a heartbeat file; none when the application wrote none, or something else. The file is restored content:
+/// it may be a link that leads elsewhere or a pipe that never ends, and is not followed or waited for.
+fn read_heartbeat(target: &Path, heartbeat: &str) -> Option<Timestamp> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK;
+    let file = Beneath::new(target).and_then(|folder| folder.open(Path::new(heartbeat), flags, Mode::empty()));
+    let mut text = String::new();
+    let mut file = File::from(file.ok()?).take(HEARTBEAT_BYTES_MAX);
+    file.read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
 }
 
 fn restore_failure(error: RestoreError) -> Failure {

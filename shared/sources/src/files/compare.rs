@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use holdfast_repository::backup::{Source, Unread};
 use holdfast_repository::index::Index;
@@ -29,7 +30,8 @@ pub struct Comparison {
 }
 
 /// Compares the folder `target` with the tree `tree`, which stands at `place` in a snapshot, for the entries that
-/// `patterns` select. Entries that stand in the folder and not in the tree are not looked at.
+/// `patterns` select. Entries that stand in the folder and not in the tree are not looked at. Ends with
+/// [`RepositoryError::Cancelled`] once `cancel` is set.
 pub fn compare(
     repository: &Repository,
     index: &Index,
@@ -37,6 +39,7 @@ pub fn compare(
     place: &Path,
     target: &Path,
     patterns: &Patterns,
+    cancel: &AtomicBool,
 ) -> Result<Comparison, RepositoryError> {
     let source = FileTree::new(vec![target.to_path_buf()], Patterns::all())
         .map_err(|error| RepositoryError::invalid(target.display().to_string(), error))?;
@@ -45,6 +48,7 @@ pub fn compare(
         index,
         source,
         patterns,
+        cancel,
         found: Comparison::default(),
     };
     walk.folder(tree, target, place.strip_prefix("/").unwrap_or(place))?;
@@ -56,17 +60,25 @@ struct Walk<'a> {
     index: &'a Index,
     source: FileTree,
     patterns: &'a Patterns,
+    cancel: &'a AtomicBool,
     found: Comparison,
 }
 
 impl Walk<'_> {
+    fn go_on(&self) -> Result<(), RepositoryError> {
+        if self.cancel.load(Ordering::Relaxed) {
+            return Err(RepositoryError::Cancelled);
+        }
+        Ok(())
+    }
+
     fn folder(&mut self, tree: &Id, target: &Path, relative: &Path) -> Result<(), RepositoryError> {
         for node in self.repository.load_tree(self.index, tree)?.nodes {
             let name = Path::new(std::ffi::OsStr::from_bytes(&node.name));
             let (path, relative) = (target.join(name), relative.join(name));
             let verdict = self.patterns.verdict(&relative, node.kind == NodeKind::Dir);
             if verdict == Verdict::Selected {
-                self.entry(&node, &path);
+                self.entry(&node, &path)?;
             }
             if let (Some(subtree), Verdict::Selected | Verdict::Leading) = (&node.subtree, verdict) {
                 self.folder(subtree, &path, &relative)?;
@@ -75,7 +87,8 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn entry(&mut self, node: &Node, path: &Path) {
+    fn entry(&mut self, node: &Node, path: &Path) -> Result<(), RepositoryError> {
+        self.go_on()?;
         self.found.entries += 1;
         match self.source.stat(path) {
             Ok(stands) => {
@@ -84,40 +97,34 @@ impl Walk<'_> {
                     .differences
                     .extend(differs.into_iter().map(|what| (path.to_path_buf(), what)));
                 if node.kind == NodeKind::File && stands.kind == NodeKind::File {
-                    self.content(node, path);
+                    self.content(node, path)?;
                 }
             }
             Err(Unread { reason, .. }) => self.differ(path, format!("cannot be read: {reason}")),
         }
+        Ok(())
     }
 
     fn differ(&mut self, path: &Path, what: String) {
         self.found.differences.push((path.to_path_buf(), what));
     }
 
-    fn content(&mut self, node: &Node, path: &Path) {
+    fn content(&mut self, node: &Node, path: &Path) -> Result<(), RepositoryError> {
         self.found.files += 1;
         let mut file = match File::open(path) {
             Ok(file) => file,
-            Err(error) => return self.differ(path, format!("cannot be opened: {error}")),
+            Err(error) => {
+                self.differ(path, format!("cannot be opened: {error}"));
+                return Ok(());
+            }
         };
         let mut offset = 0_u64;
         for id in node.content.iter().flatten() {
-            let Some(location) = self.index.lookup(BlobKind::Data, id) else {
-                return self.differ(path, format!("blob {id} is in no index"));
-            };
-            let mut bytes = vec![0; location.plaintext_length() as usize];
-            if let Err(error) = file.read_exact(&mut bytes) {
-                return self.differ(path, format!("cannot be read at byte {offset}: {error}"));
+            self.go_on()?;
+            if let Err(what) = self.blob(&mut file, id, &mut offset) {
+                self.differ(path, what);
+                return Ok(());
             }
-            if Id::of(&bytes) != *id {
-                return self.differ(
-                    path,
-                    format!("content differs in the {} bytes from byte {offset}", bytes.len()),
-                );
-            }
-            offset += bytes.len() as u64;
-            self.found.bytes += bytes.len() as u64;
         }
         if offset != node.size {
             self.differ(
@@ -125,6 +132,25 @@ impl Walk<'_> {
                 format!("the snapshot holds {offset} bytes of a file of {}", node.size),
             );
         }
+        Ok(())
+    }
+
+    /// Compares the next bytes of a file with the blob that belongs there; what differs, if they do.
+    fn blob(&mut self, file: &mut File, id: &Id, offset: &mut u64) -> Result<(), String> {
+        let location = self.index.lookup(BlobKind::Data, id);
+        let location = location.ok_or_else(|| format!("blob {id} is in no index"))?;
+        let mut bytes = vec![0; location.plaintext_length() as usize];
+        file.read_exact(&mut bytes)
+            .map_err(|error| format!("cannot be read at byte {offset}: {error}"))?;
+        if Id::of(&bytes) != *id {
+            return Err(format!(
+                "content differs in the {} bytes from byte {offset}",
+                bytes.len()
+            ));
+        }
+        *offset += bytes.len() as u64;
+        self.found.bytes += bytes.len() as u64;
+        Ok(())
     }
 }
 

@@ -13,6 +13,7 @@ mod beneath;
 mod compare;
 mod metadata;
 
+pub(crate) use beneath::Beneath;
 pub use compare::{Comparison, compare};
 pub use manifest::{Difference, Manifest};
 pub use patterns::{PatternError, Patterns};
