@@ -1,14 +1,14 @@
 //! `repository snapshots` and `repository ls`.
 
 use std::ffi::OsStr;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 use holdfast_repository::index::Index;
 use holdfast_repository::tree::mode::unix_permissions;
-use holdfast_repository::{Id, Node, NodeKind, Repository, RepositoryError};
+use holdfast_repository::{ErrorKind, Id, Node, NodeKind, Repository, RepositoryError};
 use serde_json::{Value, json};
 
 use super::interrupt::Interrupt;
@@ -70,7 +70,7 @@ pub fn content(place: &RepositoryPlace, word: &str, interrupt: &Interrupt, json:
         });
         match listed.and_then(|()| out.flush().map_err(Stop::Output)) {
             // Whoever reads the list has seen enough.
-            Err(Stop::Output(error)) if error.kind() == ErrorKind::BrokenPipe => {}
+            Err(Stop::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {}
             listed => listed?,
         }
     }
@@ -114,7 +114,7 @@ impl Walk<'_> {
             if self.interrupt.flag().load(Ordering::Relaxed) {
                 return Err(Stop::Repository(RepositoryError::Cancelled));
             }
-            let node = node.map_err(Stop::Repository)?;
+            let node = node.map_err(|error| malformed(folder, error))?;
             let path: PathBuf = folder.join(OsStr::from_bytes(&node.name));
             each(&path, &node)?;
             if let Some(subtree) = &node.subtree {
@@ -123,6 +123,14 @@ impl Walk<'_> {
         }
         Ok(())
     }
+}
+
+/// What the stored tree says makes no sense: that is the repository's fault, not that of whoever asked.
+fn malformed(folder: &Path, error: RepositoryError) -> Stop {
+    Stop::Repository(match error.kind() {
+        ErrorKind::Invalid => RepositoryError::damaged(format!("the folder {}", show::path(folder)), error),
+        _ => error,
+    })
 }
 
 fn line(path: &Path, node: &Node) -> String {
