@@ -2,10 +2,12 @@
 //! the run in its cleaning state, with an alarm, until it succeeds.
 
 use async_trait::async_trait;
-use holdfast_core::domain::{Failure, Job, JobState, Order, Outcome, Run, RunKind};
+use holdfast_core::domain::{Failure, Job, JobState, Order, Outcome, Run, RunKind, StepAction, StepRecord};
 use holdfast_core::workflow::jobs::Settle;
 use holdfast_core::workflow::records::{self, Stored};
 use holdfast_core::workflow::{World, jobs};
+
+use crate::steps;
 
 /// How cleaning jobs end: nothing but the job itself changes.
 pub struct Cleanings;
@@ -23,10 +25,12 @@ pub async fn is_done(world: &World, run: &mut Stored<Run>) -> Result<bool, Failu
     if run.value.kind == RunKind::Simulate {
         return Ok(true);
     }
-    let started = run.value.steps.iter().filter_map(|step| step.job.as_ref());
+    let restores = |step: &&StepRecord| matches!(step.step.action, StepAction::Restore { .. });
     let mut restored_anything = false;
-    for job in started {
-        let restore = records::read::<Job>(world.catalog.as_ref(), &records::job_key(job)).await?;
+    for step in run.value.steps.iter().filter(restores) {
+        // Not the job that the step claims: a job may have been recorded by an execution that the run did not wait for.
+        let job = steps::restore_job(&run.value, &step.step.name);
+        let restore = records::read::<Job>(world.catalog.as_ref(), &records::job_key(&job)).await?;
         if restore.as_ref().is_some_and(|job| !job.value.state.is_final()) {
             return Ok(false);
         }

@@ -2,7 +2,7 @@
 
 use holdfast_core::domain::{
     Check, Failure, Job, JobId, JobState, Level, Order, Origin, Outcome, Point, ResourceId, Run, RunKind, Span,
-    StepAction, StepState, VaultName,
+    StepAction, StepName, StepState, VaultName,
 };
 use holdfast_core::ports::{Page, Severity};
 use holdfast_core::workflow::records::{self, Stored};
@@ -119,6 +119,11 @@ async fn newest_proven(world: &World, resource: &ResourceId, vault: &VaultName) 
     Ok(points.into_iter().rev().find(proven))
 }
 
+/// The one restore job of a step.
+pub fn restore_job(run: &Run, step: &StepName) -> JobId {
+    JobId::derive(&["run", run.id.as_str(), step.as_str()])
+}
+
 async fn begin_restore(
     world: &World,
     run: &mut Stored<Run>,
@@ -143,7 +148,7 @@ async fn begin_restore(
         overwrite: false,
         heartbeat: inventory::resource(world, resource).await?.heartbeat,
     };
-    let id = JobId::derive(&["run", run.value.id.as_str(), step.as_str()]);
+    let id = restore_job(&run.value, &step);
     let age = Span::between(point.taken_at, run.value.declared_at).as_seconds();
     run.value.point_age_seconds = Some(run.value.point_age_seconds.map_or(age, |known| known.max(age)));
     run.value.steps[place].job = Some(id.clone());

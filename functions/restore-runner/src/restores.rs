@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use holdfast_core::domain::{
-    Copy, Failure, FailureKind, Job, Level, Location, Order, Outcome, PointRef, Proof, Statement, Subject,
+    Copy, Failure, FailureKind, Job, Level, Location, Order, Origin, Outcome, PointRef, Proof, Run, RunState,
+    Statement, Subject,
 };
 use holdfast_core::ports::{Page, Severity};
 use holdfast_core::workflow::jobs::Settle;
-use holdfast_core::workflow::records::Stored;
+use holdfast_core::workflow::records::{self, Stored};
 use holdfast_core::workflow::{World, evidence, inventory};
 use serde_json::json;
 
@@ -17,6 +18,16 @@ pub struct Restores;
 
 #[async_trait]
 impl Settle for Restores {
+    /// A run that has moved on cleans what it restored, once; what would come later would stay.
+    async fn objection(&self, world: &World, job: &Job) -> Result<Option<String>, Failure> {
+        let Origin::Run { run } = &job.origin else {
+            return Ok(None);
+        };
+        let run: Stored<Run> = records::require(world.catalog.as_ref(), &records::run_key(run)).await?;
+        let goes_on = run.value.state == RunState::Running;
+        Ok((!goes_on).then(|| format!("run {} waits for it no more", run.value.id)))
+    }
+
     async fn completed(&self, world: &World, job: &mut Stored<Job>, outcome: &Outcome) -> Result<(), Failure> {
         let (
             Order::Restore {
