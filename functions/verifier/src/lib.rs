@@ -33,15 +33,16 @@ async fn plan_resource(world: &World, resource: &Resource) -> Result<(), Failure
     let covering = policies.iter().filter(|policy| policy.draft.selection.covers(resource));
     let strictest = covering.map(|policy| policy.draft.verify).min_by_key(|rule| rule.every);
     let points = inventory::points(world, &resource.id).await?;
-    let proofs = |point: &PointId, vault: &VaultName| {
-        let copy = points
-            .iter()
-            .find(|known| &known.id == point)
-            .and_then(|point| point.copy_in(vault));
-        copy.map_or(0, |copy| copy.proofs.len()).to_string()
+    // Grows with every proof, and with every copy that comes and goes: testing what stands there then is other work.
+    let cycle_of = |id: &PointId, vault: &VaultName| {
+        let point = points.iter().filter(|point| &point.id == id);
+        let copies = point
+            .flat_map(|point| &point.copies)
+            .filter(|copy| &copy.vault == vault);
+        copies.map(|copy| 1 + copy.proofs.len()).sum::<usize>().to_string()
     };
     for due in plan_verification(strictest.as_ref(), &points, world.now()) {
-        let cycle = proofs(&due.point.id, &due.at.vault);
+        let cycle = cycle_of(&due.point.id, &due.at.vault);
         let work = ["verify", due.point.id.as_str(), due.at.vault.as_str(), &cycle];
         let order = Order::Verify {
             point: due.point.clone(),
@@ -52,7 +53,7 @@ async fn plan_resource(world: &World, resource: &Resource) -> Result<(), Failure
     }
     let (repairs, hopeless) = plan_repairs(&points);
     for due in repairs {
-        let cycle = proofs(&due.point.id, &due.damaged.vault);
+        let cycle = cycle_of(&due.point.id, &due.damaged.vault);
         let work = ["repair", due.point.id.as_str(), due.damaged.vault.as_str(), &cycle];
         let order = Order::Repair {
             point: due.point.clone(),

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use holdfast_core::domain::{
-    CopyState, Detail, Failure, FailureKind, Job, Level, Location, Order, Outcome, PointRef, Proof, Statement, Subject,
-    Verdict,
+    Copy, CopyState, Detail, Failure, FailureKind, Job, Level, Location, Order, Outcome, PointRef, Proof, Statement,
+    Subject, Verdict,
 };
 use holdfast_core::ports::{Page, Severity};
 use holdfast_core::workflow::jobs::Settle;
@@ -45,15 +45,13 @@ impl Settle for Verdicts {
             CopyState::Corrupt
         };
         inventory::amend_point(world, &point, |point| {
-            let Some(copy) = point
-                .copies
-                .iter_mut()
-                .find(|copy| copy.vault == at.vault && copy.artefact == at.artefact)
-            else {
+            let tested = |copy: &&mut Copy| {
+                copy.vault == at.vault && copy.artefact == at.artefact && copy.state != CopyState::Deleted
+            };
+            let Some(copy) = point.copies.iter_mut().find(tested) else {
                 return false;
             };
-            let known = copy.proofs.iter().any(|known| known.job == proof.job);
-            if known || copy.state == CopyState::Deleted {
+            if copy.proofs.iter().any(|known| known.job == proof.job) {
                 return false;
             }
             copy.state = state;
