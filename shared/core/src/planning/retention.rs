@@ -192,7 +192,7 @@ fn check(retention: &Retention, inventory: &Inventory<'_>) -> Result<(), Retenti
 enum Quality {
     /// No copy of it can be read whole.
     Damaged,
-    /// It can be restored, but is partial or has a damaged copy.
+    /// It can be restored, but is partial, has a damaged copy, or is being deleted.
     Restorable,
     /// It can be restored whole and nothing speaks against it.
     Sound,
@@ -201,8 +201,10 @@ enum Quality {
 fn quality(point: &Point) -> Quality {
     let damaged =
         point.state == PointState::Corrupt || point.copies.iter().any(|copy| copy.state == CopyState::Corrupt);
+    // A deletion that has begun must not make a point look better than the judgement that ordered it.
+    let is_going = point.expiry.is_some() && point.copies.iter().any(|copy| copy.state == CopyState::Deleted);
     match point.is_restorable() {
-        true if point.is_partial() || damaged => Quality::Restorable,
+        true if point.is_partial() || damaged || is_going => Quality::Restorable,
         true => Quality::Sound,
         false => Quality::Damaged,
     }
