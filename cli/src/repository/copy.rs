@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use holdfast_repository::RepositoryError;
-use holdfast_repository::copy::{CopyOptions, copy};
+use holdfast_repository::copy::{CopyOptions, CopyReport, copy};
 use holdfast_repository::storage::DiskStorage;
+use holdfast_repository::{Id, RepositoryError};
 use serde_json::json;
 
 use super::interrupt::Interrupt;
@@ -45,7 +45,23 @@ pub fn run(
     drop(meter);
     open::release(lock)?;
     match copied {
-        Ok(report) if json => output::json(&json!({
+        Ok(report) => print(&report, &destination, json)?,
+        Err(RepositoryError::CopyIncomplete {
+            snapshots,
+            packs,
+            reason,
+        }) => {
+            print_incomplete(&snapshots, &packs, &reason, &destination, json)?;
+            return Ok(Done::Partial);
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(Done::Done)
+}
+
+fn print(report: &CopyReport, destination: &str, json: bool) -> Result<(), CliError> {
+    if json {
+        return output::json(&json!({
             "to": destination,
             "snapshots_copied": report.snapshots_copied,
             "snapshots_present": report.snapshots_present,
@@ -53,42 +69,41 @@ pub fn run(
             "packs_present": report.packs_present,
             "packs_replaced": report.packs_replaced,
             "bytes_copied": report.bytes_copied,
-        }))?,
-        Ok(report) => {
-            println!(
-                "{} snapshots copied to {destination}, {} were there before",
-                report.snapshots_copied, report.snapshots_present
-            );
-            println!(
-                "  {} packs sent ({}), {} were there before, {} were damaged there and replaced",
-                report.packs_copied + report.packs_replaced,
-                output::bytes(report.bytes_copied),
-                report.packs_present,
-                report.packs_replaced
-            );
-        }
-        Err(RepositoryError::CopyIncomplete {
-            snapshots,
-            packs,
-            reason,
-        }) => {
-            if json {
-                output::json(&json!({
-                    "to": destination,
-                    "snapshots_not_copied": snapshots,
-                    "damaged_packs": packs,
-                    "reason": reason,
-                }))?;
-            } else {
-                println!("NOT copied, since the source is damaged: {reason}");
-                for snapshot in snapshots {
-                    println!("  snapshot {}", snapshot.short());
-                }
-                println!("All others were copied. Repair the source, then copy again.");
-            }
-            return Ok(Done::Partial);
-        }
-        Err(error) => return Err(error.into()),
+        }));
     }
-    Ok(Done::Done)
+    println!(
+        "{} snapshots copied to {destination}, {} were there before",
+        report.snapshots_copied, report.snapshots_present
+    );
+    println!(
+        "  {} packs sent ({}), {} were there before, {} were damaged there and replaced",
+        report.packs_copied + report.packs_replaced,
+        output::bytes(report.bytes_copied),
+        report.packs_present,
+        report.packs_replaced
+    );
+    Ok(())
+}
+
+fn print_incomplete(
+    snapshots: &[Id],
+    packs: &[Id],
+    reason: &str,
+    destination: &str,
+    json: bool,
+) -> Result<(), CliError> {
+    if json {
+        return output::json(&json!({
+            "to": destination,
+            "snapshots_not_copied": snapshots,
+            "damaged_packs": packs,
+            "reason": reason,
+        }));
+    }
+    println!("NOT copied, since the source is damaged: {reason}");
+    for snapshot in snapshots {
+        println!("  snapshot {}", snapshot.short());
+    }
+    println!("All others were copied. Repair the source, then copy again.");
+    Ok(())
 }
