@@ -518,7 +518,8 @@ fn kept_for_sure(draft: &PolicyDraft, points: &[&Point], at: Timestamp) -> BTree
     let is_sound = |point: &&&Point| {
         let unharmed =
             point.copies.iter().all(|copy| copy.state != CopyState::Corrupt) && point.state != PointState::Corrupt;
-        unharmed && point.is_restorable() && point.unread.is_empty() && point.taken_at <= at
+        let going = point.expiry.is_some() && point.copies.iter().any(|copy| copy.state == CopyState::Deleted);
+        unharmed && !going && point.is_restorable() && point.unread.is_empty() && point.taken_at <= at
     };
     let mut sound: Vec<&Point> = points.iter().filter(is_sound).copied().collect();
     sound.sort_by(|a, b| (b.taken_at, b.created_at, &b.id).cmp(&(a.taken_at, a.created_at, &a.id)));
