@@ -6,11 +6,29 @@ use serde::Serialize;
 
 use crate::error::CliError;
 
+/// Prints a line. A reader that has seen enough and closed its end, as `head` does, is no error.
+macro_rules! say {
+    ($($text:tt)*) => { $crate::output::line(&format!($($text)*)) };
+}
+pub(crate) use say;
+
+/// Prints a line; see [`say`]. Output that cannot be written otherwise ends the program: whoever reads it would miss it.
+pub fn line(text: &str) {
+    use std::io::{ErrorKind, Write};
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            eprintln!("holdfast: the output cannot be written: {error}");
+            std::process::exit(1);
+        }
+        Ok(()) | Err(_) => {}
+    }
+}
+
 /// Prints a value as one JSON document.
 pub fn json(value: &impl Serialize) -> Result<(), CliError> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|error| CliError::failed(format!("the result cannot be written as JSON: {error}")))?;
-    println!("{text}");
+    say!("{text}");
     Ok(())
 }
 
@@ -60,7 +78,7 @@ pub fn table(headings: &[&str], rows: &[Vec<String>]) {
             .zip(&widths)
             .map(|(cell, width)| format!("{cell:width$}"))
             .collect();
-        println!("{}", padded.join("  ").trim_end());
+        say!("{}", padded.join("  ").trim_end());
     };
     line(headings.to_vec());
     for row in rows {

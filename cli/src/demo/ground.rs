@@ -8,6 +8,7 @@ use super::report::Report;
 use crate::args::DemoOptions;
 use crate::embedded::absolute;
 use crate::error::CliError;
+use crate::output::say;
 
 /// The resource's name.
 pub const RESOURCE: &str = "application";
@@ -167,18 +168,18 @@ impl Ground {
     /// Says what is left to look at.
     pub fn say_how_to_look(&self) {
         let dir = self.dir.display();
-        println!("\nEverything is still in {dir}. Read the vaults without Holdfast:");
-        println!("  export RESTIC_PASSWORD_FILE='{dir}/data/repository-password'");
-        println!(
+        say!("\nEverything is still in {dir}. Read the vaults without Holdfast:");
+        say!("  export RESTIC_PASSWORD_FILE='{dir}/data/repository-password'");
+        say!(
             "  restic -r '{}' snapshots",
             self.repository("eu-west-1", "recovery").display()
         );
-        println!(
+        say!(
             "  restic -r '{}' check --read-data",
             self.repository("eu-central-1", "primary").display()
         );
-        println!("Go on with Holdfast:");
-        println!("  holdfast points --config '{}'", self.configuration().display());
+        say!("Go on with Holdfast:");
+        say!("  holdfast points --config '{}'", self.configuration().display());
     }
 }
 

@@ -4,6 +4,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget};
 use serde::Serialize;
 
 use crate::embedded::progress_bar;
+use crate::output::say;
 
 /// One thing that had to be proven.
 #[derive(Debug, Serialize)]
@@ -81,7 +82,7 @@ impl Report {
 
     fn say(&self, line: &str) {
         if !self.quiet {
-            self.bar.suspend(|| println!("{line}"));
+            self.bar.suspend(|| say!("{line}"));
         }
     }
 
@@ -94,18 +95,18 @@ impl Report {
     pub fn summary(&self) {
         self.bar.finish_and_clear();
         let proven = self.claims.iter().filter(|claim| claim.proven).count();
-        println!("\nMeasured");
+        say!("\nMeasured");
         for measure in &self.measures {
-            println!(
+            say!(
                 "  {:<20} {:>10}   {}",
                 measure.what,
                 crate::output::seconds(measure.seconds),
                 measure.note
             );
         }
-        println!("\n{proven} of {} claims proven", self.claims.len());
+        say!("\n{proven} of {} claims proven", self.claims.len());
         for claim in self.claims.iter().filter(|claim| !claim.proven) {
-            println!("  NOT PROVEN: {}", claim.claim);
+            say!("  NOT PROVEN: {}", claim.claim);
         }
     }
 

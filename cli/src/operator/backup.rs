@@ -8,6 +8,7 @@ use crate::args::BackupOptions;
 use crate::embedded::Session;
 use crate::error::{CliError, Done};
 use crate::output;
+use crate::output::say;
 
 /// Backs up a resource now.
 pub async fn run(options: BackupOptions, json: bool) -> Result<Done, CliError> {
@@ -32,13 +33,13 @@ pub async fn run(options: BackupOptions, json: bool) -> Result<Done, CliError> {
         ..
     }) = &job.result
     {
-        println!(
+        say!(
             "{resource}: {files} files, {}, added {}",
             output::bytes(*size_bytes),
             output::bytes(*added_bytes)
         );
         for entry in unread {
-            println!("not read: {}: {}", entry.path, entry.reason);
+            say!("not read: {}: {}", entry.path, entry.reason);
         }
     }
     done(&job)

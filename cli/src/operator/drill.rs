@@ -8,6 +8,7 @@ use crate::args::DrillOptions;
 use crate::embedded::{Session, progress_bar};
 use crate::error::{CliError, Done};
 use crate::output;
+use crate::output::say;
 
 /// Runs a drill, or simulates one.
 pub async fn run(options: DrillOptions, json: bool) -> Result<Done, CliError> {
@@ -51,7 +52,7 @@ pub async fn run(options: DrillOptions, json: bool) -> Result<Done, CliError> {
         output::json(&run)?;
     } else {
         for line in lines(&run) {
-            println!("{line}");
+            say!("{line}");
         }
     }
     Ok(if run.state == RunState::Succeeded {

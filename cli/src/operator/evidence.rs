@@ -9,6 +9,7 @@ use holdfast_local::verify_with_public_key;
 use crate::args::EvidenceCommand;
 use crate::error::{CliError, Done};
 use crate::output;
+use crate::output::say;
 
 /// Checks a chain of statements.
 pub fn run(command: &EvidenceCommand, json: bool) -> Result<Done, CliError> {
@@ -20,12 +21,12 @@ pub fn run(command: &EvidenceCommand, json: bool) -> Result<Done, CliError> {
     }
     let failed = |statement: &&Statement| !statement.passed;
     let bad = chain.statements.iter().filter(failed).count();
-    println!(
+    say!(
         "{} statements hold, {bad} of them tell of something bad",
         chain.statements.len()
     );
-    println!("head {}", chain.head);
-    println!("a chain that was cut off at its end looks whole: compare the head with one that you kept");
+    say!("head {}", chain.head);
+    say!("a chain that was cut off at its end looks whole: compare the head with one that you kept");
     Ok(Done::Done)
 }
 

@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::args::PolicyCommand;
 use crate::error::{CliError, Done};
 use crate::output;
+use crate::output::say;
 
 /// Checks a configuration file and prints every problem and every remark with its line.
 pub fn run(command: &PolicyCommand, as_json: bool) -> Result<Done, CliError> {
@@ -30,9 +31,9 @@ pub fn run(command: &PolicyCommand, as_json: bool) -> Result<Done, CliError> {
                 return Ok(Done::Done);
             }
             for (line, subject, message) in remarks {
-                println!("{}:{line}: {subject}: {message}", file.display());
+                say!("{}:{line}: {subject}: {message}", file.display());
             }
-            println!(
+            say!(
                 "{} policies and {} recovery plans can be put into force",
                 config.policies.len(),
                 config.plans.len()

@@ -8,6 +8,7 @@ use crate::args::RestoreOptions;
 use crate::embedded::{Session, absolute};
 use crate::error::{CliError, Done};
 use crate::output;
+use crate::output::say;
 
 /// Restores a recovery point. The request is checked whole before anything is asked for.
 pub async fn run(options: RestoreOptions, json: bool) -> Result<Done, CliError> {
@@ -54,10 +55,10 @@ pub async fn run(options: RestoreOptions, json: bool) -> Result<Done, CliError> 
         ..
     }) = &job.result
     {
-        println!("{files} files, {} written to {target}", output::bytes(*bytes));
+        say!("{files} files, {} written to {target}", output::bytes(*bytes));
         match differences.len() {
-            0 => println!("every entry compares with the recovery point"),
-            count => println!("{count} entries differ:\n  {}", differences.join("\n  ")),
+            0 => say!("every entry compares with the recovery point"),
+            count => say!("{count} entries differ:\n  {}", differences.join("\n  ")),
         }
     }
     done(&job)
@@ -71,7 +72,7 @@ fn say_plan(job: &Job, json: bool) -> Result<Done, CliError> {
     } = &job.order
     {
         let taken_at = output::time(point.taken_at);
-        println!(
+        say!(
             "would restore {} of {} as of {taken_at} from vault {} into {target}",
             point.id.short(),
             point.resource,

@@ -7,6 +7,7 @@ use crate::args::VerifyOptions;
 use crate::embedded::Session;
 use crate::error::{CliError, Done};
 use crate::output;
+use crate::output::say;
 
 /// Proves the copies of a recovery point now.
 pub async fn run(options: VerifyOptions, json: bool) -> Result<Done, CliError> {
@@ -62,11 +63,11 @@ pub async fn run(options: VerifyOptions, json: bool) -> Result<Done, CliError> {
             continue;
         }
         match verdict.damages.len() {
-            0 => println!("vault {vault}: every byte holds ({})", output::bytes(verdict.bytes)),
-            count => println!("vault {vault}: {count} damages\n  {}", verdict.damages.join("\n  ")),
+            0 => say!("vault {vault}: every byte holds ({})", output::bytes(verdict.bytes)),
+            count => say!("vault {vault}: {count} damages\n  {}", verdict.damages.join("\n  ")),
         }
         for path in &verdict.affected {
-            println!("  affects {path}");
+            say!("  affects {path}");
         }
     }
     Ok(done)

@@ -15,6 +15,7 @@ use crate::args::RepositoryPlace;
 use crate::embedded::absolute;
 use crate::error::{CliError, Done};
 use crate::output;
+use crate::output::say;
 
 /// What to back up, and how.
 pub struct Request {
@@ -114,28 +115,28 @@ fn print(report: &BackupReport, parent: Option<Id>) {
     let compared = parent.map_or("without a parent".to_owned(), |id| {
         format!("compared with {}", id.short())
     });
-    println!("snapshot {} made, {compared}", report.snapshot.short());
-    println!(
+    say!("snapshot {} made, {compared}", report.snapshot.short());
+    say!(
         "  files: {} new, {} changed, {} unchanged, {} in all",
         summary.files_new,
         summary.files_changed,
         summary.files_unmodified,
         output::bytes(summary.total_bytes_processed)
     );
-    println!(
+    say!(
         "  added: {} in {} blobs, {} stored",
         output::bytes(summary.data_added),
         summary.data_blobs + summary.tree_blobs,
         output::bytes(summary.data_added_packed)
     );
     for reason in &report.unusable_parent_trees {
-        println!("  a folder of the parent could not be used, its files were read again: {reason}");
+        say!("  a folder of the parent could not be used, its files were read again: {reason}");
     }
     if !report.unread.is_empty() {
-        println!("  not read, so that the snapshot is partial ({}):", report.unread.len());
+        say!("  not read, so that the snapshot is partial ({}):", report.unread.len());
     }
     for unread in &report.unread {
-        println!("    {}: {}", show::path(&unread.path), unread.reason);
+        say!("    {}: {}", show::path(&unread.path), unread.reason);
     }
 }
 

@@ -9,6 +9,7 @@ use super::{open, show};
 use crate::args::RepositoryPlace;
 use crate::error::{CliError, Done};
 use crate::output;
+use crate::output::say;
 
 /// Checks everything; failed when anything is damaged.
 pub fn run(place: &RepositoryPlace, read_data: bool, interrupt: &Interrupt, json: bool) -> Result<Done, CliError> {
@@ -40,32 +41,34 @@ pub fn run(place: &RepositoryPlace, read_data: bool, interrupt: &Interrupt, json
 }
 
 fn print(report: &CheckReport, affected: &[AffectedFile], read_data: bool) {
-    println!(
+    say!(
         "{} snapshots, {} blobs in {} packs",
-        report.snapshots, report.blobs, report.packs
+        report.snapshots,
+        report.blobs,
+        report.packs
     );
     if read_data {
-        println!("{} read, decrypted and hashed", output::bytes(report.bytes_read));
+        say!("{} read, decrypted and hashed", output::bytes(report.bytes_read));
     }
     if !report.orphan_packs.is_empty() {
         let count = report.orphan_packs.len();
-        println!("{count} packs of unfinished writers: they do no harm, and prune removes them");
+        say!("{count} packs of unfinished writers: they do no harm, and prune removes them");
     }
     if report.is_clean() {
-        println!("no damage found");
+        say!("no damage found");
         return;
     }
-    println!("DAMAGED ({}):", report.damages.len());
+    say!("DAMAGED ({}):", report.damages.len());
     for damage in &report.damages {
-        println!("  {damage}");
+        say!("  {damage}");
     }
     if affected.is_empty() {
-        println!("no file of any snapshot suffers from it");
+        say!("no file of any snapshot suffers from it");
         return;
     }
-    println!("files that cannot be restored whole ({}):", affected.len());
+    say!("files that cannot be restored whole ({}):", affected.len());
     for file in affected {
-        println!("  snapshot {}: {}", file.snapshot.short(), show::path(&file.path));
+        say!("  snapshot {}: {}", file.snapshot.short(), show::path(&file.path));
     }
 }
 

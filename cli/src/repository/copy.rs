@@ -14,6 +14,7 @@ use super::{open, show};
 use crate::args::RepositoryPlace;
 use crate::error::{CliError, Done};
 use crate::output;
+use crate::output::say;
 
 /// Packs under way at one time; each is held in memory.
 const WORKERS: usize = 4;
@@ -71,11 +72,12 @@ fn print(report: &CopyReport, destination: &str, json: bool) -> Result<(), CliEr
             "bytes_copied": report.bytes_copied,
         }));
     }
-    println!(
+    say!(
         "{} snapshots copied to {destination}, {} were there before",
-        report.snapshots_copied, report.snapshots_present
+        report.snapshots_copied,
+        report.snapshots_present
     );
-    println!(
+    say!(
         "  {} packs sent ({}), {} were there before, {} were damaged there and replaced",
         report.packs_copied + report.packs_replaced,
         output::bytes(report.bytes_copied),
@@ -100,10 +102,10 @@ fn print_incomplete(
             "reason": reason,
         }));
     }
-    println!("NOT copied, since the source is damaged: {reason}");
+    say!("NOT copied, since the source is damaged: {reason}");
     for snapshot in snapshots {
-        println!("  snapshot {}", snapshot.short());
+        say!("  snapshot {}", snapshot.short());
     }
-    println!("All others were copied. Repair the source, then copy again.");
+    say!("All others were copied. Repair the source, then copy again.");
     Ok(())
 }

@@ -13,6 +13,7 @@ use super::password::password;
 use crate::args::RepositoryPlace;
 use crate::error::{CliError, Done};
 use crate::output;
+use crate::output::say;
 
 /// Makes a new repository.
 pub fn init(place: &RepositoryPlace, json: bool) -> Result<Done, CliError> {
@@ -27,8 +28,8 @@ pub fn init(place: &RepositoryPlace, json: bool) -> Result<Done, CliError> {
     if json {
         output::json(&json!({ "repository": id, "location": repository.storage().location() }))?;
     } else {
-        println!("repository {} made at {}", &id[..8], repository.storage().location());
-        println!("Keep the password: without it nobody can ever restore from this repository.");
+        say!("repository {} made at {}", &id[..8], repository.storage().location());
+        say!("Keep the password: without it nobody can ever restore from this repository.");
     }
     Ok(Done::Done)
 }

@@ -12,6 +12,7 @@ use super::open;
 use crate::args::RepositoryPlace;
 use crate::error::{CliError, Done};
 use crate::output;
+use crate::output::say;
 
 /// Size of packs that are written anew, as in a backup.
 const PACK_SIZE: usize = 32 << 20;
@@ -32,10 +33,10 @@ pub fn forget(place: &RepositoryPlace, words: &[String], json: bool) -> Result<D
         return Ok(Done::Done);
     }
     for id in &report.forgotten {
-        println!("snapshot {} forgotten", id.short());
+        say!("snapshot {} forgotten", id.short());
     }
     for id in &report.absent {
-        println!("snapshot {} was gone already", id.short());
+        say!("snapshot {} was gone already", id.short());
     }
     Ok(Done::Done)
 }
@@ -87,36 +88,36 @@ pub fn prune(
 
 fn print(swept: &SweepReport, marked: &MarkReport, grace: Span, dry_run: bool) {
     let would = if dry_run { "would be " } else { "" };
-    println!(
+    say!(
         "{} packs {would}deleted, {}",
         swept.deleted.len(),
         output::bytes(swept.deleted_bytes)
     );
     if !swept.rescued.is_empty() {
-        println!(
+        say!(
             "{} condemned packs are needed after all and {would}kept",
             swept.rescued.len()
         );
     }
     if !swept.waiting.is_empty() {
-        println!("{} condemned packs wait until {grace} have passed", swept.waiting.len());
+        say!("{} condemned packs wait until {grace} have passed", swept.waiting.len());
     }
     let bytes = marked.condemned.iter().map(|pack| pack.size).sum();
-    println!(
+    say!(
         "{} packs {would}condemned, {}; {} packs kept",
         marked.condemned.len(),
         output::bytes(bytes),
         marked.kept_packs
     );
     if marked.rewritten_bytes > 0 {
-        println!(
+        say!(
             "{} {would}written anew in fuller packs",
             output::bytes(marked.rewritten_bytes)
         );
     }
     if dry_run {
         for pack in &marked.condemned {
-            println!(
+            say!(
                 "  {} {:>10}  {}",
                 pack.pack.short(),
                 output::bytes(pack.size),

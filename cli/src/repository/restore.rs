@@ -12,6 +12,7 @@ use crate::args::RepositoryPlace;
 use crate::embedded::absolute;
 use crate::error::{CliError, Done};
 use crate::output;
+use crate::output::say;
 
 /// Notes shown to people; a restore without the right to set owners has one for every file.
 const NOTES_SHOWN: usize = 20;
@@ -70,12 +71,12 @@ fn restore_error(error: RestoreError) -> CliError {
 }
 
 fn print(report: &RestoreReport, target: &std::path::Path) {
-    println!(
+    say!(
         "snapshot {} restored into {}",
         report.snapshot.short(),
         show::path(target)
     );
-    println!(
+    say!(
         "  {} files, {} folders, {} others; {} written, {} stood there already",
         report.files,
         report.folders,
@@ -84,20 +85,20 @@ fn print(report: &RestoreReport, target: &std::path::Path) {
         output::bytes(report.bytes_right)
     );
     if report.notes_total > 0 {
-        println!("  restored, but not in every respect ({}):", report.notes_total);
+        say!("  restored, but not in every respect ({}):", report.notes_total);
     }
     for note in report.notes.iter().take(NOTES_SHOWN) {
-        println!("    {}: {}", show::path(&note.path), note.what);
+        say!("    {}: {}", show::path(&note.path), note.what);
     }
     let more = report.notes_total.saturating_sub(NOTES_SHOWN as u64);
     if more > 0 {
-        println!("    and {more} more, which --json lists");
+        say!("    and {more} more, which --json lists");
     }
     if !report.failures.is_empty() {
-        println!("  NOT restored ({}):", report.failures.len());
+        say!("  NOT restored ({}):", report.failures.len());
     }
     for failure in &report.failures {
-        println!("    {}: {}", show::path(&failure.path), failure.cause);
+        say!("    {}: {}", show::path(&failure.path), failure.cause);
     }
 }
 
