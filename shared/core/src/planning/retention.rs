@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use crate::domain::{BackupKind, CopyState, Level, Point, PointId, PointState, ResourceId, Retention};
+use crate::domain::{BackupKind, Copy, CopyState, Level, Point, PointId, PointState, ResourceId, Retention};
 
 use super::schedule::{ScheduleError, time_zone};
 
@@ -199,8 +199,9 @@ enum Quality {
 }
 
 fn quality(point: &Point) -> Quality {
-    let damaged =
-        point.state == PointState::Corrupt || point.copies.iter().any(|copy| copy.state == CopyState::Corrupt);
+    // Marking a point hides behind its state that a copy was damaged and is not proven again; its copies still tell.
+    let unsound = |copy: &Copy| matches!(copy.state, CopyState::Corrupt | CopyState::Repaired);
+    let damaged = point.state == PointState::Corrupt || point.copies.iter().any(unsound);
     // A deletion that has begun must not make a point look better than the judgement that ordered it.
     let is_going = point.expiry.is_some() && point.copies.iter().any(|copy| copy.state == CopyState::Deleted);
     match point.is_restorable() {
