@@ -516,8 +516,8 @@ type PeriodOf = fn(jiff::civil::Date) -> String;
 fn kept_for_sure(draft: &PolicyDraft, points: &[&Point], at: Timestamp) -> BTreeSet<PointId> {
     let zone = TimeZone::get(&draft.zone).unwrap();
     let is_sound = |point: &&&Point| {
-        let unharmed =
-            point.copies.iter().all(|copy| copy.state != CopyState::Corrupt) && point.state != PointState::Corrupt;
+        let harmed = |state| matches!(state, CopyState::Corrupt | CopyState::Repaired);
+        let unharmed = point.copies.iter().all(|copy| !harmed(copy.state)) && point.state != PointState::Corrupt;
         let going = point.expiry.is_some() && point.copies.iter().any(|copy| copy.state == CopyState::Deleted);
         unharmed && !going && point.is_restorable() && point.unread.is_empty() && point.taken_at <= at
     };

@@ -85,6 +85,11 @@ fn a_damaged_copy_that_is_deleted_first_does_not_save_its_point_from_expiring() 
 }
 
 #[test]
+fn a_point_with_a_copy_that_was_repaired_is_judged_the_same_whether_it_is_marked_or_not() {
+    live_through_all(&[1558], false);
+}
+
+#[test]
 fn the_seeds_reach_every_kind_of_work_and_of_trouble() {
     let logs: Vec<String> = (0..32).flat_map(|seed| live(seed, false, false).0).collect();
     let traces = [

@@ -33,6 +33,9 @@ const RECLAIM_GRACE: Span = Span::hours(1);
 /// A wake-up comes at least this often; while work is open, about every minute.
 const IDLE: Span = Span::minutes(80);
 
+/// More steps than this without any time passing are a storm that never ends.
+const RESTLESS: u32 = 5000;
+
 /// One execution of a handler, as far as it has come.
 struct Invocation {
     number: u64,
@@ -290,12 +293,20 @@ impl Sim {
     }
 
     fn run_until(&mut self, end: Timestamp) {
+        let mut steps_in_a_row = 0;
         loop {
             let next = self.next_time();
             if next > end {
                 self.clock.set(end.max(self.clock_now()));
                 return;
             }
+            let stands = next <= self.clock_now();
+            steps_in_a_row = if stands { steps_in_a_row + 1 } else { 0 };
+            assert!(
+                steps_in_a_row < RESTLESS,
+                "REST: work does not feed on itself, at {}",
+                self.clock_now()
+            );
             self.clock.set(next.max(self.clock_now()));
             self.step();
         }
