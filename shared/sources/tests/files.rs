@@ -17,6 +17,7 @@ use holdfast_repository::storage::{DiskStorage, MemoryStorage, Storage};
 use holdfast_repository::{Ambient, Id, InitOptions, NoProgress, Repository};
 use holdfast_sources::files::manifest::{self, Kind};
 use holdfast_sources::files::{FileTree, Manifest, Patterns, RestoreError, RestoreOptions, RestoreReport, restore};
+use holdfast_testkit::seeds::noise;
 use jiff::Timestamp;
 use proptest::prelude::*;
 use rustix::fs::{CWD, FileType, Mode, Timespec, Timestamps, XattrFlags};
@@ -113,14 +114,6 @@ fn set_mode(path: &Path, mode: u32) {
         mode | 0o400
     };
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-}
-
-/// Bytes that do not compress and differ by seed.
-fn noise(seed: u64, length: usize) -> Vec<u8> {
-    (0..)
-        .flat_map(|n: u64| Id::of(format!("{seed} {n}").as_bytes()).0)
-        .take(length)
-        .collect()
 }
 
 /// A folder with everything a file system can hold. Devices only where that is permitted.

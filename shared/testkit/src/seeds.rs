@@ -34,6 +34,13 @@ fn parse(words: &str) -> Result<Vec<u64>, &str> {
     Ok(seeds)
 }
 
+/// Bytes that do not compress, the same for the same seed.
+pub fn noise(seed: u64, length: usize) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    ChaCha8Rng::seed_from_u64(seed).fill_bytes(&mut bytes);
+    bytes
+}
+
 /// Random numbers that depend on the seed alone.
 #[derive(Debug, Clone)]
 pub struct SeededRandom {

@@ -115,6 +115,14 @@ impl EngineWorld for FakeEngines {
         self.engine.crash();
     }
 
+    async fn forget(&self) {
+        self.engine.crash();
+    }
+
+    fn set_reachable(&self, reachable: bool) {
+        self.engine.set_reachable(&vault(), reachable);
+    }
+
     async fn artefacts(&self) -> usize {
         self.engine.artefacts(&vault(), &resource()).len()
     }

@@ -51,6 +51,16 @@ impl EngineWorld for RealWorld {
         *self.engine.lock().expect("engine") = self.world.engine();
     }
 
+    async fn forget(&self) {
+        self.crash().await;
+        fs::remove_dir_all(self.world.path("receipts")).expect("receipts");
+        fs::create_dir(self.world.path("receipts")).expect("receipts");
+    }
+
+    fn set_reachable(&self, reachable: bool) {
+        self.world.door.jammed.store(!reachable, Ordering::SeqCst);
+    }
+
     async fn artefacts(&self) -> usize {
         fs::read_dir(self.world.repository(PRIMARY).join("snapshots")).map_or(0, Iterator::count)
     }

@@ -9,4 +9,5 @@ mod tools;
 mod damage;
 mod malicious;
 mod ours;
+mod setup;
 mod theirs;

@@ -2,30 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
 
 use serde_json::Value;
 
+use crate::setup::Setup;
 use crate::tools::*;
-
-struct Setup {
-    _folder: tempfile::TempDir,
-    source: PathBuf,
-    repo: PathBuf,
-    out: PathBuf,
-}
 
 /// A source with everything, and a repository with a snapshot of it.
 fn setup() -> Setup {
-    let folder = tempfile::tempdir().unwrap();
-    let at = |name: &str| folder.path().join(name);
-    let setup = Setup {
-        source: at("source"),
-        repo: at("repo"),
-        out: at("out"),
-        _folder: folder,
-    };
-    everything(&setup.source);
+    let setup = Setup::new();
     holdfast("init", &setup.repo, &[]).ends(0);
     holdfast("backup", &setup.repo, &[&setup.source]).ends(0);
     setup

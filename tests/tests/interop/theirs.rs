@@ -1,32 +1,18 @@
 //! Repositories that restic made, in our hands.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use holdfast_repository::Tree;
 use holdfast_repository::pack::BlobKind;
 
+use crate::setup::Setup;
 use crate::tools::*;
-
-struct Setup {
-    _folder: tempfile::TempDir,
-    source: PathBuf,
-    repo: PathBuf,
-    out: PathBuf,
-}
 
 /// A repository of restic with three snapshots of the same source, which grew meanwhile: compressed, uncompressed, and
 /// compressed as well as restic can.
 fn setup() -> Setup {
-    let folder = tempfile::tempdir().unwrap();
-    let at = |name: &str| folder.path().join(name);
-    let setup = Setup {
-        source: at("source"),
-        repo: at("repo"),
-        out: at("out"),
-        _folder: folder,
-    };
-    everything(&setup.source);
+    let setup = Setup::new();
     restic(&setup.repo, &[&"init", &"--repository-version", &"2"]);
     for (number, compression) in ["auto", "off", "max"].into_iter().enumerate() {
         fs::write(

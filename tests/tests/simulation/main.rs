@@ -66,7 +66,7 @@ fn live_through_all(seeds: &[u64], long: bool) {
 
 #[test]
 fn whatever_goes_wrong_for_a_day_the_promises_hold() {
-    live_through_all(&seeds(0..250), false);
+    live_through_all(&seeds(0..1000), false);
 }
 
 #[test]
@@ -87,6 +87,16 @@ fn a_damaged_copy_that_is_deleted_first_does_not_save_its_point_from_expiring() 
 #[test]
 fn a_point_with_a_copy_that_was_repaired_is_judged_the_same_whether_it_is_marked_or_not() {
     live_through_all(&[1558], false);
+}
+
+#[test]
+fn a_backup_whose_outcome_was_seen_stays_done_when_its_vault_goes_away_and_its_engine_forgets() {
+    live_through_all(&[609], false);
+}
+
+#[test]
+fn a_backup_that_ended_well_unseen_is_adopted_after_its_job_gave_up() {
+    live_through_all(&[2055], false);
 }
 
 #[test]

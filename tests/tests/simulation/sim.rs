@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use futures::FutureExt;
+use holdfast_cli::embedded::invoke;
 use holdfast_core::domain::{
     Detail, Event, Failure, FailureKind, FunctionName, Job, JobKind, JobState, Occurrence, OccurrenceState, Point,
     PolicyDraft, PolicyId, Region, Resource, ResourceId, Run, RunKind, RunState, Span, VaultName,
@@ -381,7 +382,7 @@ impl Sim {
         let number = self.invocations;
         let label = event_label(&event);
         self.note(format!("#{number} {function} told {label} clock {skew:?}"));
-        let handler = Box::pin(async move { dispatch(&world, function, &event).await });
+        let handler = Box::pin(async move { invoke(&world, function, &event).await });
         let began_at = self.clock_now();
         let invocation = Invocation {
             number,
@@ -562,7 +563,8 @@ impl Sim {
             FunctionName::RestoreRunner => &[Restore],
             FunctionName::DrFailover => &[Clean],
         };
-        let mut words: Vec<String> = kinds.iter().map(|kind| records::job_status(*kind)).collect();
+        let words = |kind: &JobKind| [records::job_status(*kind), records::gave_up_status(*kind)];
+        let mut words: Vec<String> = kinds.iter().flat_map(words).collect();
         if function == FunctionName::DrFailover {
             words.push("run".to_owned());
         }
@@ -635,16 +637,4 @@ impl Sim {
 
 fn event_label(event: &Event) -> String {
     serde_json::to_string(&event.detail).unwrap()
-}
-
-async fn dispatch(world: &World, function: FunctionName, event: &Event) -> Result<(), Failure> {
-    match function {
-        FunctionName::Scheduler => holdfast_scheduler::handle(world, event).await,
-        FunctionName::SnapshotTrigger => holdfast_snapshot_trigger::handle(world, event).await,
-        FunctionName::Verifier => holdfast_verifier::handle(world, event).await,
-        FunctionName::Replicator => holdfast_replicator::handle(world, event).await,
-        FunctionName::Lifecycle => holdfast_lifecycle::handle(world, event).await,
-        FunctionName::RestoreRunner => holdfast_restore_runner::handle(world, event).await,
-        FunctionName::DrFailover => holdfast_dr_failover::handle(world, event).await,
-    }
 }

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BackupKind, FailureKind, JobId, Level, OccurrenceKey, Patterns, PointId, PolicyId, ResourceId, RuleName, RunId,
-    VaultName,
+    BackupKind, Failure, FailureKind, JobId, Level, OccurrenceKey, Patterns, PointId, PolicyId, ResourceId, RuleName,
+    RunId, VaultName,
 };
 
 /// Where a recovery point stands: the vault, the resource whose repository it is in, and the engine's own name for it.
@@ -326,6 +326,16 @@ pub struct JobFailure {
     pub message: String,
 }
 
+impl JobFailure {
+    /// What a record keeps of a failure.
+    pub fn of(failure: &Failure) -> Self {
+        Self {
+            kind: failure.kind,
+            message: failure.message.clone(),
+        }
+    }
+}
+
 /// Why a job exists.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "origin", rename_all = "snake_case")]
@@ -379,8 +389,14 @@ pub struct Job {
     pub origin: Origin,
     /// How far it has come.
     pub state: JobState,
-    /// How often the engine was told to start.
+    /// The number of the attempt that the engine was told to start, or is about to be.
     pub attempt: u32,
+    /// How many attempts failed. An attempt that only waits for others does not count.
+    #[serde(default)]
+    pub failed_attempts: u32,
+    /// How many looks at it in a row were not answered.
+    #[serde(default)]
+    pub unanswered: u32,
     /// When it was recorded.
     pub created_at: Timestamp,
     /// When it first ran.
@@ -397,6 +413,14 @@ pub struct Job {
     pub result: Option<Outcome>,
     /// The place in the evidence chain that it has claimed for its verdict.
     pub statement: Option<u64>,
+    /// How many jobs for the same planned work failed before it.
+    #[serde(default)]
+    pub round: u32,
+    /// On the job of round 0: the latest round of the same work.
+    #[serde(default)]
+    pub latest_round: u32,
+    /// It gave up, and is looked at once more then: its effect may stand after all.
+    pub look_back_at: Option<Timestamp>,
 }
 
 impl Job {
@@ -408,6 +432,8 @@ impl Job {
             origin,
             state: JobState::Pending,
             attempt: 0,
+            failed_attempts: 0,
+            unanswered: 0,
             created_at: now,
             started_at: None,
             finished_at: None,
@@ -416,6 +442,9 @@ impl Job {
             failure: None,
             result: None,
             statement: None,
+            round: 0,
+            latest_round: 0,
+            look_back_at: None,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::domain::{Failure, FailureKind, JobId, Order, Outcome, Progress};
+use crate::domain::{Failure, FailureKind, Job, JobId, Order, Outcome, Progress};
 
 /// An order together with the job and attempt it belongs to. Artefacts are named after the job, so that a second start of
 /// the same job finds the first one's work.
@@ -14,6 +14,17 @@ pub struct Task {
     pub attempt: u32,
     /// What to do.
     pub order: Order,
+}
+
+impl Task {
+    /// The task of a job's present attempt.
+    pub fn of(job: &Job) -> Self {
+        Self {
+            job: job.id.clone(),
+            attempt: job.attempt,
+            order: job.order.clone(),
+        }
+    }
 }
 
 /// What an engine sees when it looks for a task.
@@ -41,6 +52,7 @@ pub trait Engine: Send + Sync {
     async fn start(&self, task: &Task) -> Result<(), Failure>;
 
     /// What has become of the task. After a crash this looks at the world, not at memory: a task whose effect stands is
-    /// [`Observation::Completed`] even if nobody remembers starting it.
+    /// [`Observation::Completed`] even if nobody remembers starting it. Where the world cannot be looked at (a vault that
+    /// does not answer), that is the failure: [`Observation::NotStarted`] says that somebody looked, and nothing stands.
     async fn observe(&self, task: &Task) -> Result<Observation, Failure>;
 }

@@ -12,14 +12,14 @@ use crate::domain::{
 };
 use crate::ports::{Observation, Page, Severity, Task};
 
-/// How often a job that keeps failing is tried.
+/// How often a job may fail, and how often in a row its engine may give no answer, before the job gives up.
 pub const MAX_ATTEMPTS: u32 = 6;
 
-/// After how long work that failed for good is planned again.
+/// After how long work whose job gave up is planned again, on the first day; later on the pauses are longer.
 pub const RETRY_FAILED_WORK_AFTER: Span = Span::hours(1);
 
-/// How many times failed work is planned again before a person must act.
-const MAX_ROUNDS: u32 = 48;
+/// After how long a job that gave up is looked at once more, in case its effect stands after all.
+const LOOK_BACK_AFTER: Span = Span::hours(1);
 
 /// What a function does with its jobs. All of it may run twice.
 #[async_trait]
@@ -54,18 +54,26 @@ pub async fn request(world: &World, job: Job) -> Result<Job, Failure> {
 }
 
 /// Records a job for work that a planner found due. The same work has the same job; work whose job failed gets another
-/// one some time later. Returns none when the work has to wait.
+/// one some time later, for as long as the planner asks. Returns none when the work has to wait.
 pub async fn request_planned(
     world: &World,
     work: &[&str],
     order: Order,
     reason: String,
 ) -> Result<Option<Job>, Failure> {
-    for round in 0..MAX_ROUNDS {
-        let round = round.to_string();
-        let id = JobId::derive(&[work, &[round.as_str()]].concat());
+    let in_round = |round: u32| {
+        let number = round.to_string();
+        let id = JobId::derive(&[work, &[number.as_str()]].concat());
         let origin = Origin::Plan { reason: reason.clone() };
-        let job = request(world, Job::pending(id, order.clone(), origin, world.now())).await?;
+        let job = Job::pending(id, order.clone(), origin, world.now());
+        Job { round, ..job }
+    };
+    let first = request(world, in_round(0)).await?;
+    let (mut job, mut latest) = (first.clone(), first.latest_round);
+    if latest > 0 {
+        job = request(world, in_round(latest)).await?;
+    }
+    loop {
         let failed_at = match job.state {
             // What was done in part is still due, or the planner would not ask: a repair may find a better source next time.
             JobState::Failed | JobState::Cancelled | JobState::Expired | JobState::Partial => {
@@ -73,11 +81,28 @@ pub async fn request_planned(
             }
             JobState::Pending | JobState::Running | JobState::Completed => return Ok(Some(job)),
         };
-        if RETRY_FAILED_WORK_AFTER.after(failed_at) > world.now() {
+        if pause_after(latest).after(failed_at) > world.now() {
             return Ok(None);
         }
+        latest += 1;
+        job = request(world, in_round(latest)).await?;
+        // The first job leads to the latest, so that old rounds are not walked through each time.
+        let advance = |first: &mut Job| {
+            let advances = first.latest_round < latest;
+            first.latest_round = first.latest_round.max(latest);
+            advances
+        };
+        records::amend(world.catalog.as_ref(), &records::job_key(&first.id), advance).await?;
     }
-    Ok(None)
+}
+
+/// How long failed work rests after a round: a Region that is away for days does not get its work every hour.
+fn pause_after(round: u32) -> Span {
+    if round < 24 {
+        RETRY_FAILED_WORK_AFTER
+    } else {
+        Span::hours(6)
+    }
 }
 
 /// All jobs of a kind that have not ended.
@@ -86,18 +111,25 @@ pub async fn open_jobs(world: &World, kind: JobKind) -> Result<Vec<Stored<Job>>,
     entries.into_iter().map(records::decode).collect()
 }
 
-/// Drives every job of a kind that is due. A job that cannot go on does not keep the others from going on; the first
-/// failure is returned after all had their turn.
+/// Drives every job of a kind that is due, and looks back at those that gave up. A job that cannot go on does not keep
+/// the others from going on; the first failure is returned after all had their turn.
 pub async fn drive_due(world: &World, kind: JobKind, settle: &dyn Settle) -> Result<(), Failure> {
     let mut first_failure = None;
-    for entry in world.catalog.waking(&records::job_status(kind), world.now()).await? {
-        let outcome = drive(world, records::decode(entry)?, settle).await;
-        match outcome {
-            Err(failure) if failure.kind != FailureKind::Conflict => {
-                first_failure.get_or_insert(failure);
-            }
-            Ok(()) | Err(_) => {}
+    let mut keep = |driven: Result<(), Failure>| match driven {
+        Err(failure) if failure.kind != FailureKind::Conflict => {
+            first_failure.get_or_insert(failure);
         }
+        Ok(()) | Err(_) => {}
+    };
+    for entry in world.catalog.waking(&records::job_status(kind), world.now()).await? {
+        keep(drive(world, records::decode(entry)?, settle).await);
+    }
+    for entry in world
+        .catalog
+        .waking(&records::gave_up_status(kind), world.now())
+        .await?
+    {
+        keep(look_back(world, records::decode(entry)?, settle).await);
     }
     first_failure.map_or(Ok(()), Err)
 }
@@ -118,28 +150,52 @@ async fn drive(world: &World, mut job: Stored<Job>, settle: &dyn Settle) -> Resu
         job.value.failure = None;
         records::update(world.catalog.as_ref(), &mut job).await?;
     }
-    let task = Task {
-        job: job.value.id.clone(),
-        attempt: job.value.attempt,
-        order: job.value.order.clone(),
-    };
-    match world.engine.observe(&task).await? {
-        Observation::NotStarted => start(world, &mut job, &task, settle).await,
-        Observation::Running(_) => look_again(world, &mut job, world.settings.poll).await,
-        Observation::Completed(outcome) => {
-            settle.completed(world, &mut job, &outcome).await?;
-            let state = if is_partial(&outcome) {
-                JobState::Partial
-            } else {
-                JobState::Completed
-            };
-            job.value.result = Some(outcome);
-            finish(world, &mut job, state).await
+    let task = Task::of(&job.value);
+    match observe(world, &job.value, &task).await {
+        Ok(seen) => {
+            job.value.unanswered = 0;
+            match seen {
+                Observation::NotStarted => start(world, &mut job, &task, settle).await,
+                Observation::Running(_) => look_again(world, &mut job, world.settings.poll).await,
+                Observation::Completed(outcome) => complete(world, &mut job, outcome, settle).await,
+                Observation::Failed { kind, message } => {
+                    attempt_failed(world, &mut job, Failure::new(kind, message), settle).await
+                }
+            }
         }
-        Observation::Failed { kind, message } => {
-            attempt_failed(world, &mut job, Failure::new(kind, message), settle).await
-        }
+        Err(failure) => unanswered(world, &mut job, failure, settle).await,
     }
+}
+
+/// What has become of a task. What was seen done once is done, whatever the engine remembers of it now.
+async fn observe(world: &World, job: &Job, task: &Task) -> Result<Observation, Failure> {
+    match &job.result {
+        Some(outcome) => Ok(Observation::Completed(outcome.clone())),
+        None => world.engine.observe(task).await,
+    }
+}
+
+/// Looks whether a job that gave up has taken effect after all: while nobody could look it may have ended well, and what
+/// it left would stand without a record.
+async fn look_back(world: &World, mut job: Stored<Job>, settle: &dyn Settle) -> Result<(), Failure> {
+    let task = Task {
+        attempt: job.value.attempt + 1,
+        ..Task::of(&job.value)
+    };
+    let later = Some(LOOK_BACK_AFTER.after(world.now()));
+    job.value.look_back_at = match observe(world, &job.value, &task).await {
+        Ok(Observation::Completed(outcome)) => {
+            job.value.failure = None;
+            return complete(world, &mut job, outcome, settle).await;
+        }
+        Ok(Observation::NotStarted | Observation::Failed { .. }) => None,
+        Ok(Observation::Running(_)) => later,
+        Err(failure) => {
+            job.value.failure = Some(JobFailure::of(&failure));
+            later
+        }
+    };
+    records::update(world.catalog.as_ref(), &mut job).await
 }
 
 async fn start(world: &World, job: &mut Stored<Job>, task: &Task, settle: &dyn Settle) -> Result<(), Failure> {
@@ -154,6 +210,22 @@ async fn start(world: &World, job: &mut Stored<Job>, task: &Task, settle: &dyn S
         Err(failure) if failure.kind == FailureKind::Fenced => Ok(()),
         Err(failure) => attempt_failed(world, job, failure, settle).await,
     }
+}
+
+/// The outcome is recorded before anything follows from it: an engine that forgets it later changes nothing any more.
+async fn complete(world: &World, job: &mut Stored<Job>, outcome: Outcome, settle: &dyn Settle) -> Result<(), Failure> {
+    if job.value.result.is_none() {
+        job.value.result = Some(outcome.clone());
+        records::update(world.catalog.as_ref(), job).await?;
+    }
+    settle.completed(world, job, &outcome).await?;
+    let state = if is_partial(&outcome) {
+        JobState::Partial
+    } else {
+        JobState::Completed
+    };
+    job.value.look_back_at = None;
+    finish(world, job, state).await
 }
 
 fn is_partial(outcome: &Outcome) -> bool {
@@ -190,32 +262,72 @@ async fn attempt_failed(
     failure: Failure,
     settle: &dyn Settle,
 ) -> Result<(), Failure> {
-    let waits = matches!(failure.kind, FailureKind::Deferred | FailureKind::Conflict);
-    let retries = failure.kind.may_pass() && (waits || job.value.attempt < MAX_ATTEMPTS);
-    job.value.failure = Some(JobFailure {
-        kind: failure.kind,
-        message: failure.message.clone(),
-    });
-    if retries {
-        let wait = match failure.retry_at {
-            Some(at) => at.duration_since(world.now()).max(SignedDuration::ZERO),
-            None => backoff(job.value.attempt),
-        };
-        job.value.attempt += 1;
-        return look_again(world, job, wait).await;
+    // Waiting for others is no failure of the job, however long it takes.
+    if !matches!(failure.kind, FailureKind::Deferred | FailureKind::Conflict) {
+        job.value.failed_attempts += 1;
     }
-    let page = Page {
-        key: format!("job/{}", job.value.id),
-        severity: Severity::Critical,
-        subject: format!(
-            "{} job {} failed",
-            job.value.order.kind().as_str(),
-            job.value.id.short()
-        ),
-        text: format!("after {} attempts: {}", job.value.attempt, failure.message),
+    if failure.kind.may_pass() && job.value.failed_attempts < MAX_ATTEMPTS {
+        let wait = backoff(job.value.attempt);
+        job.value.attempt += 1;
+        return try_again(world, job, &failure, wait).await;
+    }
+    let tried = format!("after {} failed attempts", job.value.failed_attempts);
+    give_up(world, job, &failure, &tried, settle).await
+}
+
+/// Nobody knows how the job is doing. The engine is asked again before the job gives up.
+async fn unanswered(
+    world: &World,
+    job: &mut Stored<Job>,
+    failure: Failure,
+    settle: &dyn Settle,
+) -> Result<(), Failure> {
+    job.value.unanswered += 1;
+    if failure.kind.may_pass() && job.value.unanswered < MAX_ATTEMPTS {
+        let wait = backoff(job.value.unanswered);
+        return try_again(world, job, &failure, wait).await;
+    }
+    let tried = format!("after {} looks without an answer", job.value.unanswered);
+    give_up(world, job, &failure, &tried, settle).await
+}
+
+async fn try_again(
+    world: &World,
+    job: &mut Stored<Job>,
+    failure: &Failure,
+    wait: SignedDuration,
+) -> Result<(), Failure> {
+    job.value.failure = Some(JobFailure::of(failure));
+    let wait = match failure.retry_at {
+        Some(at) => at.duration_since(world.now()).max(SignedDuration::ZERO),
+        None => wait,
     };
-    world.pager.page(&page).await?;
+    look_again(world, job, wait).await
+}
+
+async fn give_up(
+    world: &World,
+    job: &mut Stored<Job>,
+    failure: &Failure,
+    tried: &str,
+    settle: &dyn Settle,
+) -> Result<(), Failure> {
+    job.value.failure = Some(JobFailure::of(failure));
+    let kind = job.value.order.kind();
+    // The same work was planned before, and its first failure has paged.
+    if job.value.round == 0 {
+        let page = Page {
+            key: format!("job/{}", job.value.id),
+            severity: Severity::Critical,
+            subject: format!("{} job {} failed", kind.as_str(), job.value.id.short()),
+            text: format!("{tried}: {}", failure.message),
+        };
+        world.pager.page(&page).await?;
+    }
     settle.failed(world, &job.value).await?;
+    // Only these leave something in a vault that nothing else would find.
+    let leaves_artefact = matches!(kind, JobKind::Backup | JobKind::Copy);
+    job.value.look_back_at = leaves_artefact.then(|| LOOK_BACK_AFTER.after(world.now()));
     finish(world, job, JobState::Failed).await
 }
 

@@ -186,6 +186,11 @@ pub fn job_status(kind: JobKind) -> String {
     format!("job.{}", kind.as_str())
 }
 
+/// The word under which jobs of a kind wake that gave up and are looked at once more.
+pub fn gave_up_status(kind: JobKind) -> String {
+    format!("job.{}.gave-up", kind.as_str())
+}
+
 fn wake(status: impl Into<String>, at: Timestamp) -> Option<Wake> {
     Some(Wake {
         status: status.into(),
@@ -199,10 +204,11 @@ impl Record for Job {
         job_key(&self.id)
     }
     fn wake(&self) -> Option<Wake> {
+        let kind = self.order.kind();
         if self.state.is_final() {
-            return None;
+            return wake(gave_up_status(kind), self.look_back_at?);
         }
-        wake(job_status(self.order.kind()), self.next_action_at)
+        wake(job_status(kind), self.next_action_at)
     }
 }
 

@@ -192,7 +192,8 @@ impl Engine for ContentEngine {
                 TaskState::Failed(kind, message) if known.attempt >= task.attempt => {
                     return Ok(Observation::Failed { kind, message });
                 }
-                TaskState::Failed(..) => return Ok(Observation::NotStarted),
+                // It may have failed after its effect stood.
+                TaskState::Failed(..) => {}
             }
         }
         let (inner, task) = (Arc::clone(&self.inner), task.clone());

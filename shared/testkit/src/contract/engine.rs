@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use holdfast_core::domain::{JobId, Outcome};
+use holdfast_core::domain::{FailureKind, JobId, Outcome};
 use holdfast_core::ports::{Engine, Observation, Task};
 
 /// An engine whose work a test can watch from outside.
@@ -24,6 +24,12 @@ pub trait EngineWorld: Send + Sync {
     /// Kills the process that runs the tasks, and starts another.
     async fn crash(&self);
 
+    /// As [`EngineWorld::crash`], and all that was kept outside the vault is gone too.
+    async fn forget(&self);
+
+    /// Takes the vault off the air, or brings it back. Nothing in it changes meanwhile.
+    fn set_reachable(&self, reachable: bool);
+
     /// How many artefacts stand in the vault.
     async fn artefacts(&self) -> usize;
 }
@@ -34,6 +40,7 @@ pub async fn suite<W: EngineWorld>(fresh: impl AsyncFn() -> W) {
     a_started_task_completes_and_stays_completed(&fresh().await).await;
     starting_twice_is_starting_once(&fresh().await).await;
     what_stands_in_the_world_is_completed_after_a_crash(&fresh().await).await;
+    a_vault_that_does_not_answer_is_no_empty_vault(&fresh().await).await;
     what_a_crash_interrupted_can_be_started_again(&fresh().await).await;
     a_failed_attempt_stays_failed_until_the_next_replaces_it(&fresh().await).await;
     other_jobs_are_other_work(&fresh().await).await;
@@ -112,6 +119,23 @@ pub async fn what_stands_in_the_world_is_completed_after_a_crash(world: &impl En
     world.finish().await;
     assert_eq!(artefact_of(world, &task).await, artefact);
     assert_eq!(world.artefacts().await, 1);
+}
+
+/// Who cannot look does not say that nothing stands.
+pub async fn a_vault_that_does_not_answer_is_no_empty_vault(world: &impl EngineWorld) {
+    let task = world.backup(job("a"), 1);
+    start(world, &task).await;
+    world.finish().await;
+    let artefact = artefact_of(world, &task).await;
+    world.forget().await;
+    world.set_reachable(false);
+    let seen = world.engine().observe(&task).await;
+    assert!(
+        matches!(&seen, Err(failure) if failure.kind == FailureKind::Transient),
+        "{seen:?}"
+    );
+    world.set_reachable(true);
+    assert_eq!(artefact_of(world, &task).await, artefact);
 }
 
 /// Wherever the crash came, starting again leads to one artefact.

@@ -116,26 +116,24 @@ impl State {
     }
 
     /// What is known of the task, from memory first and from the world next.
-    fn look(&self, task: &Task, now: Timestamp) -> Observation {
+    fn look(&self, task: &Task, now: Timestamp) -> Result<Observation, Failure> {
         let Some(Remembered { task: known, phase }) = self.memory.get(&task.job) else {
             return self.look_at_world(task);
         };
-        match phase {
+        Ok(match phase {
             Phase::Completed(outcome) => Observation::Completed(outcome.clone()),
             Phase::Running { since, until, .. } => Observation::Running(self.world.progress(task, *since, *until, now)),
-            Phase::Failed { .. } if known.attempt < task.attempt => self.look_at_world(task),
+            Phase::Failed { .. } if known.attempt < task.attempt => return self.look_at_world(task),
             Phase::Failed { kind, message } => Observation::Failed {
                 kind: *kind,
                 message: message.clone(),
             },
-        }
+        })
     }
 
-    fn look_at_world(&self, task: &Task) -> Observation {
-        match self.world.standing_effect(task) {
-            Some(outcome) => Observation::Completed(outcome),
-            None => Observation::NotStarted,
-        }
+    fn look_at_world(&self, task: &Task) -> Result<Observation, Failure> {
+        let standing = self.world.standing_effect(task)?;
+        Ok(standing.map_or(Observation::NotStarted, Observation::Completed))
     }
 }
 
@@ -185,8 +183,8 @@ impl FakeEngine {
             .is_some()
     }
 
-    /// Takes a vault off the air, or brings it back. While it is away, tasks that need it cannot start, and those that
-    /// run fail with [`FailureKind::Transient`].
+    /// Takes a vault off the air, or brings it back. While it is away, tasks that need it cannot start, those that run
+    /// fail, and nobody can look for those that are forgotten, all with [`FailureKind::Transient`].
     pub fn set_reachable(&self, vault: &VaultName, reachable: bool) {
         let mut state = self.settled();
         if reachable {
@@ -273,10 +271,9 @@ impl Engine for FakeEngine {
             );
             return Err(Failure::new(FailureKind::Fenced, message));
         }
-        if state.look(task, now) != Observation::NotStarted {
+        if state.look(task, now)? != Observation::NotStarted {
             return Ok(());
         }
-        state.world.require_reachable(&task.order)?;
         state.begin(task, now);
         state.settle(now);
         Ok(())
@@ -288,7 +285,7 @@ impl Engine for FakeEngine {
         if let Some(kind) = state.failing_observations.pop_front() {
             return Err(injected(kind, "observation", task, now));
         }
-        Ok(state.look(task, now))
+        state.look(task, now)
     }
 }
 

@@ -139,14 +139,15 @@ impl World {
         }
     }
 
-    /// What an unreachable vault holds cannot be seen, so that a task in it looks as if it had not been started.
-    pub(super) fn standing_effect(&self, task: &Task) -> Option<Outcome> {
-        self.require_reachable(&task.order).ok()?;
-        match &task.order {
+    /// What stands of a task; a failure where it cannot be seen.
+    pub(super) fn standing_effect(&self, task: &Task) -> Result<Option<Outcome>, Failure> {
+        self.require_reachable(&task.order)?;
+        Ok(match &task.order {
             Order::Backup { resource, vault, .. } => {
                 let name = artefact_name(&task.job);
-                let repository = self.repositories.get(&(vault.clone(), resource.clone()))?;
-                Some(repository.artefacts.get(&name)?.as_backup(name))
+                let repository = self.repositories.get(&(vault.clone(), resource.clone()));
+                let artefact = repository.and_then(|repository| repository.artefacts.get(&name));
+                artefact.map(|artefact| artefact.as_backup(name))
             }
             Order::Copy { from, to, .. } => self.copied(task, from, to),
             Order::Delete { at, .. } => self.artefact(at).is_none().then_some(Outcome::Delete),
@@ -155,7 +156,7 @@ impl World {
                 is_gone.then_some(Outcome::Clean)
             }
             Order::Verify { .. } | Order::Repair { .. } | Order::Restore { .. } | Order::Reclaim { .. } => None,
-        }
+        })
     }
 
     /// The copy that stands in `to`, whichever job put it there.

@@ -1,0 +1,9 @@
+//! What each function does, one sentence a test: the real handlers over the fakes, where nothing goes wrong by itself.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod backups;
+mod copies;
+mod deletions;
+mod recovery;
+mod scene;
