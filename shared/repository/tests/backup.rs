@@ -13,9 +13,8 @@ use holdfast_repository::chunker::{MAX_CHUNK, MIN_CHUNK};
 use holdfast_repository::pack::BlobKind;
 use holdfast_repository::storage::{FileKind, MemoryStorage};
 use holdfast_repository::{ErrorKind, Id, InitOptions, Node, NodeKind, Repository, RepositoryError, Tree, Unlock};
-use holdfast_testkit::seeds::noise;
 
-use support::{PASSWORD, Part, TestSource, Trouble, ambient, back_up, memory_repository};
+use support::{PASSWORD, Part, TestSource, Trouble, ambient, back_up, memory_repository, noise};
 
 /// The node at a path of a snapshot's tree.
 fn node(repository: &Repository, tree: Id, path: &[&[u8]]) -> Node {

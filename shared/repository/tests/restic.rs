@@ -14,9 +14,8 @@ use holdfast_repository::pack::{BlobKind, pack_size, read_header};
 use holdfast_repository::storage::{DiskStorage, FileKind};
 use holdfast_repository::tree::{ExtendedAttribute, mode};
 use holdfast_repository::{Node, NodeKind, NodeTime, Repository, Tree, Unlock};
-use holdfast_testkit::seeds::noise;
 
-use support::{PASSWORD, Part, TestSource, ambient, back_up, disk_repository};
+use support::{PASSWORD, Part, TestSource, ambient, back_up, disk_repository, noise};
 
 /// Runs restic on a repository; it must be installed and succeed.
 fn restic(repository: &Path, arguments: &[&str]) -> String {

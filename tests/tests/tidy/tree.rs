@@ -29,7 +29,7 @@ pub struct RustFile {
 }
 
 impl Tree {
-    /// Reads everything below `root` but what is built there.
+    /// Reads everything below `root` but what is built there or written by running the program there.
     pub fn read(root: &Path) -> io::Result<Self> {
         let mut tree = Self::default();
         tree.enter(root, "")?;
@@ -54,7 +54,8 @@ impl Tree {
             let path = format!("{prefix}{}", entry.file_name().to_string_lossy());
             let kind = entry.file_type()?;
             if kind.is_dir() {
-                if !matches!(path.as_str(), "target" | ".git") {
+                let is_ours = !matches!(path.as_str(), "target" | ".git") && !path.starts_with("holdfast-");
+                if is_ours {
                     self.enter(&entry.path(), &format!("{path}/"))?;
                 }
             } else if kind.is_file() {
