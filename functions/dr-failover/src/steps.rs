@@ -1,8 +1,8 @@
 //! The steps of a run: what each does, and when it has held.
 
 use holdfast_core::domain::{
-    Check, Failure, Job, JobId, JobState, Level, Order, Origin, Outcome, Point, ResourceId, Run, RunKind, Span,
-    StepAction, StepName, StepState, VaultName,
+    Check, Failure, Job, JobId, JobState, Order, Origin, Outcome, Point, ResourceId, Run, RunKind, Span, StepAction,
+    StepName, StepState, VaultName,
 };
 use holdfast_core::ports::{Page, Severity};
 use holdfast_core::workflow::records::{self, Stored};
@@ -114,7 +114,7 @@ async fn newest_proven(world: &World, resource: &ResourceId, vault: &VaultName) 
     let proven = |point: &Point| {
         point
             .copy_in(vault)
-            .is_some_and(|copy| copy.proven(Level::L2).is_some())
+            .is_some_and(|copy| point.routine_proof(copy).is_some())
     };
     Ok(points.into_iter().rev().find(proven))
 }

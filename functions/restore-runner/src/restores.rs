@@ -43,14 +43,18 @@ impl Settle for Restores {
             return Err(Failure::new(FailureKind::Bug, message));
         };
         let passed = differences.is_empty();
-        let statement = statement_of(world, &job.value, outcome, passed);
+        let level = inventory::point(world, &point.resource, &point.id)
+            .await?
+            .resource_kind
+            .restore_level();
+        let statement = statement_of(world, &job.value, outcome, (level, passed));
         let statement = evidence::append(world, job, &statement).await?;
         if !passed {
             tell_differences(world, &job.value, differences).await?;
         }
         if include.is_empty() {
             let proof = Proof {
-                level: Level::L4,
+                level,
                 passed,
                 at: world.now(),
                 job: job.value.id.clone(),
@@ -62,7 +66,7 @@ impl Settle for Restores {
     }
 }
 
-fn statement_of(world: &World, job: &Job, outcome: &Outcome, passed: bool) -> Statement {
+fn statement_of(world: &World, job: &Job, outcome: &Outcome, (level, passed): (Level, bool)) -> Statement {
     let mut findings = BTreeMap::from([
         ("requested_at".to_owned(), json!(job.created_at)),
         ("outcome".to_owned(), json!(outcome)),
@@ -83,7 +87,7 @@ fn statement_of(world: &World, job: &Job, outcome: &Outcome, passed: bool) -> St
     let origin = format!("{}/{}", job.id, if passed { "passed" } else { "differs" });
     Statement {
         subject,
-        level: Level::L4,
+        level,
         passed,
         at: world.now(),
         origin,

@@ -57,6 +57,11 @@ impl Settle for Backups {
         else {
             return Ok(());
         };
+        if !inventory::resource(world, resource).await?.kind.is_content() {
+            // A service decides by itself what it compares with, and each of its snapshots stands alone.
+            *kind = BackupKind::Full;
+            return mark_occurrence(world, job, OccurrenceState::Started).await;
+        }
         let points = inventory::points(world, resource).await?;
         let usable = |point: &&Point| {
             let stands = point.copy_in(vault).is_some_and(Copy::is_usable);
@@ -78,7 +83,7 @@ impl Settle for Backups {
     }
 
     async fn completed(&self, world: &World, job: &mut Stored<Job>, outcome: &Outcome) -> Result<(), Failure> {
-        let point = point_of(world, &job.value, outcome)?;
+        let point = point_of(world, &job.value, outcome).await?;
         records::insert(world.catalog.as_ref(), &point).await?;
         mark_occurrence(world, &job.value, OccurrenceState::Completed).await?;
         if point.is_partial() {
@@ -96,7 +101,7 @@ impl Settle for Backups {
     }
 }
 
-fn point_of(world: &World, job: &Job, outcome: &Outcome) -> Result<Point, Failure> {
+async fn point_of(world: &World, job: &Job, outcome: &Outcome) -> Result<Point, Failure> {
     let (
         Order::Backup {
             resource,
@@ -129,6 +134,7 @@ fn point_of(world: &World, job: &Job, outcome: &Outcome) -> Result<Point, Failur
     Ok(Point {
         id: PointId::derive(&[job.id.as_str()]),
         resource: resource.clone(),
+        resource_kind: inventory::resource(world, resource).await?.kind,
         policy: job.origin.policy(),
         job: job.id.clone(),
         kind: *kind,

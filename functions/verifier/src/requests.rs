@@ -1,6 +1,6 @@
 //! Verification on request: the same job as a planned one, only sooner.
 
-use holdfast_core::domain::{Failure, FailureKind, Job, JobId, Level, Order, Origin, PointId, ResourceId, VaultName};
+use holdfast_core::domain::{Failure, FailureKind, Job, JobId, Order, Origin, PointId, ResourceId, VaultName};
 use holdfast_core::workflow::{World, inventory, jobs};
 
 /// Records the verification job that a person asks for. Asking twice with one request id is asking once.
@@ -23,7 +23,7 @@ pub async fn request(
     let order = Order::Verify {
         point: point.reference(),
         at: point.location(copy),
-        level: Level::L2,
+        level: point.resource_kind.routine_level(),
     };
     let origin = Origin::Request {
         request: request.to_owned(),

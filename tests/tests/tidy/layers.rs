@@ -41,8 +41,8 @@ const TABLE: [Row; 11] = [
     },
     Row {
         folder: AWS,
-        may: &[CORE, REPOSITORY],
-        reason: "adapters; it meets the runtime in a function's main.rs",
+        may: &[CORE, REPOSITORY, SOURCES],
+        reason: "adapters, S3 as a source among them; it meets the runtime in a function's main.rs",
     },
     Row {
         folder: LOCAL,

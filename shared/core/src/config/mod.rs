@@ -1,5 +1,6 @@
 //! `holdfast.toml`: what a person wrote, read strictly into the words of the domain.
 
+pub mod deployment;
 mod names;
 mod plan;
 mod policy;
@@ -143,7 +144,14 @@ fn read_vault(mut table: Table<'_>, names: &mut Names, problems: &mut Problems<'
 }
 
 /// The kinds of resources, by the word that the file uses.
-const RESOURCE_KINDS: [(&str, ResourceKind); 1] = [("files", ResourceKind::Files)];
+const RESOURCE_KINDS: [(&str, ResourceKind); 6] = [
+    ("files", ResourceKind::Files),
+    ("s3", ResourceKind::S3),
+    ("rds", ResourceKind::Rds),
+    ("aurora", ResourceKind::Aurora),
+    ("dynamodb", ResourceKind::Dynamodb),
+    ("aws_backup", ResourceKind::AwsBackup),
+];
 
 fn read_resource(
     mut table: Table<'_>,
@@ -157,8 +165,10 @@ fn read_resource(
     }
     let kind = table.required_choice("kind", &RESOURCE_KINDS, problems);
     let path: Option<At<String>> = table.required("path", problems);
-    if let Some(path) = path.as_ref().filter(|path| path.value.is_empty()) {
-        problems.add(path.at, "\"path\" is empty");
+    if let Some((path, kind)) = path.as_ref().zip(kind)
+        && let Some(why) = wrong_path(kind, &path.value)
+    {
+        problems.add(path.at, why);
     }
     let heartbeat: Option<At<String>> = table.word("heartbeat", problems);
     if let Some(heartbeat) = &heartbeat {
@@ -180,6 +190,24 @@ fn read_resource(
         heartbeat: heartbeat.map(|heartbeat| heartbeat.value),
         registered_at,
     })
+}
+
+/// Why a path does not lead to a resource of this kind.
+fn wrong_path(kind: ResourceKind, path: &str) -> Option<&'static str> {
+    if path.is_empty() {
+        return Some("\"path\" is empty");
+    }
+    match kind {
+        ResourceKind::S3 => {
+            let bucket = path.strip_prefix("s3://").and_then(|rest| rest.split('/').next());
+            let names_bucket = bucket.is_some_and(|bucket| !bucket.is_empty());
+            (!names_bucket).then_some("\"path\" of an s3 resource is written s3://bucket/prefix")
+        }
+        ResourceKind::AwsBackup => {
+            (!path.starts_with("arn:")).then_some("\"path\" of an aws_backup resource is the ARN of what is protected")
+        }
+        ResourceKind::Files | ResourceKind::Rds | ResourceKind::Aurora | ResourceKind::Dynamodb => None,
+    }
 }
 
 fn read_tier(mut table: Table<'_>, names: &mut Names, problems: &mut Problems<'_>) {

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BackupKind, JobId, Level, Location, PointId, PointRef, PolicyId, Proof, ResourceId, RuleName, UnreadEntry,
-    VaultName,
+    BackupKind, JobId, Level, Location, PointId, PointRef, PolicyId, Proof, ResourceId, ResourceKind, RuleName,
+    UnreadEntry, VaultName,
 };
 
 /// How a recovery point stands as a whole.
@@ -91,6 +91,9 @@ pub struct Point {
     pub id: PointId,
     /// What it is a point of.
     pub resource: ResourceId,
+    /// What kind of resource that is.
+    #[serde(default)]
+    pub resource_kind: ResourceKind,
     /// The policy and rule that asked for it; none for a manual backup.
     pub policy: Option<(PolicyId, RuleName)>,
     /// The job that made it.
@@ -160,5 +163,15 @@ impl Point {
     /// Whether some copy of it has passed a proof of at least `level` and nothing worse was found since.
     pub fn is_proven(&self, level: Level) -> bool {
         self.copies.iter().any(|copy| copy.proven(level).is_some())
+    }
+
+    /// The proof of one of its copies that routine verification strives for, if it passed and nothing worse was found since.
+    pub fn routine_proof<'a>(&self, copy: &'a Copy) -> Option<&'a Proof> {
+        copy.proven(self.resource_kind.routine_level())
+    }
+
+    /// Whether some copy of it holds what routine verification strives for.
+    pub fn is_routinely_proven(&self) -> bool {
+        self.is_proven(self.resource_kind.routine_level())
     }
 }

@@ -5,14 +5,25 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Region, ResourceId, VaultName};
+use super::{Level, Region, ResourceId, VaultName};
 
 /// What kind of thing a protected resource is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ResourceKind {
     /// A tree of files on a mounted file system.
+    #[default]
     Files,
+    /// The objects of a bucket whose keys begin with a prefix.
+    S3,
+    /// An RDS instance.
+    Rds,
+    /// An Aurora cluster.
+    Aurora,
+    /// A DynamoDB table.
+    Dynamodb,
+    /// Anything that AWS Backup protects.
+    AwsBackup,
 }
 
 impl ResourceKind {
@@ -20,7 +31,28 @@ impl ResourceKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Files => "files",
+            Self::S3 => "s3",
+            Self::Rds => "rds",
+            Self::Aurora => "aurora",
+            Self::Dynamodb => "dynamodb",
+            Self::AwsBackup => "aws_backup",
         }
+    }
+
+    /// Whether Holdfast's own content engine keeps it, byte by byte; a service of AWS keeps the others.
+    pub fn is_content(self) -> bool {
+        matches!(self, Self::Files | Self::S3)
+    }
+
+    /// What a routine verification proves without restoring anything: every byte of content, or that the snapshot of a
+    /// service stands as it should.
+    pub fn routine_level(self) -> Level {
+        if self.is_content() { Level::L2 } else { Level::L1 }
+    }
+
+    /// What a completed restore proves: content is compared entry by entry, a service only says that it is done.
+    pub fn restore_level(self) -> Level {
+        if self.is_content() { Level::L4 } else { Level::L3 }
     }
 }
 
@@ -31,7 +63,8 @@ pub struct Resource {
     pub id: ResourceId,
     /// What it is.
     pub kind: ResourceKind,
-    /// The root folder of a file tree, absolute.
+    /// Where it is: the absolute root folder of a file tree, `s3://bucket/prefix`, the identifier of an RDS instance or
+    /// Aurora cluster, the name of a table, or the ARN of what AWS Backup protects.
     pub path: String,
     /// Tags that selections match.
     pub tags: BTreeMap<String, String>,

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use crate::domain::{BackupKind, Copy, CopyState, Level, Point, PointId, PointState, ResourceId, Retention};
+use crate::domain::{BackupKind, Copy, CopyState, Point, PointId, PointState, ResourceId, Retention};
 
 use super::schedule::{ScheduleError, time_zone};
 
@@ -259,7 +259,7 @@ fn protect<'a>(keep: &mut Reasons<'a>, points: &[&'a Point], now: Timestamp) {
     }
     let settled = || points.iter().filter(|point| counts(point, now));
     let whole = |point: &&&Point| point.is_restorable() && !point.is_partial();
-    let proven = |point: &&&Point| point.is_restorable() && point.is_proven(Level::L2);
+    let proven = |point: &&&Point| point.is_restorable() && point.is_routinely_proven();
     if let Some(point) = settled().find(whole) {
         keep.add(point, KeepReason::NewestPoint);
     }

@@ -68,9 +68,9 @@ fn join(vaults: &[VaultName]) -> String {
 }
 
 /// How far a copy can be trusted; a greater value is better.
-fn trust(copy: &Copy) -> u8 {
+fn trust(point: &Point, copy: &Copy) -> u8 {
     match copy.state {
-        CopyState::Available if copy.proven(Level::L2).is_some() => 3,
+        CopyState::Available if point.routine_proof(copy).is_some() => 3,
         CopyState::Available => 2,
         CopyState::Repaired => 1,
         CopyState::Corrupt | CopyState::Deleted => 0,
@@ -83,10 +83,10 @@ pub(super) fn best_copy<'a>(point: &'a Point, leaving_out: Option<&VaultName>) -
         .copies
         .iter()
         .filter(|copy| copy.is_usable() && Some(&copy.vault) != leaving_out);
-    candidates.rev().max_by_key(|copy| trust(copy))
+    candidates.rev().max_by_key(|copy| trust(point, copy))
 }
 
-/// Which copies must be tested at level L2: those that were never proven, those that were repaired and not proven since,
+/// Which copies must be tested, at the level that fits their kind: those that were never proven, those that were repaired and not proven since,
 /// and those whose last proof grows older than the rule allows. Never-proven copies come first, then the oldest proof;
 /// a damaged copy is not tested again before it is repaired, and a point that goes is not tested at all.
 ///
@@ -96,14 +96,14 @@ pub fn plan_verification(rule: Option<&VerifyRule>, points: &[Point], now: Times
     let mut due: Vec<(Option<Timestamp>, Timestamp, VerifyDue)> = Vec::new();
     for point in points.iter().filter(|point| is_kept(point)) {
         for copy in point.copies.iter().filter(|copy| copy.is_usable()) {
-            let proven_at = copy.proven(Level::L2).map(|proof| proof.at);
+            let proven_at = point.routine_proof(copy).map(|proof| proof.at);
             let Some((overdue, reason)) = why_verify(rule, copy, proven_at, now) else {
                 continue;
             };
             let verify = VerifyDue {
                 point: point.reference(),
                 at: point.location(copy),
-                level: Level::L2,
+                level: point.resource_kind.routine_level(),
                 overdue,
                 reason,
             };
@@ -168,7 +168,7 @@ pub fn plan_repairs(points: &[Point]) -> (Vec<RepairDue>, Vec<(PointRef, Locatio
                 reason: format!(
                     "the copy in vault {} is damaged; {}",
                     damaged.vault,
-                    describe_source(source)
+                    describe_source(point, source)
                 ),
             });
         }
@@ -176,9 +176,9 @@ pub fn plan_repairs(points: &[Point]) -> (Vec<RepairDue>, Vec<(PointRef, Locatio
     (due, hopeless)
 }
 
-fn describe_source(copy: &Copy) -> String {
+fn describe_source(point: &Point, copy: &Copy) -> String {
     let vault = &copy.vault;
-    match (copy.proven(Level::L2), copy.state) {
+    match (point.routine_proof(copy), copy.state) {
         (Some(proof), _) => format!("the copy in vault {vault} was proven at {}", proof.at),
         (None, CopyState::Repaired) => format!("the copy in vault {vault} was repaired and is not proven yet"),
         (None, _) => format!("the copy in vault {vault} is not proven yet"),
@@ -208,7 +208,7 @@ pub fn choose_restore_source<'a>(
         None => best_copy(point, None),
     };
     match chosen {
-        Some(copy) if copy.is_usable() => Ok((copy, describe_source(copy))),
+        Some(copy) if copy.is_usable() => Ok((copy, describe_source(point, copy))),
         Some(copy) => Err(RestoreRefusal::Corrupt {
             point: id(),
             vaults: vec![copy.vault.clone()],

@@ -1,5 +1,7 @@
 //! The engine: whatever really backs up, copies, tests, restores and deletes.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use crate::domain::{Failure, FailureKind, Job, JobId, Order, Outcome, Progress};
@@ -55,4 +57,17 @@ pub trait Engine: Send + Sync {
     /// [`Observation::Completed`] even if nobody remembers starting it. Where the world cannot be looked at (a vault that
     /// does not answer), that is the failure: [`Observation::NotStarted`] says that somebody looked, and nothing stands.
     async fn observe(&self, task: &Task) -> Result<Observation, Failure>;
+}
+
+/// Work that goes on in this process after its start has returned.
+#[async_trait]
+pub trait Workers: Send + Sync {
+    /// How many tasks are at work in this process.
+    fn working(&self) -> usize;
+
+    /// Waits until a task ends, or for `at_most`. Meanwhile what the tasks hold (leases) is kept alive.
+    async fn wait(&self, at_most: Duration);
+
+    /// Asks every task to stop, and waits until all have. What they have done is kept and found when they start again.
+    async fn stop(&self);
 }

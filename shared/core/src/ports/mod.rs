@@ -10,7 +10,7 @@ mod keys;
 mod messages;
 
 pub use catalog::{Catalog, Draft, Entry, Inserted, Key, Wake};
-pub use engine::{Engine, Observation, Task};
+pub use engine::{Engine, Observation, Task, Workers};
 pub use evidence::EvidenceStore;
 pub use identity::{Clock, Ids};
 pub use keys::{Keys, Signature};

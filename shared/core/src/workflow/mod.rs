@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod chain;
+pub mod engines;
 pub mod evidence;
 pub mod inventory;
 pub mod jobs;

@@ -98,6 +98,7 @@ pub fn policy(draft: PolicyDraft) -> Policy {
 pub fn point(taken_at: Timestamp) -> Point {
     let text = taken_at.to_string();
     Point {
+        resource_kind: ResourceKind::Files,
         id: PointId::derive(&[&text]),
         resource: resource().id,
         policy: None,

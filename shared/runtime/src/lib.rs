@@ -1,0 +1,1 @@
+//! The Lambda edge: typed events, settings, telemetry, partial batches, deadlines.
