@@ -18,6 +18,7 @@ mod known;
 mod options;
 mod packer;
 mod parent;
+mod portion;
 mod publish;
 mod read;
 mod run;
@@ -32,6 +33,7 @@ mod work;
 #[cfg(test)]
 mod tests;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, ScopedJoinHandle};
 
 use crossbeam_channel::bounded;
@@ -41,6 +43,7 @@ use crate::lock::{Lock, LockKind};
 use crate::repository::Repository;
 
 pub use options::{BackupOptions, BackupReport, BeforePublish};
+pub use portion::{Ended, Portion, PortionReport, Slice};
 pub use source::{Content, Source, Unread, UnreadReason};
 
 use assemble::{Assembled, assemble};
@@ -55,17 +58,50 @@ const FILES_AHEAD: usize = 256;
 /// Backs up a source. Files that could not be read do not stop it: the report lists them. Everything else that fails
 /// is an error, and then there is no snapshot.
 pub fn backup(repository: &Repository, source: &dyn Source, options: &BackupOptions<'_>) -> Result<BackupReport> {
+    let portion = Portion {
+        done: &[],
+        slice: None,
+        pause: &AtomicBool::new(false),
+    };
+    match backup_portion(repository, source, options, portion)? {
+        Ended::Published(report) => Ok(*report),
+        Ended::Stored(_) => Err(RepositoryError::Bug(
+            "a backup that nobody paused stopped half-way".into(),
+        )),
+    }
+}
+
+/// Does one portion of a backup: takes over what earlier portions stored, reads what is left of its slice until it is
+/// paused, and publishes the snapshot when it had no slice and reached everything.
+///
+/// What a portion stored is referred to by no snapshot: prune keeps it as long as it keeps any new pack.
+pub fn backup_portion(
+    repository: &Repository,
+    source: &dyn Source,
+    options: &BackupOptions<'_>,
+    portion: Portion<'_>,
+) -> Result<Ended> {
     options.check()?;
     let lock = Lock::acquire(repository, LockKind::Shared)?;
     let parent = options.parent.map(|id| repository.snapshot(&id)).transpose()?;
-    let run = Run::new(repository, source, options, repository.load_index()?);
+    let run = Run::new(repository, source, options, portion, repository.load_index()?);
     let indexer = Indexer::new(&run);
     let assembled = run_stages(&run, &indexer, parent.map(|snapshot| snapshot.tree))?;
     indexer.finish()?;
     lock.verify()?;
-    let report = publish::publish(&run, &indexer, assembled)?;
+    let ended = if portion.slice.is_some() || !assembled.complete {
+        repository.storage().barrier()?;
+        Ended::Stored(PortionReport {
+            tree: assembled.tree,
+            complete: assembled.complete,
+            added_bytes: run.added.bytes.load(Ordering::Relaxed),
+            added_packed_bytes: run.added.packed_bytes.load(Ordering::Relaxed),
+        })
+    } else {
+        Ended::Published(Box::new(publish::publish(&run, &indexer, assembled)?))
+    };
     lock.release()?;
-    Ok(report)
+    Ok(ended)
 }
 
 fn run_stages(run: &Run<'_>, indexer: &Indexer<'_>, parent: Option<crate::Id>) -> Result<Assembled> {

@@ -9,6 +9,7 @@ use crate::tree::{Node, NodeKind};
 
 use super::Unread;
 use super::packer::Packer;
+use super::portion::READ_IN_PART;
 use super::run::Run;
 use super::tree_encoder::TreeEncoder;
 use super::walk::{Before, Entry};
@@ -20,6 +21,8 @@ pub(super) struct Assembled {
     pub(super) unread: Vec<Unread>,
     pub(super) unusable: Vec<String>,
     pub(super) counts: Counts,
+    /// Whether every file was reached that this call was to read.
+    pub(super) complete: bool,
 }
 
 /// What was seen.
@@ -41,6 +44,7 @@ struct Assembly<'a> {
     folders: Vec<Folder>,
     unread: Vec<Unread>,
     counts: Counts,
+    in_part: bool,
 }
 
 /// A folder that is not complete yet.
@@ -59,6 +63,7 @@ pub(super) fn assemble(run: &Run<'_>, entries: Receiver<Entry>, packs: Sender<Fi
         folders: Vec::new(),
         unread: Vec::new(),
         counts: Counts::default(),
+        in_part: false,
     };
     for entry in entries {
         run.check()?;
@@ -74,7 +79,7 @@ pub(super) fn assemble(run: &Run<'_>, entries: Receiver<Entry>, packs: Sender<Fi
             Entry::Whole(node) => assembly.whole(&node)?,
             Entry::File { node, before, outcome } => assembly.file(node, before, &outcome)?,
             Entry::Unread(unread) => assembly.unread.push(unread),
-            Entry::End { unusable } => return assembly.end(unusable),
+            Entry::End { unusable, complete } => return assembly.end(unusable, complete),
         }
     }
     Err(RepositoryError::Cancelled)
@@ -112,9 +117,13 @@ impl Assembly<'_> {
     }
 
     fn file(&mut self, listed: Box<Node>, before: Before, outcome: &Receiver<FileOutcome>) -> Result<()> {
-        let (node, content, size, unread) = match outcome.recv().map_err(|_| RepositoryError::Cancelled)? {
+        let (node, content, size, unread, in_part) = match outcome.recv().map_err(|_| RepositoryError::Cancelled)? {
             FileOutcome::Unread(unread) => {
                 self.unread.push(unread);
+                return Ok(());
+            }
+            FileOutcome::NotReached => {
+                self.in_part = true;
                 return Ok(());
             }
             FileOutcome::Read {
@@ -122,8 +131,16 @@ impl Assembly<'_> {
                 content,
                 size,
                 unread,
-            } => (node, content, size, unread),
+                in_part,
+            } => (node, content, size, unread, in_part),
         };
+        if in_part {
+            self.in_part = true;
+            let mut node = listed;
+            READ_IN_PART.clone_into(&mut node.error);
+            node.content = Some(content);
+            return self.push(&node);
+        }
         self.unread.extend(unread);
         // A file that changed keeps the metadata from before it was read: it differs from what is on disk then, so the
         // next backup reads the file again.
@@ -140,7 +157,7 @@ impl Assembly<'_> {
         self.push(&node)
     }
 
-    fn end(mut self, unusable: Vec<String>) -> Result<Assembled> {
+    fn end(mut self, unusable: Vec<String>, walked_all: bool) -> Result<Assembled> {
         let tree = self.root.finish(self.run, &mut self.packer)?;
         self.packer.finish()?;
         Ok(Assembled {
@@ -148,6 +165,7 @@ impl Assembly<'_> {
             unread: self.unread,
             unusable,
             counts: self.counts,
+            complete: walked_all && !self.in_part,
         })
     }
 }

@@ -34,6 +34,12 @@ impl ParentFolder {
         }
     }
 
+    /// The name of the node that comes next.
+    pub(super) fn next_name(&mut self) -> Option<Vec<u8>> {
+        let node = self.nodes.as_mut()?.peek()?;
+        node.as_ref().ok().map(|node| node.name.clone())
+    }
+
     /// The node of that name. Names must be asked for in ascending order.
     pub(super) fn take(&mut self, name: &[u8], unusable: &mut Vec<String>) -> Option<Node> {
         let nodes = self.nodes.as_mut()?;
@@ -55,11 +61,7 @@ impl ParentFolder {
 /// The content to take over when a file is as it was: same size, times and inode, and every blob still there.
 pub(super) fn unchanged_content(run: &Run<'_>, now: &Node, before: Option<&Node>) -> Option<Vec<Id>> {
     let before = before?;
-    let same = before.kind == NodeKind::File
-        && before.size == now.size
-        && same_moment(before, now)
-        && before.inode == now.inode
-        && before.error.is_empty();
+    let same = before.kind == NodeKind::File && same_state(before, now) && before.error.is_empty();
     if !same || run.options.reread {
         return None;
     }
@@ -68,6 +70,11 @@ pub(super) fn unchanged_content(run: &Run<'_>, now: &Node, before: Option<&Node>
         .iter()
         .all(|id| run.known.contains(BlobKind::Data, id))
         .then(|| content.clone())
+}
+
+/// Whether nothing speaks for a change of a file's content: same size, times and inode.
+pub(super) fn same_state(before: &Node, now: &Node) -> bool {
+    before.size == now.size && same_moment(before, now) && before.inode == now.inode
 }
 
 /// Times are compared as points in time: another program may have written them with a local offset.

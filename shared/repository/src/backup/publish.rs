@@ -11,10 +11,10 @@ use crate::snapshot::{Snapshot, Summary};
 use crate::storage::FileKind;
 use crate::tree::NodeTime;
 
-use super::BackupReport;
 use super::assemble::{Assembled, Counts};
 use super::indexer::Indexer;
 use super::run::Run;
+use super::{BackupReport, PortionReport};
 
 /// Writes the snapshot. All packs and index files are durable when this is called.
 pub(super) fn publish(run: &Run<'_>, indexer: &Indexer<'_>, assembled: Assembled) -> Result<BackupReport> {
@@ -23,6 +23,7 @@ pub(super) fn publish(run: &Run<'_>, indexer: &Indexer<'_>, assembled: Assembled
         unread,
         unusable,
         counts,
+        complete: _,
     } = assembled;
     read_back(run, indexer, &tree)?;
     run.check()?;
@@ -64,6 +65,7 @@ fn read_back(run: &Run<'_>, indexer: &Indexer<'_>, tree: &Id) -> Result<()> {
 }
 
 fn summarise(run: &Run<'_>, counts: &Counts) -> Summary {
+    let earlier = |of: fn(&PortionReport) -> u64| run.portion.done.iter().map(of).sum::<u64>();
     Summary {
         backup_start: NodeTime::from(run.options.time),
         backup_end: NodeTime::from((run.repository.ambient().now)()),
@@ -75,8 +77,8 @@ fn summarise(run: &Run<'_>, counts: &Counts) -> Summary {
         dirs_unmodified: counts.dirs_unmodified,
         data_blobs: run.added.data_blobs.load(Ordering::Relaxed),
         tree_blobs: run.added.tree_blobs.load(Ordering::Relaxed),
-        data_added: run.added.bytes.load(Ordering::Relaxed),
-        data_added_packed: run.added.packed_bytes.load(Ordering::Relaxed),
+        data_added: run.added.bytes.load(Ordering::Relaxed) + earlier(|done| done.added_bytes),
+        data_added_packed: run.added.packed_bytes.load(Ordering::Relaxed) + earlier(|done| done.added_packed_bytes),
         total_files_processed: counts.files_new + counts.files_changed + counts.files_unmodified,
         total_bytes_processed: counts.bytes,
     }

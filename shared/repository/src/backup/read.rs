@@ -21,6 +21,8 @@ const BATCH_BYTES: usize = 256 << 10;
 /// A file to read.
 pub(super) struct FileJob {
     pub(super) path: PathBuf,
+    /// What an earlier portion read of it, and how many bytes that is.
+    pub(super) beginning: Option<(Vec<Id>, u64)>,
     pub(super) outcome: Sender<FileOutcome>,
 }
 
@@ -65,8 +67,11 @@ pub(super) fn read(run: &Run<'_>, files: &Receiver<FileJob>, chunks: Sender<Vec<
 impl Reader<'_> {
     fn file(&mut self, job: FileJob) -> Result<()> {
         let file = Arc::new(OpenFile::new(job.outcome));
+        if self.run.is_paused() {
+            return file.report(FileOutcome::NotReached);
+        }
         let done = match self.run.source.open(&job.path) {
-            Ok(mut content) => self.content(&file, &job.path, &mut *content)?,
+            Ok(mut content) => self.content(&file, &job.path, job.beginning, &mut *content)?,
             Err(unread) => Err(unread),
         };
         self.run.options.progress.advance(0, 1);
@@ -81,12 +86,35 @@ impl Reader<'_> {
         &mut self,
         file: &Arc<OpenFile>,
         path: &std::path::Path,
+        beginning: Option<(Vec<Id>, u64)>,
         content: &mut dyn Content,
     ) -> Result<Result<FileEnd, Unread>> {
         let mut size = 0;
         self.window.clear();
+        if let Some((chunks, length)) = beginning {
+            // Chunks are cut by the bytes after the last cut alone, so the rest falls into the same ones as in one go.
+            if let Err(error) = content.skip(length) {
+                return Ok(Err(Unread {
+                    path: path.to_owned(),
+                    reason: UnreadReason::from_io(&error),
+                }));
+            }
+            for id in chunks {
+                file.reserve(Some(id));
+            }
+            self.run.options.progress.advance(length, 0);
+            size = length;
+        }
         loop {
             self.run.check()?;
+            if self.run.is_paused() {
+                return Ok(Ok(FileEnd {
+                    node: None,
+                    size,
+                    unread: None,
+                    in_part: true,
+                }));
+            }
             let bytes = match self.window.next(content, &self.run.chunker) {
                 Ok(None) => break,
                 Ok(Some(Piece::Data(data))) => data.to_vec(),
@@ -112,6 +140,7 @@ impl Reader<'_> {
                 node: Some(Box::new(node)),
                 size,
                 unread: None,
+                in_part: false,
             },
             Ok(_) => {
                 let unread = Unread {
@@ -122,12 +151,14 @@ impl Reader<'_> {
                     node: None,
                     size,
                     unread: Some(unread),
+                    in_part: false,
                 }
             }
             Err(unread) => FileEnd {
                 node: None,
                 size,
                 unread: Some(unread),
+                in_part: false,
             },
         };
         Ok(Ok(end))

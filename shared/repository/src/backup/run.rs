@@ -9,13 +9,14 @@ use crate::index::Index;
 use crate::repository::Repository;
 
 use super::known::Known;
-use super::{BackupOptions, Source};
+use super::{BackupOptions, Portion, Source};
 
 /// One backup that is going on.
 pub(super) struct Run<'a> {
     pub(super) repository: &'a Repository,
     pub(super) source: &'a dyn Source,
     pub(super) options: &'a BackupOptions<'a>,
+    pub(super) portion: Portion<'a>,
     pub(super) known: Known,
     pub(super) chunker: Chunker,
     pub(super) added: Added,
@@ -37,12 +38,14 @@ impl<'a> Run<'a> {
         repository: &'a Repository,
         source: &'a dyn Source,
         options: &'a BackupOptions<'a>,
+        portion: Portion<'a>,
         index: Index,
     ) -> Run<'a> {
         Run {
             repository,
             source,
             options,
+            portion,
             known: Known::new(index),
             chunker: Chunker::new(repository.key()),
             added: Added::default(),
@@ -58,6 +61,11 @@ impl<'a> Run<'a> {
             return Err(RepositoryError::Cancelled);
         }
         Ok(())
+    }
+
+    /// Whether this call is to end soon and keep what it has.
+    pub(super) fn is_paused(&self) -> bool {
+        self.portion.pause.load(Ordering::Relaxed)
     }
 
     /// Runs one stage; its error stops all others.

@@ -13,6 +13,12 @@ pub trait Source: Sync {
     fn paths(&self) -> Vec<PathBuf>;
     /// Metadata alone: `content` and `subtree` are `None`. Also called for the folders above the roots.
     fn stat(&self, path: &Path) -> Result<Node, Unread>;
+    /// As [`Source::stat`], where `before` is what was stored of it earlier. A source that pays for every look at metadata
+    /// may take over what cannot have changed since.
+    fn stat_after(&self, path: &Path, before: &[&Node]) -> Result<Node, Unread> {
+        let _ = before;
+        self.stat(path)
+    }
     /// The names in a folder that are to be backed up, in ascending order of their raw bytes.
     fn names(&self, folder: &Path) -> Result<Vec<OsString>, Unread>;
     /// Opens a regular file for reading.
@@ -25,6 +31,8 @@ pub trait Content: Send {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize>;
     /// The number of zero bytes from here that need no reading, skipped by this call; 0 when data follows.
     fn hole(&mut self) -> io::Result<u64>;
+    /// Passes over this many bytes, holes included, before anything was read. The end of the file may not be passed.
+    fn skip(&mut self, bytes: u64) -> io::Result<()>;
     /// Metadata again after reading; [`UnreadReason::ChangedWhileRead`] where size, mtime or ctime moved.
     fn finish(&mut self) -> Result<Node, Unread>;
 }

@@ -13,6 +13,7 @@ use crate::tree::{Node, NodeKind, mode};
 
 use super::Unread;
 use super::parent::{ParentFolder, unchanged_content};
+use super::portion::{Taken, taken_over};
 use super::read::FileJob;
 use super::run::Run;
 use super::work::FileOutcome;
@@ -34,7 +35,11 @@ pub(super) enum Entry {
     /// Something that could not be read.
     Unread(Unread),
     /// The walk is over: folders of the parent that could not be loaded.
-    End { unusable: Vec<String> },
+    End {
+        unusable: Vec<String>,
+        /// Whether it went all the way.
+        complete: bool,
+    },
 }
 
 /// What the parent has under a name.
@@ -77,6 +82,7 @@ struct Walk<'a> {
     unusable: Vec<String>,
     roots: BTreeSet<PathBuf>,
     unread_roots: Vec<Unread>,
+    paused: bool,
 }
 
 /// A folder whose entries are being gone through.
@@ -84,6 +90,14 @@ struct Frame {
     path: PathBuf,
     names: Box<dyn Iterator<Item = OsString>>,
     parent: ParentFolder,
+    /// The same folder in what earlier portions stored.
+    done: Vec<ParentFolder>,
+}
+
+/// What was known of an entry before this call.
+struct Earlier {
+    parent: Option<Node>,
+    done: Vec<Node>,
 }
 
 /// Walks the source, depth first, from `/` down to the roots and through them.
@@ -98,6 +112,7 @@ pub(super) fn walk(run: &Run<'_>, parent: Option<Id>, entries: Sender<Entry>, fi
         unusable: Vec::new(),
         roots,
         unread_roots: Vec::new(),
+        paused: false,
     };
     walk.tree(parent)?;
     if let [first, ..] = walk.unread_roots.as_slice()
@@ -109,7 +124,8 @@ pub(super) fn walk(run: &Run<'_>, parent: Option<Id>, entries: Sender<Entry>, fi
         });
     }
     let unusable = std::mem::take(&mut walk.unusable);
-    walk.send(Entry::End { unusable })
+    let complete = !walk.paused;
+    walk.send(Entry::End { unusable, complete })
 }
 
 /// The roots without those that lie under another.
@@ -156,13 +172,20 @@ impl Walk<'_> {
             Err(unread) => return self.unread(unread),
         };
         let parent = ParentFolder::open(self.run, parent, &mut self.unusable);
+        let done = self.run.portion.done.iter().map(|done| Some(done.tree));
+        let done = self.done_folders(done);
         let mut frames = vec![Frame {
             path: top.to_owned(),
             names,
             parent,
+            done,
         }];
         while let Some(frame) = frames.last_mut() {
             self.run.check()?;
+            if self.run.is_paused() {
+                self.paused = true;
+                return self.carry_over(frames);
+            }
             let Some(name) = frame.names.next() else {
                 frames.pop();
                 if !frames.is_empty() {
@@ -171,8 +194,14 @@ impl Walk<'_> {
                 continue;
             };
             let path = frame.path.join(&name);
-            let before = frame.parent.take(name.as_bytes(), &mut self.unusable);
-            if let Some(inner) = self.entry(path, name, before.as_ref())? {
+            let earlier = Earlier {
+                parent: frame.parent.take(name.as_bytes(), &mut self.unusable),
+                done: {
+                    let take = |done: &mut ParentFolder| done.take(name.as_bytes(), &mut self.unusable);
+                    frame.done.iter_mut().filter_map(take).collect()
+                },
+            };
+            if let Some(inner) = self.entry(path, name, &earlier)? {
                 frames.push(inner);
             }
         }
@@ -180,8 +209,8 @@ impl Walk<'_> {
     }
 
     /// Reports one entry; the frame of a folder to go into.
-    fn entry(&mut self, path: PathBuf, name: OsString, before: Option<&Node>) -> Result<Option<Frame>> {
-        let mut node = match self.stat(&path, &name) {
+    fn entry(&mut self, path: PathBuf, name: OsString, earlier: &Earlier) -> Result<Option<Frame>> {
+        let mut node = match self.stat(&path, &name, earlier) {
             Ok(node) => Box::new(node),
             Err(unread) => return self.unread(unread).map(|()| None),
         };
@@ -189,44 +218,94 @@ impl Walk<'_> {
         node.content = None;
         node.subtree = None;
         match node.kind {
-            NodeKind::Dir => return self.folder(path, node, Before::of(before)),
-            NodeKind::File => self.file(path, node, before)?,
+            NodeKind::Dir => return self.folder(path, node, earlier),
+            NodeKind::File => self.file(path, node, earlier)?,
             _ => self.send(Entry::Whole(node))?,
         }
         Ok(None)
     }
 
-    fn folder(&mut self, path: PathBuf, node: Box<Node>, before: Before) -> Result<Option<Frame>> {
+    fn folder(&mut self, path: PathBuf, node: Box<Node>, earlier: &Earlier) -> Result<Option<Frame>> {
+        let before = Before::of(earlier.parent.as_ref());
         let names = match self.names(&path) {
             Ok(names) => names,
             Err(unread) => return self.unread(unread).map(|()| None),
         };
         self.send(Entry::Enter { node, before })?;
         let parent = ParentFolder::open(self.run, before.tree(), &mut self.unusable);
-        Ok(Some(Frame { path, names, parent }))
+        let done = self.done_folders(earlier.done.iter().map(|node| node.subtree));
+        Ok(Some(Frame {
+            path,
+            names,
+            parent,
+            done,
+        }))
     }
 
-    fn file(&mut self, path: PathBuf, mut node: Box<Node>, before: Option<&Node>) -> Result<()> {
+    /// Ends the folders that are open with what earlier portions stored of the entries that this call does not come to,
+    /// so that its tree holds all that theirs held.
+    fn carry_over(&mut self, mut frames: Vec<Frame>) -> Result<()> {
+        while let Some(mut frame) = frames.pop() {
+            while let Some(name) = frame.done.iter_mut().filter_map(ParentFolder::next_name).min() {
+                let nodes = frame.done.iter_mut().map(|done| done.take(&name, &mut self.unusable));
+                let nodes: Vec<Node> = nodes.collect::<Vec<_>>().into_iter().flatten().collect();
+                if let Some(node) = nodes.into_iter().next() {
+                    self.send(Entry::Whole(Box::new(node)))?;
+                }
+            }
+            if !frames.is_empty() {
+                self.send(Entry::Leave)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Folders of earlier portions; one that cannot be loaded is read again.
+    fn done_folders(&mut self, trees: impl Iterator<Item = Option<Id>>) -> Vec<ParentFolder> {
+        let run = self.run;
+        trees
+            .flatten()
+            .map(|tree| ParentFolder::open(run, Some(tree), &mut self.unusable))
+            .collect()
+    }
+
+    fn file(&mut self, path: PathBuf, mut node: Box<Node>, earlier: &Earlier) -> Result<()> {
+        if self.run.portion.slice.is_some_and(|slice| !slice.holds(&path)) {
+            return Ok(());
+        }
         self.run.options.progress.expect(node.size, 1);
-        if let Some(content) = unchanged_content(self.run, &node, before) {
+        let mut beginning = None;
+        let mut whole = None;
+        for taken in earlier.done.iter().filter_map(|done| taken_over(self.run, &node, done)) {
+            match taken {
+                Taken::Whole(content) => whole = Some(content),
+                Taken::Beginning(content, length) => beginning = Some((content, length)),
+            }
+        }
+        let whole = whole.or_else(|| unchanged_content(self.run, &node, earlier.parent.as_ref()));
+        if let Some(content) = whole {
             self.run.options.progress.advance(node.size, 1);
             node.content = Some(content);
             return self.send(Entry::Whole(node));
         }
         let (report, outcome) = bounded(1);
-        self.files
-            .send(FileJob { path, outcome: report })
-            .map_err(|_| RepositoryError::Cancelled)?;
+        let job = FileJob {
+            path,
+            beginning,
+            outcome: report,
+        };
+        self.files.send(job).map_err(|_| RepositoryError::Cancelled)?;
         self.send(Entry::File {
             node,
-            before: Before::of(before),
+            before: Before::of(earlier.parent.as_ref()),
             outcome,
         })
     }
 
     /// Metadata; a folder above the roots that cannot be looked at still leads to them.
-    fn stat(&mut self, path: &Path, name: &OsStr) -> Result<Node, Unread> {
-        match self.run.source.stat(path) {
+    fn stat(&mut self, path: &Path, name: &OsStr, earlier: &Earlier) -> Result<Node, Unread> {
+        let before: Vec<&Node> = earlier.done.iter().chain(&earlier.parent).collect();
+        match self.run.source.stat_after(path, &before) {
             Err(unread) if self.above.contains_key(path) => {
                 self.send_unread_folder(unread);
                 let mut node = Node::new(name.as_bytes(), NodeKind::Dir);

@@ -30,7 +30,11 @@ pub(super) enum FileOutcome {
         size: u64,
         /// Set when it changed meanwhile.
         unread: Option<Unread>,
+        /// Whether only its beginning was read, because this call is to end.
+        in_part: bool,
     },
+    /// This call ended before it was opened.
+    NotReached,
     /// Nothing of it is kept.
     Unread(Unread),
 }
@@ -52,6 +56,7 @@ pub(super) struct FileEnd {
     pub(super) node: Option<Box<Node>>,
     pub(super) size: u64,
     pub(super) unread: Option<Unread>,
+    pub(super) in_part: bool,
 }
 
 impl OpenFile {
@@ -94,7 +99,13 @@ impl OpenFile {
         if state.missing > 0 {
             return Ok(());
         }
-        let Some(FileEnd { node, size, unread }) = state.end.take() else {
+        let Some(FileEnd {
+            node,
+            size,
+            unread,
+            in_part,
+        }) = state.end.take()
+        else {
             return Ok(());
         };
         let content = std::mem::take(&mut state.content).into_iter().flatten().collect();
@@ -103,6 +114,7 @@ impl OpenFile {
             content,
             size,
             unread,
+            in_part,
         })
     }
 

@@ -270,10 +270,27 @@ impl Content for TestContent {
             (self.part, self.offset) = (self.part + 1, 0);
         }
         let length = self.item.parts.get(self.part).map_or(0, hole);
+        let length = length.saturating_sub(self.offset as u64);
         if length > 0 {
             (self.part, self.offset) = (self.part + 1, 0);
         }
         Ok(length)
+    }
+
+    fn skip(&mut self, mut bytes: u64) -> std::io::Result<()> {
+        while bytes > 0 {
+            let length = match &self.item.parts[self.part] {
+                Part::Data(data) => data.len() as u64,
+                part @ Part::Hole(_) => hole(part),
+            };
+            let step = bytes.min(length - self.offset as u64);
+            bytes -= step;
+            self.offset += step as usize;
+            if self.offset as u64 == length {
+                (self.part, self.offset) = (self.part + 1, 0);
+            }
+        }
+        Ok(())
     }
 
     fn finish(&mut self) -> Result<Node, Unread> {

@@ -88,6 +88,11 @@ impl Content for Reader {
         Ok(0)
     }
 
+    fn skip(&mut self, bytes: u64) -> io::Result<()> {
+        self.position += bytes;
+        Ok(())
+    }
+
     fn finish(&mut self) -> Result<Node, Unread> {
         let unread = |reason| Unread {
             path: self.path.clone(),

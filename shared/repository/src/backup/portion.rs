@@ -1,0 +1,102 @@
+//! Backups that are done in portions: several calls, one after another or side by side, each reading what the others
+//! have not. A portion stores a tree of what it read and no snapshot; the last call takes all of it over and publishes.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::Id;
+use crate::pack::BlobKind;
+use crate::tree::{Node, NodeKind};
+
+use super::BackupReport;
+use super::parent::same_state;
+use super::run::Run;
+
+/// What the node of a file says whose end was not reached. Such nodes stand in portions only, never in a snapshot.
+pub(super) const READ_IN_PART: &str = "holdfast: read in part";
+
+/// What one call is to do of a backup.
+#[derive(Clone, Copy)]
+pub struct Portion<'a> {
+    /// What earlier calls for the same backup stored: it is taken over without being read again.
+    pub done: &'a [PortionReport],
+    /// Read only these files, and publish nothing; `None` reads all that is left, and publishes.
+    pub slice: Option<Slice>,
+    /// Set it to have the call end soon and keep what it has.
+    pub pause: &'a AtomicBool,
+}
+
+/// One of several equal shares of all files, by their paths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slice {
+    /// Which, from 0.
+    pub number: u32,
+    /// Of how many; at least 1.
+    pub of: u32,
+}
+
+impl Slice {
+    /// Whether a file belongs to this share.
+    pub fn holds(&self, path: &Path) -> bool {
+        let Id(hash) = Id::of(path.as_os_str().as_bytes());
+        let number = u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]]);
+        number % self.of.max(1) == self.number
+    }
+}
+
+/// What a portion stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortionReport {
+    /// A tree of what was read, by this call or by those whose work it took over.
+    pub tree: Id,
+    /// Whether every file of the slice was reached.
+    pub complete: bool,
+    /// Bytes of blobs that this call added, before compression.
+    pub added_bytes: u64,
+    /// The same as stored.
+    pub added_packed_bytes: u64,
+}
+
+/// How a call ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// The snapshot stands.
+    Published(Box<BackupReport>),
+    /// There is more to do, or others do it.
+    Stored(PortionReport),
+}
+
+/// What portions know of a file.
+pub(super) enum Taken {
+    /// All of it.
+    Whole(Vec<Id>),
+    /// Its beginning, and how long that is.
+    Beginning(Vec<Id>, u64),
+}
+
+/// What earlier portions read of a file that is now as `now` says; none when it changed since or its blobs are gone.
+pub(super) fn taken_over(run: &Run<'_>, now: &Node, done: &Node) -> Option<Taken> {
+    if done.kind != NodeKind::File || !same_state(done, now) {
+        return None;
+    }
+    let content = done.content.as_ref()?;
+    let known = |id: &Id| run.known.index().usable_for_dedup(BlobKind::Data, id);
+    if !content.iter().all(known) {
+        return None;
+    }
+    if done.error.is_empty() {
+        return Some(Taken::Whole(content.clone()));
+    }
+    if done.error != READ_IN_PART {
+        return None;
+    }
+    let plain_length = |id: &Id| {
+        let location = run.known.index().lookup(BlobKind::Data, id)?;
+        Some(u64::from(location.plaintext_length()))
+    };
+    let length = content.iter().map(plain_length).sum::<Option<u64>>()?;
+    Some(Taken::Beginning(content.clone(), length))
+}
