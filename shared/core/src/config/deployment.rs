@@ -77,6 +77,9 @@ const VARIABLES: [&str; 11] = [
     "HOLDFAST_DRILL_AREA",
 ];
 
+/// What may be set besides, and by whom it is read: the runtime's log filter.
+const OPTIONAL: [&str; 1] = ["HOLDFAST_LOG"];
+
 impl Deployment {
     /// Reads the environment. Every problem is told at once, by the name of its variable, never with its value.
     pub fn read(variables: &BTreeMap<String, String>) -> Result<Self, Failure> {
@@ -85,7 +88,7 @@ impl Deployment {
             problems: Vec::new(),
         };
         for name in variables.keys().filter(|name| name.starts_with("HOLDFAST_")) {
-            if !VARIABLES.contains(&name.as_str()) {
+            if !VARIABLES.contains(&name.as_str()) && !OPTIONAL.contains(&name.as_str()) {
                 reader.problems.push(format!("{name} is not a setting of Holdfast"));
             }
         }
