@@ -1,0 +1,38 @@
+variable "account" { type = string }
+variable "partition" { type = string }
+variable "home_region" { type = string }
+
+variable "regions" {
+  description = "The Regions in which snapshots of services are made and kept."
+  type        = list(string)
+}
+
+variable "table_arn" { type = string }
+variable "alert_topic" { type = string }
+variable "alert_key" { type = string }
+variable "vault_buckets" { type = list(string) }
+variable "vault_keys" { type = list(string) }
+variable "backup_vaults" { type = list(string) }
+
+variable "isolated_vaults" {
+  description = "AWS Backup vaults of another account, which copies may be sent to."
+  type        = list(string)
+}
+
+variable "evidence_buckets" { type = list(string) }
+variable "evidence_keys" { type = list(string) }
+variable "drill_bucket" { type = string }
+variable "wrapping_keys" { type = list(string) }
+variable "signing_key" { type = string }
+
+variable "source_keys" {
+  description = "Keys that protected resources are encrypted with: read with, never written with."
+  type        = list(string)
+}
+
+variable "escrow_secret" { type = string }
+variable "escrow_key" { type = string }
+variable "protected_buckets" { type = list(string) }
+variable "restore_buckets" { type = list(string) }
+variable "operator_principals" { type = list(string) }
+variable "approver_principals" { type = list(string) }

@@ -1,0 +1,46 @@
+# The parameters of ../template.yaml that have no default, by their names there:
+#
+#   terraform -chdir=infra output -json sam_parameters > target/parameters.json
+#   sam deploy --parameter-overrides file://target/parameters.json
+output "sam_parameters" {
+  description = "Every parameter that template.yaml needs, ready for sam deploy --parameter-overrides file://..."
+  value = {
+    CatalogTable       = module.catalog.table
+    AlertTopicArn      = module.alerts.alert_topic
+    SignalsTopicArn    = module.alerts.signals_topic
+    Vaults             = jsonencode(local.vaults)
+    Evidence           = jsonencode(local.evidence)
+    WrappingKeyArn     = module.keys.wrapping_keys[0]
+    SigningKeyArn      = module.keys.signing_key
+    EscrowSecretArn    = module.keys.escrow_secret
+    BackupRoleArn      = module.roles.backup_role
+    DrillArea          = "s3://${module.drills.bucket}/drills"
+    PrimaryVaultBucket = module.vault["primary"].bucket
+
+    RecoveryVaultBucket    = module.vault["recovery"].bucket
+    SchedulerRoleArn       = module.roles.function_roles["scheduler"]
+    SnapshotTriggerRoleArn = module.roles.function_roles["snapshot-trigger"]
+    VerifierRoleArn        = module.roles.function_roles["verifier"]
+    ReplicatorRoleArn      = module.roles.function_roles["replicator"]
+    LifecycleRoleArn       = module.roles.function_roles["lifecycle"]
+    RestoreRunnerRoleArn   = module.roles.function_roles["restore-runner"]
+    DrFailoverRoleArn      = module.roles.function_roles["dr-failover"]
+    TimersRoleArn          = module.roles.timers_role
+    DrillRoleArn           = module.roles.drill_role
+  }
+}
+
+output "operator_role" {
+  description = "The role that people assume, with MFA, to ask for restores and recovery runs."
+  value       = module.roles.people_roles["operator"]
+}
+
+output "approver_role" {
+  description = "The role that people assume, with MFA, to approve what an operator asked for."
+  value       = module.roles.people_roles["approver"]
+}
+
+output "production_key" {
+  description = "The key to encrypt protected resources with. Nothing in a vault is encrypted with it."
+  value       = module.keys.production_key
+}

@@ -1,0 +1,113 @@
+# Who may do what, read from the policies as AWS would get them. Nothing here touches AWS: the providers are mocks.
+
+mock_provider "aws" {
+  mock_data "aws_caller_identity" { defaults = { account_id = "111122223333" } }
+  mock_data "aws_partition" { defaults = { partition = "aws" } }
+  mock_resource "aws_kms_key" { defaults = { arn = "arn:aws:kms:eu-central-1:111122223333:key/0f1e2d3c" } }
+  mock_resource "aws_kms_replica_key" { defaults = { arn = "arn:aws:kms:eu-west-1:111122223333:key/mrk-0f1e2d3c" } }
+  mock_resource "aws_sns_topic" { defaults = { arn = "arn:aws:sns:eu-central-1:111122223333:holdfast-topic" } }
+  mock_resource "aws_sqs_queue" { defaults = { arn = "arn:aws:sqs:eu-central-1:111122223333:holdfast-queue" } }
+  mock_resource "aws_iam_policy" { defaults = { arn = "arn:aws:iam::111122223333:policy/holdfast-boundary" } }
+  mock_resource "aws_secretsmanager_secret" { defaults = { arn = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:holdfast/escrow-password-AbCdEf" } }
+}
+
+mock_provider "aws" {
+  alias = "isolated"
+}
+
+variables {
+  home_region         = "eu-central-1"
+  recovery_region     = "eu-west-1"
+  protected_buckets   = ["photos"]
+  restore_buckets     = ["photos-restored"]
+  operator_principals = ["arn:aws:iam::111122223333:role/ops"]
+}
+
+run "only_lifecycle_destroys" {
+  command = apply
+
+  module {
+    source = "./tests/statements"
+  }
+
+  assert {
+    condition = length([for allowed in output.allowed : allowed
+    if allowed.function != "lifecycle" && contains(output.destroying, allowed.action)]) == 0
+    error_message = "a function that is not lifecycle may destroy: ${jsonencode([for allowed in output.allowed : allowed if allowed.function != "lifecycle" && contains(output.destroying, allowed.action)])}"
+  }
+
+  assert {
+    condition     = length(setsubtract(output.destroying, [for allowed in output.allowed : allowed.action if allowed.function == "lifecycle"])) == 0
+    error_message = "lifecycle lacks a right to delete what it must"
+  }
+
+  assert {
+    condition     = alltrue([for function in output.functions : function == "lifecycle" || contains(output.refused[function], "s3:DeleteObjectVersion")])
+    error_message = "every function but lifecycle is refused the destruction of versions outright"
+  }
+
+  # Hiding (a delete without a version, which the bucket's versions survive) is allowed where repositories need it.
+  assert {
+    condition = alltrue([for allowed in output.allowed :
+      contains(["lifecycle", "verifier"], allowed.function)
+      || can(regex("/(locks|keys|jobs)/\\*$|^arn:aws:s3:::holdfast-drills-[^/]+/drills/\\*$", allowed.resource))
+    if allowed.action == "s3:DeleteObject"])
+    error_message = "a function may hide objects of a vault beyond a repository's own housekeeping"
+  }
+}
+
+run "no_resource_is_everything" {
+  command = apply
+
+  module {
+    source = "./tests/statements"
+  }
+
+  assert {
+    condition     = length([for allowed in output.allowed : allowed if allowed.resource == "*" && !contains(output.without_resources, allowed.action)]) == 0
+    error_message = "an action that has resources is allowed on all of them: ${jsonencode([for allowed in output.allowed : allowed if allowed.resource == "*" && !contains(output.without_resources, allowed.action)])}"
+  }
+
+  assert {
+    condition     = length([for allowed in output.allowed : allowed if strcontains(allowed.action, "*")]) == 0
+    error_message = "an action is allowed by a pattern"
+  }
+
+  assert {
+    condition     = alltrue([for function in output.functions : output.boundaries[function] == "arn:aws:iam::111122223333:policy/holdfast-boundary"])
+    error_message = "a function has no boundary"
+  }
+
+  assert {
+    condition     = alltrue([for size in values(output.sizes) : size <= 10240])
+    error_message = "IAM takes 10,240 characters of inline policy for a role: ${jsonencode(output.sizes)}"
+  }
+
+  assert {
+    condition     = output.looking_size <= 6144
+    error_message = "IAM takes 6,144 characters of managed policy: ${output.looking_size}"
+  }
+}
+
+run "people_need_mfa" {
+  command = apply
+
+  module {
+    source = "./tests/statements"
+  }
+
+  assert {
+    condition     = alltrue([for trust in values(output.trust_of_people) : trust.Statement[0].Condition.Bool["aws:MultiFactorAuthPresent"] == "true"])
+    error_message = "a person gets a role without MFA"
+  }
+
+  assert {
+    condition     = output.trust_of_people["operator"].Statement[0].Principal.AWS == ["arn:aws:iam::111122223333:role/ops"]
+    error_message = "the operator is not who was named"
+  }
+
+  assert {
+    condition     = output.trust_of_people["approver"].Statement[0].Condition.StringEquals["aws:PrincipalArn"] == "nobody"
+    error_message = "an approver that nobody was named for is open to the account"
+  }
+}

@@ -1,0 +1,95 @@
+# The roles, and their statements taken apart: one entry for each function, action and resource.
+
+variable "home_region" { type = string }
+variable "recovery_region" { type = string }
+variable "protected_buckets" { type = list(string) }
+variable "restore_buckets" { type = list(string) }
+variable "operator_principals" { type = list(string) }
+
+module "roles" {
+  source = "../../modules/roles"
+
+  account             = "111122223333"
+  partition           = "aws"
+  regions             = [var.home_region, var.recovery_region]
+  home_region         = var.home_region
+  table_arn           = "arn:aws:dynamodb:${var.home_region}:111122223333:table/holdfast-catalog"
+  alert_topic         = "arn:aws:sns:${var.home_region}:111122223333:holdfast-alerts"
+  alert_key           = "arn:aws:kms:${var.home_region}:111122223333:key/00000000-0000-0000-0000-0000000000a1"
+  vault_buckets       = ["holdfast-vault-primary-111122223333-${var.home_region}", "holdfast-vault-recovery-111122223333-${var.recovery_region}"]
+  vault_keys          = [for region in [var.home_region, var.recovery_region] : "arn:aws:kms:${region}:111122223333:key/00000000-0000-0000-0000-0000000000b1"]
+  backup_vaults       = [for region in [var.home_region, var.recovery_region] : "arn:aws:backup:${region}:111122223333:backup-vault:holdfast-${region}"]
+  isolated_vaults     = []
+  evidence_buckets    = [for region in [var.home_region, var.recovery_region] : "holdfast-evidence-111122223333-${region}"]
+  evidence_keys       = [for region in [var.home_region, var.recovery_region] : "arn:aws:kms:${region}:111122223333:key/00000000-0000-0000-0000-0000000000c1"]
+  drill_bucket        = "holdfast-drills-111122223333-${var.home_region}"
+  wrapping_keys       = [for region in [var.home_region, var.recovery_region] : "arn:aws:kms:${region}:111122223333:key/mrk-0000000000000000000000000000d1"]
+  signing_key         = "arn:aws:kms:${var.home_region}:111122223333:key/00000000-0000-0000-0000-0000000000e1"
+  source_keys         = ["arn:aws:kms:${var.home_region}:111122223333:key/00000000-0000-0000-0000-0000000000f1"]
+  escrow_secret       = "arn:aws:secretsmanager:${var.home_region}:111122223333:secret:holdfast/escrow-password-AbCdEf"
+  escrow_key          = "arn:aws:kms:${var.home_region}:111122223333:key/00000000-0000-0000-0000-000000000101"
+  protected_buckets   = var.protected_buckets
+  restore_buckets     = var.restore_buckets
+  operator_principals = var.operator_principals
+  approver_principals = []
+}
+
+locals {
+  looking = jsondecode(module.roles.looking_policy).Statement
+  statements = { for function, policy in module.roles.function_policies : function => concat(
+    jsondecode(policy).Statement,
+    [for statement in local.looking : statement if contains(module.roles.looking, function)],
+  ) }
+}
+
+output "functions" {
+  value = keys(local.statements)
+}
+
+output "allowed" {
+  value = flatten([for function, statements in local.statements : [
+    for statement in statements : [
+      for action in flatten([statement.Action]) : [
+        for resource in flatten([statement.Resource]) : { function = function, action = action, resource = resource }
+      ]
+    ] if statement.Effect == "Allow"
+  ]])
+}
+
+output "refused" {
+  value = { for function, statements in local.statements : function => flatten([
+    for statement in statements : statement.Action if statement.Effect == "Deny" && statement.Resource == "*"
+  ]) }
+}
+
+output "destroying" {
+  description = "Actions after which data is gone."
+  value = toset([
+    "s3:DeleteObjectVersion", "rds:DeleteDBSnapshot", "rds:DeleteDBClusterSnapshot", "dynamodb:DeleteBackup",
+    "backup:DeleteRecoveryPoint",
+  ])
+}
+
+output "without_resources" {
+  description = "Actions for which IAM knows no resource (service authorization reference)."
+  value = [
+    "xray:PutTraceSegments", "xray:PutTelemetryRecords", "backup:DescribeBackupJob", "backup:ListBackupJobs",
+    "backup:DescribeCopyJob", "backup:ListCopyJobs", "backup:DescribeRestoreJob", "backup:ListRestoreJobs", "dynamodb:ListBackups",
+  ]
+}
+
+output "boundaries" {
+  value = module.roles.function_boundaries
+}
+
+output "looking_size" {
+  value = length(module.roles.looking_policy)
+}
+
+output "sizes" {
+  value = { for function, policy in module.roles.function_policies : function => length(policy) }
+}
+
+output "trust_of_people" {
+  value = { for name, trust in module.roles.people_trust : name => jsondecode(trust) }
+}

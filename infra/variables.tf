@@ -1,0 +1,162 @@
+variable "home_region" {
+  description = "The Region where the functions run and backups are made."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]$", var.home_region))
+    error_message = "A Region is spelt like eu-central-1."
+  }
+}
+
+variable "recovery_region" {
+  description = "The Region that keeps the copies. It must survive what the home Region does not."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-z]{2}(-[a-z]+)+-[0-9]$", var.recovery_region))
+    error_message = "A Region is spelt like eu-west-1."
+  }
+
+  validation {
+    condition     = var.recovery_region != var.home_region
+    error_message = "Copies in the home Region are lost with it: choose another Region."
+  }
+}
+
+variable "alert_emails" {
+  description = "Addresses that are paged. Each gets a message to confirm first."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for address in var.alert_emails : can(regex("^[^@ ]+@[^@ ]+$", address))])
+    error_message = "Each of alert_emails is one address, like on-call@example.com."
+  }
+}
+
+variable "alert_endpoints" {
+  description = "HTTPS addresses of paging services that are told as well."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for address in var.alert_endpoints : startswith(address, "https://")])
+    error_message = "Pages go over TLS only: each of alert_endpoints begins with https://."
+  }
+}
+
+variable "operator_principals" {
+  description = "ARNs of the users or roles that may become operator: ask for restores and recovery runs."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for arn in var.operator_principals : can(regex("^arn:[a-z-]+:iam::[0-9]{12}:(user|role)/", arn))])
+    error_message = "Name persons or roles (arn:aws:iam::123456789012:role/...), never a whole account."
+  }
+}
+
+variable "approver_principals" {
+  description = "ARNs of the users or roles that may become approver. Nobody may be both operator and approver."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for arn in var.approver_principals : can(regex("^arn:[a-z-]+:iam::[0-9]{12}:(user|role)/", arn))])
+    error_message = "Name persons or roles (arn:aws:iam::123456789012:role/...), never a whole account."
+  }
+
+  validation {
+    condition     = length(setintersection(var.approver_principals, var.operator_principals)) == 0
+    error_message = "An approver is somebody else than the operator who asks."
+  }
+}
+
+variable "protected_buckets" {
+  description = "Names of the buckets that are backed up."
+  type        = list(string)
+  default     = []
+}
+
+variable "restore_buckets" {
+  description = "Names of the buckets that restores may write to, besides the area of drills."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = !anytrue([for name in var.restore_buckets : startswith(name, "holdfast-")])
+    error_message = "Restores never write into Holdfast's own buckets."
+  }
+}
+
+variable "source_keys" {
+  description = "ARNs of the KMS keys that protected resources are encrypted with, besides the one made here."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for arn in var.source_keys : can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/", arn))])
+    error_message = "Name keys by their ARN (arn:aws:kms:...:key/...), not by an alias."
+  }
+}
+
+variable "vault_lock_days" {
+  description = "For how many days nobody can delete what was written to a vault's bucket; 0 leaves that to Holdfast."
+  type        = number
+  default     = 0
+
+  validation {
+    condition     = var.vault_lock_days >= 0 && var.vault_lock_days <= 3650 && floor(var.vault_lock_days) == var.vault_lock_days
+    error_message = "vault_lock_days is a whole number from 0 to 3650."
+  }
+}
+
+variable "evidence_lock_days" {
+  description = "For how many days nobody, the root user included, can delete a signed statement. Cannot be shortened later."
+  type        = number
+  default     = 30
+
+  validation {
+    condition     = var.evidence_lock_days >= 1 && var.evidence_lock_days <= 3650 && floor(var.evidence_lock_days) == var.evidence_lock_days
+    error_message = "evidence_lock_days is a whole number from 1 to 3650."
+  }
+}
+
+variable "backup_lock_days" {
+  description = "The youngest age at which a recovery point of AWS Backup may be deleted; 0 for no vault lock."
+  type        = number
+  default     = 7
+
+  validation {
+    condition     = var.backup_lock_days >= 0 && var.backup_lock_days <= 3650 && floor(var.backup_lock_days) == var.backup_lock_days
+    error_message = "backup_lock_days is a whole number from 0 to 3650."
+  }
+}
+
+variable "backup_lock_is_permanent" {
+  description = "Whether the lock of AWS Backup vaults becomes unchangeable three days after it was set. There is no way back."
+  type        = bool
+  default     = false
+}
+
+variable "monthly_budget_usd" {
+  description = "People are told when Holdfast's month costs, or will cost, more than this."
+  type        = number
+  default     = 100
+
+  validation {
+    condition     = var.monthly_budget_usd > 0
+    error_message = "monthly_budget_usd is more than 0."
+  }
+}
+
+variable "isolated_account_role" {
+  description = "ARN of a role in another account, to make one more vault there; none by default."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.isolated_account_role == null || can(regex("^arn:[a-z-]+:iam::[0-9]{12}:role/", var.isolated_account_role))
+    error_message = "isolated_account_role is the ARN of a role."
+  }
+}
