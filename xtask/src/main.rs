@@ -1,15 +1,21 @@
 //! `cargo xtask`: set up a machine, test, run. Plain standard library, so that it builds in a moment anywhere.
 
+mod environments;
+mod package;
 mod setup;
 mod steps;
 mod test;
 
+use std::path::Path;
 use std::process::{Command, ExitCode};
+
+use package::Architecture;
 
 const USAGE: &str = "\
 cargo xtask setup           install what the tests need (Debian packages), only what is missing
 cargo xtask test            set up, then format, lints, documentation, every test, dependency rules
 cargo xtask test --quick    set up, then every test
+cargo xtask package         the functions' zips for Lambda, in target/lambda; --arch x86_64 (default) or arm64
 cargo xtask run -- ARGS     holdfast ARGS, built for release";
 
 /// What a command line asks for.
@@ -17,6 +23,7 @@ cargo xtask run -- ARGS     holdfast ARGS, built for release";
 enum Task {
     Setup,
     Test { quick: bool },
+    Package { architecture: Architecture },
     Run { arguments: Vec<String> },
     Help,
 }
@@ -26,6 +33,7 @@ fn main() -> ExitCode {
     let done = match parse(&words) {
         Ok(Task::Setup) => setup::run(),
         Ok(Task::Test { quick }) => test::run(quick),
+        Ok(Task::Package { architecture }) => package::run(root(), architecture),
         Ok(Task::Run { arguments }) => return run(&arguments),
         Ok(Task::Help) => {
             println!("{USAGE}");
@@ -51,6 +59,10 @@ fn parse(words: &[String]) -> Result<Task, String> {
         ["setup"] => Ok(Task::Setup),
         ["test"] => Ok(Task::Test { quick: false }),
         ["test", "--quick"] => Ok(Task::Test { quick: true }),
+        ["package"] => Ok(Task::Package {
+            architecture: Architecture::X86_64,
+        }),
+        ["package", "--arch", word] => Architecture::parse(word).map(|architecture| Task::Package { architecture }),
         ["run"] => Ok(Task::Run { arguments: Vec::new() }),
         ["run", "--", arguments @ ..] => Ok(Task::Run {
             arguments: arguments.iter().map(ToString::to_string).collect(),
@@ -58,6 +70,12 @@ fn parse(words: &[String]) -> Result<Task, String> {
         [] | ["help" | "--help" | "-h"] => Ok(Task::Help),
         unknown => Err(format!("cargo xtask does not know \"{}\"", unknown.join(" "))),
     }
+}
+
+/// The root of the checkout that this was built from.
+fn root() -> &'static Path {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here)
 }
 
 /// Runs the program with this terminal's input and output, and ends as it ends.
@@ -93,12 +111,15 @@ mod tests {
         assert_eq!(parsed("test --quick"), Ok(Task::Test { quick: true }));
         let arguments = vec!["point".to_owned(), "--json".to_owned()];
         assert_eq!(parsed("run -- point --json"), Ok(Task::Run { arguments }));
+        let architecture = Architecture::Arm64;
+        assert_eq!(parsed("package --arch arm64"), Ok(Task::Package { architecture }));
+        assert!(matches!(parsed("package"), Ok(Task::Package { .. })));
         assert_eq!(parsed(""), Ok(Task::Help));
     }
 
     #[test]
     fn a_misspelt_word_is_refused_and_named() {
-        for line in ["tset", "test --quik", "setup now", "run point"] {
+        for line in ["tset", "test --quik", "setup now", "run point", "package --arm64"] {
             let error = parsed(line).unwrap_err();
             assert!(error.contains(line), "{error}");
         }

@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use crate::environments;
 use crate::steps::{is_installed, shell};
 
 /// A program that the build or the tests call, and the Debian package that brings it.
@@ -17,6 +18,11 @@ const NEEDED: [(&str, &str); 4] = [
 
 /// Installs what is missing. An error says what to install by hand.
 pub fn run() -> Result<(), String> {
+    programs()?;
+    environments::run(crate::root())
+}
+
+fn programs() -> Result<(), String> {
     let packages = missing(is_installed);
     if packages.is_empty() {
         println!("setup: everything that the tests need is installed");
