@@ -1,1 +1,24 @@
 //! AWS adapters, one module a service. SDK types never leave this crate.
+
+mod bus;
+mod catalog;
+pub mod clients;
+mod connect;
+mod evidence;
+mod failure;
+mod keys;
+mod pager;
+mod queue;
+mod secrets;
+mod system;
+
+pub use bus::EventBridgeBus;
+pub use catalog::DynamoCatalog;
+pub use clients::Clients;
+pub use connect::{Aws, connect};
+pub use evidence::{EvidenceRegion, S3Evidence};
+pub use keys::KmsKeys;
+pub use pager::SnsPager;
+pub use queue::{QueueUrls, SqsQueue};
+pub use secrets::EscrowPassword;
+pub use system::{SystemClock, SystemIds};

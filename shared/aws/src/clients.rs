@@ -1,0 +1,188 @@
+//! Clients of AWS: one configuration a process, one set of clients a Region, each made once and when it is first used.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation};
+use aws_smithy_types::retry::RetryConfig;
+use aws_smithy_types::timeout::TimeoutConfig;
+use holdfast_core::domain::Region;
+
+/// How long to wait for a connection. A Region that is lost must be known to be lost within seconds.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long to wait for the first byte of an answer.
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The clients of every Region.
+#[derive(Debug)]
+pub struct Clients {
+    home: Region,
+    config: SdkConfig,
+    regions: Mutex<BTreeMap<Region, Arc<RegionClients>>>,
+}
+
+impl Clients {
+    /// Clients as the environment of the process describes them: credentials, endpoints (`AWS_ENDPOINT_URL`,
+    /// `AWS_ENDPOINT_URL_S3` and so on), the number of attempts (`AWS_MAX_ATTEMPTS`). Nothing is called yet.
+    pub async fn from_environment(home: Region) -> Self {
+        let loader = aws_config::defaults(BehaviorVersion::latest()).timeout_config(timeouts());
+        Self::new(home, loader).await
+    }
+
+    /// Clients that speak to an emulator at `endpoint`, such as `http://127.0.0.1:5000`. Their credentials are made up, and
+    /// nothing is tried twice: emulators answer 500 to what they do not know, and a repetition would only hide that.
+    pub async fn of_emulator(home: Region, endpoint: &str) -> Self {
+        let loader = aws_config::defaults(BehaviorVersion::latest())
+            .endpoint_url(endpoint)
+            .credentials_provider(Credentials::new("emulated", "emulated", None, None, "emulator"))
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(timeouts());
+        Self::new(home, loader).await
+    }
+
+    async fn new(home: Region, loader: aws_config::ConfigLoader) -> Self {
+        let config = loader.region(sdk_region(&home)).load().await;
+        Self {
+            home,
+            config,
+            regions: Mutex::default(),
+        }
+    }
+
+    /// The clients of the home Region.
+    pub fn home(&self) -> Arc<RegionClients> {
+        self.of(&self.home)
+    }
+
+    /// The clients of a Region.
+    pub fn of(&self, region: &Region) -> Arc<RegionClients> {
+        let mut regions = self.regions.lock().unwrap_or_else(PoisonError::into_inner);
+        let clients = regions.entry(region.clone()).or_insert_with(|| {
+            let config = self.config.clone().into_builder().region(sdk_region(region)).build();
+            Arc::new(RegionClients {
+                config,
+                ..RegionClients::default()
+            })
+        });
+        clients.clone()
+    }
+
+    /// The clients of the Region that an ARN names; of the home Region when it is a plain name. A key or topic answers in
+    /// its own Region only.
+    pub fn of_arn(&self, arn: &str) -> Arc<RegionClients> {
+        let named = arn.strip_prefix("arn:").and_then(|rest| rest.split(':').nth(2));
+        let region = named.and_then(|region| region.parse::<Region>().ok());
+        self.of(region.as_ref().unwrap_or(&self.home))
+    }
+}
+
+/// The clients of one Region.
+#[derive(Debug)]
+pub struct RegionClients {
+    config: SdkConfig,
+    backup: OnceLock<aws_sdk_backup::Client>,
+    dynamodb: OnceLock<aws_sdk_dynamodb::Client>,
+    eventbridge: OnceLock<aws_sdk_eventbridge::Client>,
+    kms: OnceLock<aws_sdk_kms::Client>,
+    rds: OnceLock<aws_sdk_rds::Client>,
+    s3: OnceLock<aws_sdk_s3::Client>,
+    secretsmanager: OnceLock<aws_sdk_secretsmanager::Client>,
+    sns: OnceLock<aws_sdk_sns::Client>,
+    sqs: OnceLock<aws_sdk_sqs::Client>,
+}
+
+impl Default for RegionClients {
+    fn default() -> Self {
+        Self {
+            config: SdkConfig::builder().build(),
+            backup: OnceLock::new(),
+            dynamodb: OnceLock::new(),
+            eventbridge: OnceLock::new(),
+            kms: OnceLock::new(),
+            rds: OnceLock::new(),
+            s3: OnceLock::new(),
+            secretsmanager: OnceLock::new(),
+            sns: OnceLock::new(),
+            sqs: OnceLock::new(),
+        }
+    }
+}
+
+/// A method that gives a client, made when it is first asked for.
+macro_rules! client {
+    ($name:ident, $sdk:ident, $service:literal) => {
+        #[doc = concat!("The client of ", $service, ".")]
+        pub fn $name(&self) -> $sdk::Client {
+            self.$name.get_or_init(|| $sdk::Client::new(&self.config)).clone()
+        }
+    };
+}
+
+impl RegionClients {
+    client!(backup, aws_sdk_backup, "AWS Backup");
+    client!(dynamodb, aws_sdk_dynamodb, "DynamoDB");
+    client!(eventbridge, aws_sdk_eventbridge, "EventBridge");
+    client!(kms, aws_sdk_kms, "KMS");
+    client!(rds, aws_sdk_rds, "RDS");
+    client!(secretsmanager, aws_sdk_secretsmanager, "Secrets Manager");
+    client!(sns, aws_sdk_sns, "SNS");
+    client!(sqs, aws_sdk_sqs, "SQS");
+
+    /// The client of S3. It adds no checksums of its own: whoever writes sends the SHA-256 of what it writes, and whoever
+    /// reads compares with the SHA-256 it knows, which holds for every store that speaks S3.
+    pub fn s3(&self) -> aws_sdk_s3::Client {
+        let make = || {
+            let config = aws_sdk_s3::config::Builder::from(&self.config)
+                .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+                .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+                .build();
+            aws_sdk_s3::Client::from_conf(config)
+        };
+        self.s3.get_or_init(make).clone()
+    }
+}
+
+fn sdk_region(region: &Region) -> aws_types::region::Region {
+    aws_types::region::Region::new(region.as_str().to_owned())
+}
+
+fn timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .read_timeout(READ_TIMEOUT)
+        .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn region(name: &str) -> Region {
+        Region::new(name).unwrap()
+    }
+
+    async fn clients() -> Clients {
+        Clients::of_emulator(region("eu-central-1"), "http://127.0.0.1:9").await
+    }
+
+    #[tokio::test]
+    async fn each_region_has_one_set_of_clients() {
+        let clients = clients().await;
+        assert!(Arc::ptr_eq(&clients.home(), &clients.of(&region("eu-central-1"))));
+        assert!(!Arc::ptr_eq(&clients.home(), &clients.of(&region("eu-west-1"))));
+    }
+
+    #[tokio::test]
+    async fn an_arn_leads_to_its_region_and_a_plain_name_home() {
+        let clients = clients().await;
+        let ireland = clients.of(&region("eu-west-1"));
+        assert!(Arc::ptr_eq(&clients.of_arn("arn:aws:kms:eu-west-1:1:key/k"), &ireland));
+        assert!(Arc::ptr_eq(&clients.of_arn("arn:aws-cn:sns:eu-west-1:1:t"), &ireland));
+        for home in ["alias/key", "arn:aws:s3:::bucket", ""] {
+            assert!(Arc::ptr_eq(&clients.of_arn(home), &clients.home()), "{home}");
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Everything a function may touch, on AWS.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use holdfast_core::config::deployment::Deployment;
+use holdfast_core::domain::{Failure, ResourceKind, Span};
+use holdfast_core::ports::{Catalog, Engine, Workers};
+use holdfast_core::workflow::engines::EnginesByKind;
+use holdfast_core::workflow::{Settings, World};
+use jiff::SignedDuration;
+
+use crate::bus::EventBridgeBus;
+use crate::catalog::DynamoCatalog;
+use crate::clients::Clients;
+use crate::evidence::{EvidenceRegion, S3Evidence};
+use crate::keys::KmsKeys;
+use crate::pager::SnsPager;
+use crate::system::{SystemClock, SystemIds};
+
+/// How long to let an engine work before looking again.
+const POLL: SignedDuration = SignedDuration::from_secs(30);
+/// How long a lease holds without being renewed: longer than the pause between two invocations that renew it.
+const LEASE: Span = Span::minutes(10);
+/// How long condemned packs wait: longer than the longest backup job.
+const RECLAIM_GRACE: Span = Span::hours(48);
+
+/// A deployment, connected.
+pub struct Aws {
+    /// What functions are given.
+    pub world: World,
+    /// What goes on in this process after a function has returned.
+    pub workers: Arc<dyn Workers>,
+}
+
+/// Connects the adapters of a deployment. Each client is made when it is first used, so that a function pays only for the
+/// services that it calls; nothing is called yet.
+pub async fn connect(deployment: &Deployment) -> Result<Aws, Failure> {
+    let clients = Clients::from_environment(deployment.region.clone()).await;
+    let home = clients.home();
+    let clock = Arc::new(SystemClock);
+    let catalog: Arc<dyn Catalog> = Arc::new(DynamoCatalog::new(home.dynamodb(), &deployment.table));
+    let evidence = deployment.evidence.iter().map(|store| EvidenceRegion {
+        client: clients.of(&store.region).s3(),
+        region: store.region.clone(),
+        bucket: store.bucket.clone(),
+        lock_days: store.lock_days,
+    });
+    let kms = |key: &str| (clients.of_arn(key).kms(), key.to_owned());
+    let topic = &deployment.alert_topic;
+    let (engines, workers) = engines();
+    let world = World {
+        bus: Arc::new(EventBridgeBus::new(home.eventbridge(), &deployment.bus)),
+        engine: Arc::new(EnginesByKind {
+            catalog: catalog.clone(),
+            engines,
+        }),
+        pager: Arc::new(SnsPager::new(clients.of_arn(topic).sns(), topic)),
+        keys: Arc::new(KmsKeys::new(
+            kms(&deployment.wrapping_key),
+            kms(&deployment.signing_key),
+        )),
+        evidence: Arc::new(S3Evidence::new(evidence.collect(), clock.clone())),
+        catalog,
+        clock,
+        ids: Arc::new(SystemIds),
+        settings: Settings {
+            home: deployment.region.clone(),
+            vaults: deployment.vaults(),
+            poll: POLL,
+            lease: LEASE,
+            reclaim_grace: RECLAIM_GRACE,
+            drill_area: deployment.drill_area.clone(),
+        },
+    };
+    Ok(Aws { world, workers })
+}
+
+type Engines = BTreeMap<ResourceKind, Arc<dyn Engine>>;
+
+/// The engines of this deployment, and what of them works in this process.
+fn engines() -> (Engines, Arc<dyn Workers>) {
+    (Engines::new(), Arc::new(Idle))
+}
+
+/// No work goes on in this process.
+struct Idle;
+
+#[async_trait]
+impl Workers for Idle {
+    fn working(&self) -> usize {
+        0
+    }
+
+    async fn wait(&self, _at_most: Duration) {}
+
+    async fn stop(&self) {}
+}

@@ -1,0 +1,250 @@
+//! What AWS refused, as the caller needs to know it. Every adapter's errors pass through here.
+
+use std::error::Error;
+use std::fmt::Display;
+
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use holdfast_core::domain::{Failure, FailureKind};
+
+/// The kinds of the codes that services answer with. A code stands under one kind whatever service says it.
+const CODES: [(FailureKind, &[&str]); 8] = [
+    (
+        // Full or busy: nobody did anything wrong, and it passes.
+        FailureKind::Deferred,
+        &[
+            "BackupInUseException",
+            "InsufficientDBClusterCapacityFault",
+            "InsufficientDBInstanceCapacity",
+            "InvalidDBClusterSnapshotStateFault",
+            "InvalidDBClusterStateFault",
+            "InvalidDBInstanceState",
+            "InvalidDBSnapshotState",
+            "InvalidResourceStateException",
+            "ResourceInUseException",
+            "SnapshotQuotaExceeded",
+            "TableInUseException",
+        ],
+    ),
+    (
+        FailureKind::Throttled,
+        &[
+            "Throttling",
+            "ThrottlingException",
+            "ThrottledException",
+            "TooManyRequestsException",
+            "RequestLimitExceeded",
+            "RequestThrottled",
+            "RequestThrottledException",
+            "ProvisionedThroughputExceededException",
+            "ProvisionedThroughputExceeded",
+            "BandwidthLimitExceeded",
+            "LimitExceededException",
+            "SlowDown",
+            "KMSThrottlingException",
+            "Throttled",
+            "OverLimit",
+            "AWS.SimpleQueueService.RequestThrottled",
+        ],
+    ),
+    (
+        FailureKind::Denied,
+        &[
+            "AccessDenied",
+            "AccessDeniedException",
+            "AllAccessDisabled",
+            "AuthorizationError",
+            "AuthorizationErrorException",
+            "AuthFailure",
+            "ExpiredToken",
+            "ExpiredTokenException",
+            "InsufficientPrivilegesException",
+            "InvalidAccessKeyId",
+            "InvalidClientTokenId",
+            "InvalidSignatureException",
+            "InvalidToken",
+            "KMSAccessDenied",
+            "KMSAccessDeniedException",
+            "KmsAccessDenied",
+            "KMSKeyNotAccessibleFault",
+            "MissingAuthenticationToken",
+            "NotAuthorized",
+            "NotAuthorizedException",
+            "OptInRequired",
+            "SignatureDoesNotMatch",
+            "UnauthorizedOperation",
+            "UnrecognizedClientException",
+        ],
+    ),
+    (
+        FailureKind::NotFound,
+        &[
+            "AWS.SimpleQueueService.NonExistentQueue",
+            "BackupNotFoundException",
+            "DBClusterNotFoundFault",
+            "DBClusterSnapshotNotFoundFault",
+            "DBInstanceNotFound",
+            "DBSnapshotNotFound",
+            "KMSNotFoundException",
+            "KMSNotFound",
+            "NoSuchBucket",
+            "NoSuchKey",
+            "NoSuchUpload",
+            "NoSuchVersion",
+            "NotFound",
+            "NotFoundException",
+            "QueueDoesNotExist",
+            "ResourceNotFound",
+            "ResourceNotFoundException",
+            "ResourceNotFoundFault",
+            "TableNotFoundException",
+        ],
+    ),
+    (
+        FailureKind::Conflict,
+        &[
+            "ConditionalCheckFailedException",
+            "ConditionalRequestConflict",
+            "OperationAborted",
+            "PreconditionFailed",
+            "TransactionConflictException",
+        ],
+    ),
+    (
+        FailureKind::Integrity,
+        &[
+            "BadDigest",
+            "InvalidDigest",
+            "XAmzContentChecksumMismatch",
+            "XAmzContentSHA256Mismatch",
+        ],
+    ),
+    (
+        FailureKind::Invalid,
+        &[
+            "InvalidObjectState",
+            "InvalidParameter",
+            "InvalidParameterCombination",
+            "InvalidParameterException",
+            "InvalidParameterValue",
+            "InvalidParameterValueException",
+            "InvalidRequest",
+            "InvalidRequestException",
+            "MissingParameterValueException",
+            "SerializationException",
+            "ValidationError",
+            "ValidationException",
+            // A key that is switched off or about to be deleted stays so until somebody acts.
+            "DisabledException",
+            "KMSDisabled",
+            "KMSDisabledException",
+            "KMSInvalidState",
+            "KMSInvalidStateException",
+            "KmsInvalidStateException",
+            "InvalidKeyUsageException",
+        ],
+    ),
+    (
+        FailureKind::Transient,
+        &[
+            "BackendTimeoutException",
+            "DependencyTimeoutException",
+            "InternalError",
+            "InternalErrorException",
+            "InternalFailure",
+            "InternalServerError",
+            "InternalServerException",
+            "InternalException",
+            "KeyUnavailableException",
+            "KMSInternalException",
+            "RequestTimeTooSkewed",
+            "RequestTimeout",
+            "RequestTimeoutException",
+            "ServiceUnavailable",
+            "ServiceUnavailableException",
+        ],
+    ),
+];
+
+/// Codes whose messages repeat the request, its session token included.
+const TELLS_TOO_MUCH: [&str; 2] = ["SignatureDoesNotMatch", "InvalidSignatureException"];
+
+/// The failure of a call: `operation` names the service and what it was asked, such as `DynamoDB PutItem`, and `on` the
+/// thing that it was asked of.
+pub(crate) fn failure<E>(operation: &str, on: impl Display, error: &SdkError<E, HttpResponse>) -> Failure
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    let (kind, what) = match error {
+        SdkError::ServiceError(refusal) => {
+            let status = refusal.raw().status().as_u16();
+            let code = refusal.err().code();
+            (kind(code, status), told(code, status, refusal.err().message()))
+        }
+        SdkError::ConstructionFailure(_) => (FailureKind::Invalid, format!("cannot be asked: {}", chain(error))),
+        SdkError::TimeoutError(_) => (FailureKind::Transient, "no answer in time".to_owned()),
+        SdkError::ResponseError(broken) => {
+            let status = broken.raw().status().as_u16();
+            (
+                kind(None, status),
+                format!("status {status}: the answer cannot be read"),
+            )
+        }
+        SdkError::DispatchFailure(dispatch) if dispatch.is_user() => {
+            (FailureKind::Invalid, format!("cannot be asked: {}", chain(error)))
+        }
+        _ => (FailureKind::Transient, format!("no answer: {}", chain(error))),
+    };
+    Failure::new(kind, format!("{operation} on {on}: {what}"))
+}
+
+/// The code with which a service refused a call, if it did and said why.
+pub(crate) fn code<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Option<&str> {
+    error.as_service_error().and_then(ProvideErrorMetadata::code)
+}
+
+/// The kind of a refusal that the service told by code alone, such as an entry of a batch.
+pub(crate) fn kind_of_code(code: &str) -> FailureKind {
+    let known = CODES.iter().find(|(_, codes)| codes.contains(&code));
+    known.map_or(FailureKind::Transient, |(kind, _)| *kind)
+}
+
+/// The kind of a refusal. A code that is not known is judged by the status it came with.
+fn kind(code: Option<&str>, status: u16) -> FailureKind {
+    let known = code.and_then(|code| CODES.iter().find(|(_, codes)| codes.contains(&code)));
+    match (known, status) {
+        (Some((kind, _)), _) => *kind,
+        (None, 401 | 403) => FailureKind::Denied,
+        (None, 404) => FailureKind::NotFound,
+        (None, 409 | 412) => FailureKind::Conflict,
+        (None, 408) => FailureKind::Transient,
+        (None, 429) => FailureKind::Throttled,
+        (None, 400..=499) => FailureKind::Invalid,
+        (None, _) => FailureKind::Transient,
+    }
+}
+
+fn told(code: Option<&str>, status: u16, message: Option<&str>) -> String {
+    let Some(code) = code else {
+        return format!("status {status}");
+    };
+    match message {
+        Some(message) if !message.is_empty() && !TELLS_TOO_MUCH.contains(&code) => format!("{code}: {message}"),
+        _ => format!("{code} (status {status})"),
+    }
+}
+
+/// What an error says, with what is underneath.
+fn chain(error: &dyn Error) -> String {
+    let mut words = Vec::new();
+    let mut next = error.source();
+    while let Some(error) = next {
+        let text = error.to_string();
+        if words.last() != Some(&text) {
+            words.push(text);
+        }
+        next = error.source();
+    }
+    words.join(": ")
+}
