@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use holdfast_core::config::{Config, parse};
+use holdfast_core::domain::ResourceKind;
 use jiff::Timestamp;
 
 use crate::args::Place;
@@ -35,6 +36,15 @@ pub fn load(place: &Place, now: Timestamp) -> Result<Installation, CliError> {
             listed.join("\n")
         ))
     })?;
+    if let Some(resource) = config.resources.iter().find(|one| one.kind != ResourceKind::Files) {
+        return Err(CliError::usage(format!(
+            "{}: resource \"{}\" is of kind {}, which only a deployment on AWS can work on; this program protects \
+             files. Nothing was applied",
+            file.display(),
+            resource.id,
+            resource.kind.as_str()
+        )));
+    }
     let folder = folder_of(file)?;
     for resource in &mut config.resources {
         resource.path = folder.join(&resource.path).to_string_lossy().into_owned();
@@ -56,4 +66,33 @@ fn folder_of(file: &Path) -> Result<PathBuf, CliError> {
 pub fn absolute(path: &Path) -> Result<PathBuf, CliError> {
     std::path::absolute(path)
         .map_err(|error| CliError::failed(format!("{} cannot be made absolute: {error}", path.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_only_a_deployment_on_aws_can_protect_is_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("holdfast.toml");
+        let text = r#"
+            region = "eu-central-1"
+            [[vault]]
+            name = "primary"
+            region = "eu-central-1"
+            [[resource]]
+            name = "orders-db"
+            kind = "rds"
+            path = "orders"
+        "#;
+        std::fs::write(&file, text).unwrap();
+        let place = Place {
+            config: file,
+            data: None,
+        };
+        let error = load(&place, Timestamp::UNIX_EPOCH).err().map(|error| error.to_string());
+        let error = error.unwrap_or_default();
+        assert!(error.contains("orders-db") && error.contains("rds"), "{error}");
+    }
 }

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::World;
 use super::records::{self, Record, Stored};
-use crate::domain::{Failure, FailureKind, Job, Order};
-use crate::ports::{Key, Wake};
+use crate::domain::{Failure, FailureKind, Job, Order, Span};
+use crate::ports::{Catalog, Key, Wake};
 
 /// A lease on a name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,15 +47,23 @@ impl Lease {
 
 /// Takes or renews a lease. False when somebody else holds it.
 pub async fn acquire(world: &World, name: &str, owner: &str) -> Result<bool, Failure> {
-    let now = world.now();
-    let expires_at = world.settings.lease.after(now);
+    take(world.catalog.as_ref(), (name, owner), world.now(), world.settings.lease).await
+}
+
+/// Takes or renews a lease from `now` for `term`; who, and on what, is the pair. False when somebody else holds it.
+pub async fn take(
+    catalog: &dyn Catalog,
+    (name, owner): (&str, &str),
+    now: Timestamp,
+    term: Span,
+) -> Result<bool, Failure> {
+    let expires_at = term.after(now);
     let fresh = Lease {
         name: name.to_owned(),
         owner: Some(owner.to_owned()),
         fencing: 1,
         expires_at,
     };
-    let catalog = world.catalog.as_ref();
     let mut stored: Stored<Lease> = match records::read(catalog, &lease_key(name)).await? {
         Some(stored) => stored,
         None => match records::insert(catalog, &fresh).await? {
@@ -78,9 +86,14 @@ pub async fn acquire(world: &World, name: &str, owner: &str) -> Result<bool, Fai
     }
 }
 
+/// Whether somebody other than `owner` holds the lease now.
+pub async fn is_taken(catalog: &dyn Catalog, (name, owner): (&str, &str), now: Timestamp) -> Result<bool, Failure> {
+    let lease = records::read::<Lease>(catalog, &lease_key(name)).await?;
+    Ok(lease.is_some_and(|lease| lease.value.is_held_by_another(owner, now)))
+}
+
 /// Gives a lease back if `owner` still holds it.
-pub async fn release(world: &World, name: &str, owner: &str) -> Result<(), Failure> {
-    let catalog = world.catalog.as_ref();
+pub async fn release(catalog: &dyn Catalog, name: &str, owner: &str) -> Result<(), Failure> {
     if records::read::<Lease>(catalog, &lease_key(name)).await?.is_none() {
         return Ok(());
     }
@@ -135,7 +148,7 @@ pub async fn acquire_for(world: &World, job: &Job) -> Result<Option<String>, Fai
 /// Gives back all that a job may hold.
 pub async fn release_for(world: &World, job: &Job) -> Result<(), Failure> {
     for name in resource_name(job).into_iter().chain(slot_names(job)) {
-        release(world, &name, job.id.as_str()).await?;
+        release(world.catalog.as_ref(), &name, job.id.as_str()).await?;
     }
     Ok(())
 }
