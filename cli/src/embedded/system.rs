@@ -12,7 +12,8 @@ use holdfast_local::{
     repository_password,
 };
 use holdfast_repository::Ambient;
-use holdfast_sources::content_engine::{ContentEngine, ContentEngineParts};
+use holdfast_sources::content_engine::places::PlacesByScheme;
+use holdfast_sources::content_engine::{ContentEngine, ContentEngineParts, ReceiptStore};
 use jiff::SignedDuration;
 
 /// What differs between the server and the demo.
@@ -50,13 +51,14 @@ impl System {
         let evidence = regions.evidence()?;
         let drills = data.path().join("drills");
         let drill_area = path_text(&drills)?;
+        let escrow_password = repository_password(&data, &parts.ambient)?;
         let engine = ContentEngine::new(ContentEngineParts {
             open_storage: Arc::new(move |vault: &VaultName, resource: &ResourceId| regions.storage(vault, resource)),
             keys: keys.clone(),
-            escrow_password: repository_password(&data, &parts.ambient)?,
+            escrow_password: Arc::new(move || Ok(escrow_password.clone())),
             ambient: parts.ambient,
-            receipts: data.path().join("receipts"),
-            drill_area: drills,
+            receipts: ReceiptStore::Folder(data.path().join("receipts")),
+            places: Arc::new(PlacesByScheme::files(drills)),
             threads: std::thread::available_parallelism().map_or(2, usize::from),
         })?;
         let pager = StderrPager::new(data.pages(), Arc::clone(&parts.clock));

@@ -14,7 +14,8 @@ use holdfast_core::domain::{
 use holdfast_core::ports::{Engine, Observation, Task};
 use holdfast_local::{FileKeys, system_ambient};
 use holdfast_repository::storage::DiskStorage;
-use holdfast_sources::content_engine::{ContentEngine, ContentEngineParts};
+use holdfast_sources::content_engine::places::PlacesByScheme;
+use holdfast_sources::content_engine::{ContentEngine, ContentEngineParts, ReceiptStore};
 use jiff::Timestamp;
 use tempfile::TempDir;
 
@@ -126,9 +127,9 @@ impl World {
             }),
             keys: Arc::new(FileKeys::open_or_create(self.path("keys.json"), &ambient).expect("keys")),
             ambient,
-            escrow_password: PASSWORD.to_owned(),
-            receipts: self.path("receipts"),
-            drill_area: self.drills(),
+            escrow_password: Arc::new(|| Ok(PASSWORD.to_owned())),
+            receipts: ReceiptStore::Folder(self.path("receipts")),
+            places: Arc::new(PlacesByScheme::files(self.drills())),
             threads: 2,
         })
         .expect("an engine")

@@ -1,7 +1,5 @@
 //! Backup orders.
 
-use std::path::PathBuf;
-
 use holdfast_core::domain::{
     BackupKind, Failure, FailureKind, JobId, Order, Outcome, ResourceId, UnreadEntry, VaultName,
 };
@@ -13,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::task::Control;
 use super::{Inner, failure};
-use crate::files::{FileTree, Patterns};
+use crate::files::Patterns;
 
 /// What the snapshot itself does not say of a backup, kept beside it and written before it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -46,8 +44,10 @@ impl Inner {
         };
         let patterns = Patterns::new(&patterns.include, &patterns.exclude)
             .map_err(|error| Failure::caused(FailureKind::Invalid, format!("resource {resource}: {error}"), error))?;
-        let tree = FileTree::new(vec![PathBuf::from(path)], patterns)
-            .map_err(|error| Failure::caused(FailureKind::NotFound, format!("resource {resource}: {error}"), error))?;
+        let source = self.places.source(path, patterns).map_err(|error| Failure {
+            message: format!("resource {resource}: {}", error.message),
+            ..error
+        })?;
         let repository = self.repositories.open_or_init(vault, resource)?;
         let parent = match base {
             Some((_, artefact)) => existing_snapshot(&repository, artefact)?,
@@ -64,7 +64,7 @@ impl Inner {
             workers: self.threads,
             ..BackupOptions::new((repository.ambient().now)(), control, &control.cancel)
         };
-        let report = backup(&repository, &tree, &options).map_err(failure)?;
+        let report = backup(&repository, source.as_ref(), &options).map_err(failure)?;
         let snapshot = repository.snapshot(&report.snapshot).map_err(failure)?;
         outcome(report.snapshot, &snapshot, unread_entries(&report.unread))
     }
@@ -133,7 +133,7 @@ fn unread_entries(unread: &[Unread]) -> Vec<UnreadEntry> {
 }
 
 /// A path as text: bytes that are no UTF-8, and control characters, are written as escapes.
-pub(super) fn printable(path: &std::path::Path) -> String {
+pub fn printable(path: &std::path::Path) -> String {
     use std::os::unix::ffi::OsStrExt;
     let mut text = String::new();
     for chunk in path.as_os_str().as_bytes().utf8_chunks() {

@@ -1,4 +1,4 @@
-//! The content engine: file resources in restic-format repositories, behind the engine port.
+//! The content engine: files and objects in restic-format repositories, behind the engine port.
 //!
 //! Each order runs on a thread of its own; [`Engine::start`] returns at once. What came of a task is written down as a
 //! receipt before anything else learns of it, and a task that nobody remembers is looked for in the world, so a task
@@ -6,6 +6,7 @@
 
 mod backup;
 mod moves;
+pub mod places;
 mod receipts;
 mod reclaim;
 mod repositories;
@@ -14,7 +15,6 @@ mod task;
 mod verify;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -24,12 +24,18 @@ use holdfast_core::ports::{Engine, Keys, Observation, Task};
 use holdfast_repository::storage::Storage;
 use holdfast_repository::{Ambient, ErrorKind, RepositoryError};
 
+use places::Places;
 use receipts::Receipts;
 use repositories::Repositories;
 use task::{Running, TaskState};
 
+pub use receipts::ReceiptStore;
+
 /// Opens the storage of a resource's repository in a vault.
 pub type OpenStorage = Arc<dyn Fn(&VaultName, &ResourceId) -> Result<Arc<dyn Storage>, Failure> + Send + Sync>;
+
+/// Gives the password of the escrow key file. Called only when a repository is made.
+pub type EscrowPassword = Arc<dyn Fn() -> Result<String, Failure> + Send + Sync>;
 
 /// What the content engine is given.
 #[derive(Clone)]
@@ -41,16 +47,16 @@ pub struct ContentEngineParts {
     /// Time, randomness and identity.
     pub ambient: Ambient,
     /// The password of the escrow key file that every new repository gets, so that `restic` can read it without Holdfast.
-    pub escrow_password: String,
+    pub escrow_password: EscrowPassword,
     /// Where receipts of finished tasks are kept.
-    pub receipts: PathBuf,
-    /// The folder that drills restore into; nothing outside it is ever cleaned.
-    pub drill_area: PathBuf,
+    pub receipts: ReceiptStore,
+    /// Where resources and restore targets are; it knows the area that drills restore into.
+    pub places: Arc<dyn Places>,
     /// Threads of each stage.
     pub threads: usize,
 }
 
-/// Backs up, copies, tests, repairs, restores and deletes file trees.
+/// Backs up, copies, tests, repairs, restores and deletes content.
 #[derive(Clone)]
 pub struct ContentEngine {
     inner: Arc<Inner>,
@@ -59,7 +65,7 @@ pub struct ContentEngine {
 struct Inner {
     repositories: Repositories,
     receipts: Receipts,
-    drill_area: PathBuf,
+    places: Arc<dyn Places>,
     threads: usize,
     running: Mutex<HashMap<JobId, Running>>,
 }
@@ -77,13 +83,13 @@ impl ContentEngine {
             escrow_password: parts.escrow_password,
             runtime,
         };
-        let (drill_area, threads) = (parts.drill_area, parts.threads);
+        let (places, threads) = (parts.places, parts.threads);
         let running = Mutex::new(HashMap::new());
         Ok(Self {
             inner: Arc::new(Inner {
                 repositories,
                 receipts,
-                drill_area,
+                places,
                 threads,
                 running,
             }),
@@ -139,7 +145,7 @@ impl Inner {
                 vault,
                 grace_seconds,
             } => self.reclaim(resource, vault, *grace_seconds, control),
-            Order::Clean { target, .. } => self.clean(target),
+            Order::Clean { target, .. } => self.places.clean(target).map(|()| Outcome::Clean),
         }
     }
 

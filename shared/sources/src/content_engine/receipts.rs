@@ -3,33 +3,42 @@
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use holdfast_core::domain::{Failure, FailureKind, JobId, Outcome};
+use holdfast_repository::storage::{FileName, Storage};
+
+use super::failure;
+
+/// Where receipts are kept. Whoever starts a task again must find what its last run left here.
+#[derive(Clone)]
+pub enum ReceiptStore {
+    /// In a folder, which is made if it is not there: for engines that always run on the same machine.
+    Folder(PathBuf),
+    /// As sidecars under `receipts/`: for engines that start again on another machine.
+    Storage(Arc<dyn Storage>),
+}
 
 pub(super) struct Receipts {
-    folder: PathBuf,
+    store: ReceiptStore,
 }
 
 impl Receipts {
-    pub(super) fn open(folder: PathBuf) -> Result<Self, Failure> {
-        fs::create_dir_all(&folder).map_err(|error| {
-            Failure::caused(
-                FailureKind::Transient,
-                format!("folder {} cannot be made: {error}", folder.display()),
-                error,
-            )
-        })?;
-        Ok(Self { folder })
-    }
-
-    fn path(&self, job: &JobId) -> PathBuf {
-        self.folder.join(format!("{job}.json"))
+    pub(super) fn open(store: ReceiptStore) -> Result<Self, Failure> {
+        if let ReceiptStore::Folder(folder) = &store {
+            fs::create_dir_all(folder).map_err(|error| {
+                Failure::caused(
+                    FailureKind::Transient,
+                    format!("folder {} cannot be made: {error}", folder.display()),
+                    error,
+                )
+            })?;
+        }
+        Ok(Self { store })
     }
 
     /// Keeps a receipt: whole or not at all, and durable before this returns.
     pub(super) fn keep(&self, job: &JobId, outcome: &Outcome) -> Result<(), Failure> {
-        let path = self.path(job);
-        let unfinished = path.with_extension("tmp");
         let json = serde_json::to_vec(outcome).map_err(|error| {
             Failure::caused(
                 FailureKind::Bug,
@@ -37,59 +46,89 @@ impl Receipts {
                 error,
             )
         })?;
-        let write = || -> std::io::Result<()> {
-            let mut file = File::create(&unfinished)?;
-            file.write_all(&json)?;
-            file.sync_all()?;
-            fs::rename(&unfinished, &path)?;
-            File::open(&self.folder)?.sync_all()
+        self.write(&receipt_name(job), "receipt", &json)
+    }
+
+    pub(super) fn find(&self, job: &JobId) -> Result<Option<Outcome>, Failure> {
+        let Some(json) = self.read(&receipt_name(job), "receipt")? else {
+            return Ok(None);
         };
-        write().map_err(|error| {
-            let message = format!("receipt {} cannot be written: {error}", path.display());
-            Failure::caused(FailureKind::Transient, message, error)
-        })
+        let name = format!("receipt {}", self.shown(&receipt_name(job)));
+        serde_json::from_slice(&json)
+            .map(Some)
+            .map_err(|error| Failure::unreadable(&name, error))
     }
 
     /// Notes that a job has begun to change the world.
     pub(super) fn keep_began(&self, job: &JobId) -> Result<(), Failure> {
-        let path = self.began_path(job);
-        let write = || -> std::io::Result<()> {
-            File::create(&path)?.sync_all()?;
-            File::open(&self.folder)?.sync_all()
-        };
-        write().map_err(|error| {
-            let message = format!("note {} cannot be written: {error}", path.display());
-            Failure::caused(FailureKind::Transient, message, error)
-        })
+        self.write(&began_name(job), "note", b"")
     }
 
     /// Whether a job has noted that it began.
     pub(super) fn began(&self, job: &JobId) -> Result<bool, Failure> {
-        let path = self.began_path(job);
-        path.try_exists().map_err(|error| {
-            let message = format!("note {} cannot be looked for: {error}", path.display());
-            Failure::caused(FailureKind::Transient, message, error)
-        })
+        Ok(self.read(&began_name(job), "note")?.is_some())
     }
 
-    fn began_path(&self, job: &JobId) -> PathBuf {
-        self.folder.join(format!("{job}.began"))
+    fn shown(&self, name: &str) -> String {
+        match &self.store {
+            ReceiptStore::Folder(folder) => folder.join(name).display().to_string(),
+            ReceiptStore::Storage(storage) => format!("{}: {}", storage.location(), sidecar(name)),
+        }
     }
 
-    pub(super) fn find(&self, job: &JobId) -> Result<Option<Outcome>, Failure> {
-        let path = self.path(job);
-        match fs::read(&path) {
-            Ok(json) => {
-                let name = format!("receipt {}", path.display());
-                serde_json::from_slice(&json)
-                    .map(Some)
-                    .map_err(|error| Failure::unreadable(&name, error))
+    fn write(&self, name: &str, what: &str, bytes: &[u8]) -> Result<(), Failure> {
+        match &self.store {
+            ReceiptStore::Folder(folder) => {
+                let path = folder.join(name);
+                let unfinished = folder.join(format!("{name}.tmp"));
+                let write = || -> std::io::Result<()> {
+                    let mut file = File::create(&unfinished)?;
+                    file.write_all(bytes)?;
+                    file.sync_all()?;
+                    fs::rename(&unfinished, &path)?;
+                    File::open(folder)?.sync_all()
+                };
+                write().map_err(|error| {
+                    let message = format!("{what} {} cannot be written: {error}", path.display());
+                    Failure::caused(FailureKind::Transient, message, error)
+                })
             }
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => {
-                let message = format!("receipt {} cannot be read: {error}", path.display());
-                Err(Failure::caused(FailureKind::Transient, message, error))
+            ReceiptStore::Storage(storage) => {
+                // An earlier run may have died after it kept another one: the last that is known to be true counts.
+                storage.delete(&sidecar(name)).map_err(failure)?;
+                storage.put(&sidecar(name), bytes).map_err(failure)?;
+                storage.barrier().map_err(failure)
             }
         }
     }
+
+    fn read(&self, name: &str, what: &str) -> Result<Option<Vec<u8>>, Failure> {
+        match &self.store {
+            ReceiptStore::Folder(folder) => match fs::read(folder.join(name)) {
+                Ok(bytes) => Ok(Some(bytes)),
+                Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+                Err(error) => {
+                    let message = format!("{what} {} cannot be read: {error}", folder.join(name).display());
+                    Err(Failure::caused(FailureKind::Transient, message, error))
+                }
+            },
+            ReceiptStore::Storage(storage) => match storage.read(&sidecar(name)) {
+                Ok(bytes) => Ok(Some(bytes)),
+                Err(error) if error.kind() == holdfast_repository::ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(failure(error)),
+            },
+        }
+    }
+}
+
+fn receipt_name(job: &JobId) -> String {
+    format!("{job}.json")
+}
+
+fn began_name(job: &JobId) -> String {
+    format!("{job}.began")
+}
+
+fn sidecar(name: &str) -> FileName {
+    FileName::Sidecar(format!("receipts/{name}"))
 }

@@ -10,7 +10,7 @@ use holdfast_repository::storage::{FileName, Storage};
 use holdfast_repository::{Ambient, Id, InitOptions, Repository, Unlock};
 use tokio::runtime::Handle;
 
-use super::{OpenStorage, failure};
+use super::{EscrowPassword, OpenStorage, failure};
 
 /// Sidecar file that holds the wrapped master key.
 pub(super) const WRAPPED_KEY: &str = "key/wrapped";
@@ -19,7 +19,7 @@ pub(super) struct Repositories {
     pub(super) open_storage: OpenStorage,
     pub(super) keys: Arc<dyn Keys>,
     pub(super) ambient: Ambient,
-    pub(super) escrow_password: String,
+    pub(super) escrow_password: EscrowPassword,
     pub(super) runtime: Handle,
 }
 
@@ -67,8 +67,9 @@ impl Repositories {
             storage.barrier().map_err(failure)?;
         }
         let master_key = self.unwrap(storage.as_ref(), resource)?;
+        let password = (self.escrow_password)()?;
         let options = InitOptions {
-            password: Some(&self.escrow_password),
+            password: Some(&password),
             master_key: Some(master_key),
             ..InitOptions::default()
         };
