@@ -8,7 +8,9 @@ use std::{fs, io};
 use crate::steps::shell;
 
 /// An environment's folder below `target/`, and the file that says what is in it.
-const ENVIRONMENTS: [(&str, &str); 3] = [
+const ENVIRONMENTS: [(&str, &str); 4] = [
+    // moto, which emulates most of AWS.
+    ("python", "tests/emulators/requirements.txt"),
     // sam and cfn-lint.
     ("sam", "tests/emulators/sam/requirements.txt"),
     ("checkov", "tests/emulators/checkov/requirements.txt"),

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use common::{data_folder, vault};
 use holdfast_core::domain::Span;
-use holdfast_core::ports::{Bus, Queue};
-use holdfast_local::{Database, FileKeys, LocalBus, Regions, SqliteCatalog, SqliteQueue, system_ambient};
+use holdfast_core::ports::{Bus, Page, Pager, Queue};
+use holdfast_local::{Database, FileKeys, LocalBus, Regions, SqliteCatalog, SqliteQueue, StderrPager, system_ambient};
+use holdfast_testkit::contract::pager::{Heard, PagerWorld};
 use holdfast_testkit::contract::{self, queue::QueueWorld};
 use holdfast_testkit::fakes::FakeClock;
 use jiff::Timestamp;
@@ -78,6 +79,37 @@ async fn the_local_bus_obeys_the_contract() {
     contract::bus::suite(async || {
         let queue: Arc<dyn Queue> = Arc::new(SqliteQueue::new(folders.database(), clock()));
         (Arc::new(LocalBus::new(queue.clone())) as Arc<dyn Bus>, queue)
+    })
+    .await;
+}
+
+struct Pages {
+    file: std::path::PathBuf,
+    pager: StderrPager,
+}
+
+#[async_trait]
+impl PagerWorld for Pages {
+    fn pager(&self) -> &dyn Pager {
+        &self.pager
+    }
+
+    async fn heard(&self) -> Vec<Heard> {
+        let lines = std::fs::read_to_string(&self.file).expect("the pages");
+        let pages = lines
+            .lines()
+            .map(|line| serde_json::from_str::<Page>(line).expect("a page"));
+        pages.map(|page| Heard::from(&page)).collect()
+    }
+}
+
+#[tokio::test]
+async fn the_stderr_pager_obeys_the_contract() {
+    let folders = Folders::default();
+    contract::pager::suite(async || {
+        let file = folders.fresh().join("pages.jsonl");
+        let pager = StderrPager::new(&file, clock()).to_file_only();
+        Pages { file, pager }
     })
     .await;
 }

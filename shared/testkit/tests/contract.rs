@@ -5,9 +5,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::FutureExt;
 use holdfast_core::domain::{BackupKind, FailureKind, JobId, JobKind, Order, Patterns, ResourceId, Span, VaultName};
-use holdfast_core::ports::{Bus, Engine, Queue, Task};
+use holdfast_core::ports::{Bus, Engine, Pager, Queue, Task};
+use holdfast_testkit::contract::pager::{Heard, PagerWorld};
 use holdfast_testkit::contract::{self, engine::EngineWorld, queue::QueueWorld};
-use holdfast_testkit::fakes::{FakeBus, FakeCatalog, FakeClock, FakeEngine, FakeEvidence, FakeKeys, FakeQueue};
+use holdfast_testkit::fakes::{
+    FakeBus, FakeCatalog, FakeClock, FakeEngine, FakeEvidence, FakeKeys, FakePager, FakeQueue,
+};
 use jiff::Timestamp;
 
 /// Also proves that nothing in the fakes ever waits.
@@ -57,6 +60,25 @@ fn the_fake_bus_obeys_the_contract() {
         let queue: Arc<dyn Queue> = Arc::new(FakeQueue::new(clock()));
         (Arc::new(FakeBus::new(queue.clone())) as Arc<dyn Bus>, queue)
     }));
+}
+
+#[derive(Default)]
+struct FakePages(FakePager);
+
+#[async_trait]
+impl PagerWorld for FakePages {
+    fn pager(&self) -> &dyn Pager {
+        &self.0
+    }
+
+    async fn heard(&self) -> Vec<Heard> {
+        self.0.pages().iter().map(Heard::from).collect()
+    }
+}
+
+#[test]
+fn the_fake_pager_obeys_the_contract() {
+    in_one_poll(contract::pager::suite(async || FakePages::default()));
 }
 
 #[test]

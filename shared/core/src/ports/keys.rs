@@ -7,9 +7,9 @@ use crate::domain::Failure;
 /// A signature and the key that made it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signature {
-    /// Names the key.
+    /// Names the key: its algorithm and the hash of its public half.
     pub key_id: String,
-    /// The signature's bytes (Ed25519: 64).
+    /// The signature's bytes, as the key's algorithm makes them (Ed25519: 64; ECDSA: DER).
     pub bytes: Vec<u8>,
 }
 

@@ -30,7 +30,7 @@ pub struct DeadLetter {
     pub body: String,
     /// How often it was delivered.
     pub receive_count: u32,
-    /// When it was put aside.
+    /// When it was put aside; where a queue does not tell that, when it was sent.
     pub died_at: Timestamp,
 }
 

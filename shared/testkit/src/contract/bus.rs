@@ -38,10 +38,18 @@ fn details() -> [Detail; 4] {
 
 async fn told(queue: &dyn Queue, function: FunctionName) -> Vec<Event> {
     let deliveries = queue.receive(function, 10, Span::hours(1)).await.expect("receive");
-    let events = deliveries.iter().map(|delivery| serde_json::from_str(&delivery.body));
+    let events = deliveries.iter().map(|delivery| Event::decode(&delivery.body));
     events
         .collect::<Result<_, _>>()
-        .expect("the event, as it was published")
+        .expect("an event that a function can read")
+}
+
+/// Whether both tell of the same. Some buses give each publication an id of its own.
+fn is_told(told: &[Event], published: &[&Event]) -> bool {
+    let same = |(told, event): (&Event, &&Event)| {
+        !told.id.is_empty() && (&told.source, told.time, &told.detail) == (&event.source, event.time, &event.detail)
+    };
+    told.len() == published.len() && told.iter().zip(published).all(same)
 }
 
 /// Each function that the routes name receives the event whole; no other function hears of it.
@@ -50,15 +58,17 @@ pub async fn every_listener_is_told_and_nobody_else(bus: &dyn Bus, queue: &dyn Q
     bus.publish(&event).await.expect("publish");
     for function in FunctionName::ALL {
         let listens = routes(&event.detail).contains(&function);
-        let expected = if listens { vec![event.clone()] } else { vec![] };
-        assert_eq!(told(queue, function).await, expected, "{function}");
+        let expected = if listens { vec![&event] } else { vec![] };
+        let told = told(queue, function).await;
+        assert!(is_told(&told, &expected), "{function}: {told:?}");
     }
 }
 
-/// A repeated publication is told again: it is for the listener to know an event by its id.
+/// A repeated publication is told again: it is for the listener to know what it has done already.
 pub async fn publishing_again_tells_again(bus: &dyn Bus, queue: &dyn Queue) {
     let event = Event::new(Detail::WakeUp {}, Timestamp::UNIX_EPOCH);
     bus.publish(&event).await.expect("publish");
     bus.publish(&event).await.expect("publish");
-    assert_eq!(told(queue, FunctionName::Scheduler).await, [event.clone(), event]);
+    let told = told(queue, FunctionName::Scheduler).await;
+    assert!(is_told(&told, &[&event, &event]), "{told:?}");
 }

@@ -63,7 +63,7 @@ pub async fn a_changed_byte_unwraps_nothing(keys: &dyn Keys) {
 pub async fn a_signature_is_of_its_message_alone(keys: &dyn Keys, again: &dyn Keys) {
     for message in [&b"a statement"[..], b"", &[0; 70_000]] {
         let signature = keys.sign(message).await.expect("sign");
-        assert_eq!(signature.bytes.len(), 64);
+        assert!(!signature.bytes.is_empty());
         assert!(again.verify(message, &signature).await.expect("verify"));
         let longer = [message, b" "].concat();
         assert!(!again.verify(&longer, &signature).await.expect("verify"));

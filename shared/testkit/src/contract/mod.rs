@@ -8,4 +8,5 @@ pub mod catalog;
 pub mod engine;
 pub mod evidence;
 pub mod keys;
+pub mod pager;
 pub mod queue;
