@@ -2,6 +2,8 @@
 //!
 //! This library holds what the test files share.
 
+pub mod lambda;
+
 use std::path::{Path, PathBuf};
 
 /// The root of the checkout that these tests were built from.

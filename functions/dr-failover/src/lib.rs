@@ -2,6 +2,7 @@
 //! `simulate` changes nothing; a drill restores into an area of its own, which is always cleaned afterwards.
 
 mod cleaning;
+mod console;
 mod requests;
 mod runs;
 mod steps;
@@ -9,6 +10,8 @@ mod steps;
 use holdfast_core::domain::{Detail, Event, Failure, FailureKind, JobKind};
 use holdfast_core::workflow::records;
 use holdfast_core::workflow::{World, jobs};
+
+pub use console::answer;
 
 /// Takes in a request, if the event is one, and brings every run further.
 pub async fn handle(world: &World, event: &Event) -> Result<(), Failure> {

@@ -1,12 +1,15 @@
 //! Restore jobs: a request is checked and recorded once, carried out, compared with its recovery point, and stated in
 //! evidence.
 
+mod console;
 mod requests;
 mod restores;
+mod target;
 
 use holdfast_core::domain::{Event, Failure, JobKind};
 use holdfast_core::workflow::{World, jobs};
 
+pub use console::answer;
 pub use requests::{RestoreRequest, plan};
 
 /// Takes in a request, if the event is one, and brings every restore job further.

@@ -1,10 +1,12 @@
 //! Restore requests: checked whole before anything is recorded.
 
 use holdfast_core::domain::{
-    Detail, Failure, FailureKind, Job, JobId, Order, Origin, Point, PointId, ResourceId, VaultName,
+    Detail, Failure, FailureKind, Job, JobId, Order, Origin, Point, PointId, Resource, ResourceId, VaultName,
 };
 use holdfast_core::planning::choose_restore_source;
 use holdfast_core::workflow::{World, inventory};
+
+use crate::target;
 
 /// What a person asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +19,7 @@ pub struct RestoreRequest {
     pub point: Option<PointId>,
     /// The vault to read from; none means the first that is proven.
     pub vault: Option<VaultName>,
-    /// The folder that receives the content, absolute.
+    /// Where to: an absolute folder or `s3://bucket/prefix` for content, a new name for what a service restores.
     pub target: String,
     /// When given, only what matches one of these.
     pub include: Vec<String>,
@@ -25,6 +27,8 @@ pub struct RestoreRequest {
     pub overwrite: bool,
     /// Who asks.
     pub requested_by: String,
+    /// Who agreed, where the request came that way.
+    pub approved_by: Option<String>,
 }
 
 impl RestoreRequest {
@@ -52,14 +56,16 @@ impl RestoreRequest {
             include: include.clone(),
             overwrite: *overwrite,
             requested_by: requested_by.clone(),
+            approved_by: None,
         })
     }
 }
 
 /// The job that fulfils a request, or why there is none. Changes nothing.
 pub async fn plan(world: &World, request: &RestoreRequest) -> Result<Job, Failure> {
-    check_target(&request.target)?;
     let resource = inventory::resource(world, &request.resource).await?;
+    target::check(&resource, &request.target)?;
+    check_parts(&resource, &request.include, request.overwrite)?;
     let point = choose_point(world, request).await?;
     let (copy, _) = choose_restore_source(&point, request.vault.as_ref())
         .map_err(|refusal| Failure::caused(FailureKind::Invalid, refusal.to_string(), refusal))?;
@@ -74,36 +80,30 @@ pub async fn plan(world: &World, request: &RestoreRequest) -> Result<Job, Failur
     let origin = Origin::Request {
         request: request.request.clone(),
         requested_by: request.requested_by.clone(),
+        approved_by: request.approved_by.clone(),
     };
-    Ok(Job::pending(
-        JobId::derive(&["restore", &request.request]),
-        order,
-        origin,
-        world.now(),
-    ))
+    Ok(Job::pending(job_id(&request.request), order, origin, world.now()))
 }
 
-fn check_target(target: &str) -> Result<(), Failure> {
-    let refuse = |why: &str| {
-        let message = format!("target \"{target}\" {why}; give the absolute path of a folder of its own");
-        Err(Failure::new(FailureKind::Invalid, message))
-    };
-    if !target.starts_with('/') {
-        return refuse("is not absolute");
+/// Refuses to restore a part of what a service restores only as a whole, or over what stands there.
+pub(crate) fn check_parts(resource: &Resource, include: &[String], overwrite: bool) -> Result<(), Failure> {
+    if resource.kind.is_content() || (include.is_empty() && !overwrite) {
+        return Ok(());
     }
-    if target.split('/').any(|part| part == "..") {
-        return refuse("contains \"..\"");
-    }
-    if target.trim_matches('/').is_empty() {
-        return refuse("is the root of the file system");
-    }
-    if target.contains('\0') {
-        return refuse("contains a NUL byte");
-    }
-    Ok(())
+    let message = format!(
+        "\"{}\" is of kind {}: a service restores all of it beside what there is; leave out `include` and `overwrite`",
+        resource.id,
+        resource.kind.as_str()
+    );
+    Err(Failure::new(FailureKind::Invalid, message))
 }
 
-async fn choose_point(world: &World, request: &RestoreRequest) -> Result<Point, Failure> {
+/// The job that fulfils the request of this id.
+pub(crate) fn job_id(request: &str) -> JobId {
+    JobId::derive(&["restore", request])
+}
+
+pub(crate) async fn choose_point(world: &World, request: &RestoreRequest) -> Result<Point, Failure> {
     if let Some(id) = &request.point {
         return inventory::point(world, &request.resource, id).await;
     }

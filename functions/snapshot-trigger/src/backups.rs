@@ -33,6 +33,7 @@ pub async fn request(world: &World, request: &str, resource: &ResourceId, reques
     let origin = Origin::Request {
         request: request.to_owned(),
         requested_by: requested_by.to_owned(),
+        approved_by: None,
     };
     jobs::request(
         world,

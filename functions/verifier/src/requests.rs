@@ -28,6 +28,7 @@ pub async fn request(
     let origin = Origin::Request {
         request: request.to_owned(),
         requested_by: requested_by.to_owned(),
+        approved_by: None,
     };
     let id = JobId::derive(&["verify-request", request]);
     jobs::request(world, Job::pending(id, order, origin, world.now())).await

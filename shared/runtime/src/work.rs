@@ -11,6 +11,9 @@ use crate::budget::Budget;
 /// How long to wait for the workers at most before looking at the time again.
 const STEP: SignedDuration = SignedDuration::from_secs(2);
 
+/// How long to sit idle at most for the sake of recording what ended; later than that the next wake-up does it.
+const IDLE: SignedDuration = SignedDuration::from_secs(10);
+
 /// Waits for a while. An input, so that a test decides how long a while is.
 pub type Rest = Box<dyn Fn(Duration) -> BoxFuture<'static, ()> + Send + Sync>;
 
@@ -50,6 +53,9 @@ where
             continue;
         }
         let at_work = workers.working();
+        if at_work == 0 && next_look > IDLE {
+            break;
+        }
         let mut at_most = left.min(STEP);
         if has_news {
             at_most = at_most.min(next_look);

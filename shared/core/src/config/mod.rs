@@ -2,6 +2,7 @@
 
 pub mod deployment;
 mod names;
+pub mod payload;
 mod plan;
 mod policy;
 mod reader;

@@ -353,6 +353,9 @@ pub enum Origin {
         request: String,
         /// Who asked.
         requested_by: String,
+        /// Who agreed, where somebody else must.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        approved_by: Option<String>,
     },
     /// A planner's decision, with its reason.
     Plan {

@@ -1,0 +1,267 @@
+//! Payloads of the console: the samples in `events/restore-runner`, over fakes.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use futures::FutureExt;
+use holdfast_core::domain::{
+    BackupKind, Copy, CopyState, Detail, Event, Failure, FailureKind, Job, JobId, Level, Origin, Point, PointId,
+    PointState, Proof, Region, Resource, ResourceId, ResourceKind, Span, Vault, VaultName,
+};
+use holdfast_core::workflow::records::{self, Record};
+use holdfast_core::workflow::{Settings, World};
+use holdfast_restore_runner::{answer, handle};
+use holdfast_testkit::fakes::{
+    FakeBus, FakeCatalog, FakeClock, FakeEngine, FakeEvidence, FakeIds, FakeKeys, FakePager, FakeQueue,
+};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+/// Every refused payload, and what its refusal must name.
+const REFUSED: [(&str, &[&str]); 11] = [
+    ("approves-herself", &["\"Ana\" asks already"]),
+    ("dry-run-is-a-word", &["`dry_run` must be true or false"]),
+    ("empty", &["`resource` is missing", "`target` is missing"]),
+    ("over-the-database", &["is the protected resource itself"]),
+    ("part-of-a-database", &["a service restores all of it", "`include`"]),
+    ("point-by-a-word", &["point \"latest\"", "write \"newest\""]),
+    ("unapproved", &["`approved_by`: the name of somebody else"]),
+    ("unknown-field", &["`force` is not known", "resource, target"]),
+    (
+        "unknown-resource",
+        &["no resource is named \"fotos\"", "orders, photos"],
+    ),
+    ("unknown-vault", &["no vault is called \"attic\"", "home, offsite"]),
+    ("whole-bucket", &["is a whole bucket"]),
+];
+
+fn events() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events/restore-runner")
+}
+
+fn sample(name: &str) -> Value {
+    let path = events().join(format!("{name}.json"));
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_json::from_str(&text).unwrap()
+}
+
+fn now<T>(future: impl Future<Output = T>) -> T {
+    future.now_or_never().expect("fakes never wait")
+}
+
+fn at(time: &str) -> Timestamp {
+    time.parse().unwrap()
+}
+
+fn insert<T: Record>(world: &World, record: &T) {
+    assert!(now(records::insert(world.catalog.as_ref(), record)).unwrap().is_none());
+}
+
+fn resource(name: &str, kind: ResourceKind, path: &str) -> Resource {
+    Resource {
+        id: ResourceId::new(name).unwrap(),
+        kind,
+        path: path.to_owned(),
+        tags: BTreeMap::new(),
+        heartbeat: None,
+        registered_at: at("2026-01-01T00:00:00Z"),
+    }
+}
+
+fn copy(vault: &str, proven: bool) -> Copy {
+    let proof = Proof {
+        level: Level::L2,
+        passed: true,
+        at: at("2026-11-19T03:00:00Z"),
+        job: JobId::derive(&["proof", vault]),
+        statement: 7,
+    };
+    Copy {
+        vault: VaultName::new(vault).unwrap(),
+        artefact: format!("artefact-{vault}"),
+        state: CopyState::Available,
+        created_at: at("2026-11-19T02:10:00Z"),
+        proofs: proven.then_some(proof).into_iter().collect(),
+    }
+}
+
+fn point(resource: &Resource, taken_at: &str) -> Point {
+    let job = JobId::derive(&["backup", resource.id.as_str(), taken_at]);
+    Point {
+        id: PointId::derive(&[job.as_str()]),
+        resource: resource.id.clone(),
+        resource_kind: resource.kind,
+        policy: None,
+        job,
+        kind: BackupKind::Full,
+        base: None,
+        taken_at: at(taken_at),
+        created_at: at(taken_at),
+        state: PointState::Available,
+        size_bytes: 1000,
+        files: 12,
+        added_bytes: 10,
+        unread: Vec::new(),
+        copies: vec![copy("home", false), copy("offsite", true)],
+        legal_hold: None,
+        expiry: None,
+    }
+}
+
+struct Scene {
+    world: World,
+    catalog: Arc<FakeCatalog>,
+    clock: Arc<FakeClock>,
+}
+
+/// Photos with two recovery points and a database with one.
+fn scene() -> Scene {
+    let clock = Arc::new(FakeClock::at(at("2026-11-20T02:00:00Z")));
+    let queue = Arc::new(FakeQueue::new(clock.clone()));
+    let catalog = Arc::<FakeCatalog>::default();
+    let vault = |name: &str, region: &str| Vault {
+        name: VaultName::new(name).unwrap(),
+        region: Region::new(region).unwrap(),
+    };
+    let world = World {
+        catalog: catalog.clone(),
+        bus: Arc::new(FakeBus::new(queue)),
+        engine: Arc::new(FakeEngine::new(clock.clone())),
+        pager: Arc::<FakePager>::default(),
+        keys: Arc::<FakeKeys>::default(),
+        evidence: Arc::<FakeEvidence>::default(),
+        clock: clock.clone(),
+        ids: Arc::new(FakeIds::default()),
+        settings: Settings {
+            home: Region::new("eu-central-1").unwrap(),
+            vaults: vec![vault("home", "eu-central-1"), vault("offsite", "eu-west-1")],
+            poll: SignedDuration::from_secs(30),
+            lease: Span::minutes(10),
+            reclaim_grace: Span::hours(1),
+            drill_area: "s3://drills/area".to_owned(),
+        },
+    };
+    let photos = resource("photos", ResourceKind::S3, "s3://photos-original/library");
+    let orders = resource("orders", ResourceKind::Rds, "orders-db");
+    for known in [&photos, &orders] {
+        insert(&world, known);
+        insert(&world, &point(known, "2026-11-19T02:00:00Z"));
+    }
+    insert(&world, &point(&photos, "2026-11-18T02:00:00Z"));
+    Scene { world, catalog, clock }
+}
+
+impl Scene {
+    fn ask(&self, payload: &Value) -> Result<Value, Failure> {
+        now(answer(&self.world, payload))
+    }
+
+    fn jobs(&self) -> Vec<Job> {
+        let entries = self.catalog.entries().into_iter();
+        let jobs = entries.filter(|entry| entry.body["kind"] == Job::KIND);
+        jobs.map(|entry| records::decode::<Job>(entry).unwrap().value).collect()
+    }
+}
+
+#[test]
+fn without_being_told_otherwise_nothing_is_done_and_the_answer_says_what_would_be() {
+    let scene = scene();
+    let answered = scene.ask(&sample("console-dry-run")).unwrap();
+    assert_eq!(answered["dry_run"], true);
+    let will = &answered["would_restore"];
+    assert_eq!(will["taken_at"], "2026-11-19T02:00:00Z");
+    assert_eq!(will["age"], "1d");
+    assert_eq!(will["from_vault"], "offsite");
+    assert_eq!(will["from_region"], "eu-west-1");
+    assert_eq!(will["proofs"][0]["level"], "L2");
+    assert_eq!(will["to"], "s3://restored-photos/2026-11");
+    assert_eq!(answered["needs"].as_array().unwrap().len(), 2);
+    assert!(scene.jobs().is_empty());
+}
+
+#[test]
+fn samples_that_only_try_are_answered() {
+    for (name, vault) in [("console-part", "home"), ("console-database", "offsite")] {
+        let answered = scene().ask(&sample(name)).unwrap();
+        assert_eq!(answered["would_restore"]["from_vault"], vault, "{name}");
+    }
+}
+
+#[test]
+fn two_people_make_it_happen_once_and_the_record_names_both() {
+    let scene = scene();
+    let first = scene.ask(&sample("console-approved")).unwrap();
+    assert_eq!(first["accepted"], true);
+    let again = scene.ask(&sample("console-approved")).unwrap();
+    assert_eq!(first["request"], again["request"]);
+    let jobs = scene.jobs();
+    assert_eq!(jobs.len(), 1);
+    let Origin::Request {
+        requested_by,
+        approved_by,
+        ..
+    } = &jobs[0].origin
+    else {
+        panic!("{:?}", jobs[0].origin);
+    };
+    assert_eq!((requested_by.as_str(), approved_by.as_deref()), ("ana", Some("ben")));
+
+    let status = json!({ "status": first["request"] });
+    assert_eq!(scene.ask(&status).unwrap()["state"], "pending");
+    let wake_up = Event::new(Detail::WakeUp {}, scene.world.now());
+    now(handle(&scene.world, &wake_up)).unwrap();
+    let answered = scene.ask(&status).unwrap();
+    assert_ne!(answered["state"], "pending", "{answered}");
+    assert_eq!(answered["restore"]["from_vault"], "offsite");
+}
+
+#[test]
+fn a_newer_point_or_another_name_makes_another_request() {
+    let scene = scene();
+    let mut payload = sample("console-approved");
+    let first = scene.ask(&payload).unwrap()["request"].clone();
+    scene.clock.advance(Span::hours(1));
+    let photos = resource("photos", ResourceKind::S3, "s3://photos-original/library");
+    insert(&scene.world, &point(&photos, "2026-11-20T02:00:00Z"));
+    let second = scene.ask(&payload).unwrap()["request"].clone();
+    assert_ne!(first, second);
+    payload["request"] = "ticket-4711".into();
+    assert_eq!(scene.ask(&payload).unwrap()["request"], "ticket-4711");
+    assert_eq!(scene.ask(&sample("console-status")).unwrap()["state"], "pending");
+    assert_eq!(scene.jobs().len(), 3);
+}
+
+#[test]
+fn a_request_that_nobody_made_has_no_status() {
+    let failure = scene().ask(&sample("console-status")).unwrap_err();
+    assert_eq!(failure.kind, FailureKind::NotFound);
+    assert!(failure.message.contains("ticket-4711"), "{failure}");
+}
+
+#[test]
+fn refused_payloads_are_refused_by_the_name_of_what_is_wrong_and_do_nothing() {
+    for (name, culprits) in REFUSED {
+        let scene = scene();
+        let failure = scene.ask(&sample(&format!("rejected/console-{name}"))).unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Invalid, "{name}");
+        for culprit in culprits {
+            assert!(
+                failure.message.contains(culprit),
+                "{name}: {failure} does not name {culprit}"
+            );
+        }
+        assert!(scene.jobs().is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn every_refused_payload_is_listed() {
+    let listing = std::fs::read_dir(events().join("rejected")).unwrap();
+    let mut found: Vec<String> = listing
+        .filter_map(|entry| entry.unwrap().file_name().into_string().ok())
+        .filter_map(|name| Some(name.strip_prefix("console-")?.strip_suffix(".json")?.to_owned()))
+        .collect();
+    found.sort();
+    assert_eq!(found, REFUSED.map(|(name, _)| name.to_owned()));
+}

@@ -1,0 +1,21 @@
+//! The `scheduler` function on AWS Lambda.
+
+use std::process::ExitCode;
+
+use holdfast_core::domain::FunctionName;
+use holdfast_runtime::Connected;
+
+fn main() -> ExitCode {
+    holdfast_runtime::run_with_requests(
+        FunctionName::Scheduler,
+        |deployment| async move {
+            let aws = holdfast_aws::connect(&deployment).await?;
+            Ok(Connected {
+                world: aws.world,
+                workers: aws.workers,
+            })
+        },
+        |world, event| Box::pin(holdfast_scheduler::handle(world, event)),
+        |world, request| Box::pin(async move { holdfast_scheduler::answer(world, &request).await }),
+    )
+}

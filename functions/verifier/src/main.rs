@@ -1,0 +1,20 @@
+//! The `verifier` function on AWS Lambda.
+
+use std::process::ExitCode;
+
+use holdfast_core::domain::FunctionName;
+use holdfast_runtime::Connected;
+
+fn main() -> ExitCode {
+    holdfast_runtime::run(
+        FunctionName::Verifier,
+        |deployment| async move {
+            let aws = holdfast_aws::connect(&deployment).await?;
+            Ok(Connected {
+                world: aws.world,
+                workers: aws.workers,
+            })
+        },
+        |world, event| Box::pin(holdfast_verifier::handle(world, event)),
+    )
+}
