@@ -32,8 +32,8 @@ run "only_lifecycle_destroys" {
 
   assert {
     condition = length([for allowed in output.allowed : allowed
-    if allowed.function != "lifecycle" && contains(output.destroying, allowed.action)]) == 0
-    error_message = "a function that is not lifecycle may destroy: ${jsonencode([for allowed in output.allowed : allowed if allowed.function != "lifecycle" && contains(output.destroying, allowed.action)])}"
+    if allowed.function != "lifecycle" && allowed.resource != output.drill_area && contains(output.destroying, allowed.action)]) == 0
+    error_message = "a function that is not lifecycle may destroy: ${jsonencode([for allowed in output.allowed : allowed if allowed.function != "lifecycle" && allowed.resource != output.drill_area && contains(output.destroying, allowed.action)])}"
   }
 
   assert {

@@ -17,13 +17,13 @@ locals {
     {
       Sid      = "ListProtectedBuckets"
       Effect   = "Allow"
-      Action   = ["s3:ListBucket", "s3:ListBucketVersions", "s3:GetBucketLocation", "s3:GetBucketVersioning"]
+      Action   = "s3:ListBucket"
       Resource = [for name in var.protected_buckets : "${local.arn}:s3:::${name}"]
     },
     {
       Sid      = "ReadProtectedBuckets"
       Effect   = "Allow"
-      Action   = ["s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectTagging", "s3:GetObjectVersionTagging"]
+      Action   = ["s3:GetObject", "s3:GetObjectTagging"]
       Resource = [for name in var.protected_buckets : "${local.arn}:s3:::${name}/*"]
     },
     {
@@ -35,13 +35,15 @@ locals {
     },
   ] : statement if length(var.protected_buckets) > 0]
 
-  copies = [
+  copies_snapshots = [
     {
       Sid      = "CopySnapshots"
       Effect   = "Allow"
       Action   = ["rds:CopyDBSnapshot", "rds:CopyDBClusterSnapshot", "rds:AddTagsToResource"]
       Resource = concat(local.rds_snapshots, local.rds["og"])
     },
+  ]
+  copies_recovery_points = [
     { Sid = "CopyRecoveryPoints", Effect = "Allow", Action = ["backup:StartCopyJob", "backup:TagResource"], Resource = local.recovery_points },
     {
       Sid      = "CopyIntoVaults"
@@ -65,11 +67,11 @@ locals {
   restore_targets = concat([local.drills], [for name in var.restore_buckets : "${local.arn}:s3:::${name}"])
   restore_objects = concat([local.drill_objects], [for name in var.restore_buckets : "${local.arn}:s3:::${name}/*"])
   restores = [
-    { Sid = "LookAtTargets", Effect = "Allow", Action = ["s3:ListBucket", "s3:GetBucketLocation"], Resource = local.restore_targets },
+    { Sid = "LookAtTargets", Effect = "Allow", Action = "s3:ListBucket", Resource = local.restore_targets },
     {
       Sid      = "WriteTargets"
       Effect   = "Allow"
-      Action   = ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
+      Action   = ["s3:GetObject", "s3:GetObjectTagging", "s3:PutObject", "s3:PutObjectTagging", "s3:AbortMultipartUpload"]
       Resource = local.restore_objects
     },
     {
@@ -83,8 +85,7 @@ locals {
       Sid    = "RestoreDatabases"
       Effect = "Allow"
       Action = [
-        "rds:RestoreDBInstanceFromDBSnapshot", "rds:RestoreDBInstanceToPointInTime", "rds:RestoreDBClusterFromSnapshot",
-        "rds:RestoreDBClusterToPointInTime", "rds:CreateDBInstance", "rds:AddTagsToResource",
+        "rds:RestoreDBInstanceFromDBSnapshot", "rds:RestoreDBClusterFromSnapshot", "rds:CreateDBInstance", "rds:AddTagsToResource",
       ]
       Resource = concat(local.rds["db"], local.rds["cluster"], local.rds_snapshots, local.rds["subgrp"], local.rds["pg"], local.rds["cluster-pg"], local.rds["og"])
     },
@@ -93,7 +94,7 @@ locals {
       Sid    = "RestoreTables"
       Effect = "Allow"
       Action = [
-        "dynamodb:RestoreTableFromBackup", "dynamodb:RestoreTableToPointInTime", "dynamodb:BatchWriteItem", "dynamodb:DeleteItem",
+        "dynamodb:RestoreTableFromBackup", "dynamodb:TagResource", "dynamodb:BatchWriteItem", "dynamodb:DeleteItem",
         "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:Scan", "dynamodb:UpdateItem",
       ]
       Resource = [local.tables, local.table_backups]
@@ -101,28 +102,25 @@ locals {
     { Sid = "RestoreRecoveryPoints", Effect = "Allow", Action = "backup:StartRestoreJob", Resource = local.recovery_points },
   ]
 
+  # All versions of it, should somebody switch versioning on.
   cleans_drills = [
-    { Sid = "ListDrills", Effect = "Allow", Action = ["s3:ListBucket", "s3:GetBucketLocation"], Resource = local.drills },
-    { Sid = "CleanDrills", Effect = "Allow", Action = ["s3:GetObject", "s3:DeleteObject"], Resource = local.drill_objects },
-    {
-      Sid       = "DrillKey"
-      Effect    = "Allow"
-      Action    = "kms:Decrypt"
-      Resource  = var.vault_keys
-      Condition = { StringLike = { "kms:ViaService" = "s3.*.amazonaws.com" } }
-    },
+    { Sid = "ListDrills", Effect = "Allow", Action = ["s3:ListBucket", "s3:ListBucketVersions"], Resource = local.drills },
+    { Sid = "CleanDrills", Effect = "Allow", Action = ["s3:DeleteObject", "s3:DeleteObjectVersion"], Resource = local.drill_objects },
   ]
 
   # A function that is not lifecycle destroys nothing, whatever its other statements come to say one day.
-  never_destroys = [{
-    Sid    = "NeverDestroys"
-    Effect = "Deny"
-    Action = [
-      "s3:DeleteObjectVersion", "s3:BypassGovernanceRetention", "rds:DeleteDBSnapshot", "rds:DeleteDBClusterSnapshot",
-      "dynamodb:DeleteBackup", "backup:DeleteRecoveryPoint",
-    ]
-    Resource = "*" # a refusal: of everything
-  }]
+  never_destroys = [
+    {
+      Sid    = "NeverDestroys"
+      Effect = "Deny"
+      Action = [
+        "s3:BypassGovernanceRetention", "rds:DeleteDBSnapshot", "rds:DeleteDBClusterSnapshot", "dynamodb:DeleteBackup",
+        "backup:DeleteRecoveryPoint",
+      ]
+      Resource = "*" # a refusal: of everything
+    },
+    { Sid = "NeverDestroysVersions", Effect = "Deny", Action = "s3:DeleteObjectVersion", NotResource = local.drill_objects },
+  ]
 
   # Those whose engines work with snapshots of services.
   looking = ["snapshot-trigger", "verifier", "replicator", "lifecycle", "restore-runner"]
@@ -134,10 +132,11 @@ locals {
       local.backs_up, local.hands_role_to_backup, local.lets_services_use_keys, local.never_destroys,
     )
     verifier = concat(
-      local.reads_vaults, local.writes_vaults, local.repairs, local.signs_evidence, local.never_destroys,
+      local.reads_vaults, local.writes_vaults, local.repairs, local.copies_snapshots, local.lets_services_use_keys,
+      local.signs_evidence, local.never_destroys,
     )
     replicator = concat(
-      local.reads_vaults, local.writes_vaults, local.makes_repositories, local.copies,
+      local.reads_vaults, local.writes_vaults, local.makes_repositories, local.copies_snapshots, local.copies_recovery_points,
       local.hands_role_to_backup, local.lets_services_use_keys, local.never_destroys,
     )
     lifecycle = concat(local.reads_vaults, local.writes_vaults, local.deletes)

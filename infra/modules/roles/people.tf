@@ -36,11 +36,11 @@ resource "aws_iam_role_policy" "people" {
     Statement = concat(
       [
         {
-          # Both talk to the same two functions, which tell a request from an approval and who may give it.
+          # Both talk to the functions that answer people; who asks and who approves is on record in what they are sent.
           Sid      = "AskAndApprove"
           Effect   = "Allow"
           Action   = "lambda:InvokeFunction"
-          Resource = [local.lambdas["restore-runner"], local.lambdas["dr-failover"]]
+          Resource = [for name in ["scheduler", "restore-runner", "dr-failover"] : local.lambdas[name]]
         },
         {
           Sid      = "ReadTheCatalog"

@@ -56,7 +56,7 @@ locals {
 
   # Opening a repository: its files, its lock, the key that its master key is wrapped with.
   reads_vaults = [
-    { Sid = "ListVaults", Effect = "Allow", Action = ["s3:ListBucket", "s3:GetBucketLocation"], Resource = local.vaults },
+    { Sid = "ListVaults", Effect = "Allow", Action = "s3:ListBucket", Resource = local.vaults },
     { Sid = "ReadVaults", Effect = "Allow", Action = ["s3:GetObject"], Resource = local.vault_objects },
     { Sid = "LockRepositories", Effect = "Allow", Action = ["s3:PutObject"], Resource = local.locks },
     {
@@ -74,7 +74,7 @@ locals {
   writes_vaults = [{
     Sid      = "AddToVaults"
     Effect   = "Allow"
-    Action   = ["s3:PutObject", "s3:PutObjectRetention", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
+    Action   = ["s3:PutObject", "s3:PutObjectRetention", "s3:AbortMultipartUpload"]
     Resource = local.vault_objects
   }]
 
@@ -111,14 +111,13 @@ locals {
       Effect = "Allow"
       Action = [
         "rds:DescribeDBInstances", "rds:DescribeDBClusters", "rds:DescribeDBSnapshots", "rds:DescribeDBClusterSnapshots",
-        "rds:ListTagsForResource",
       ]
       Resource = concat(local.rds["db"], local.rds["cluster"], local.rds_snapshots)
     },
     {
       Sid      = "LookAtTables"
       Effect   = "Allow"
-      Action   = ["dynamodb:DescribeTable", "dynamodb:DescribeContinuousBackups", "dynamodb:DescribeBackup", "dynamodb:ListTagsOfResource"]
+      Action   = ["dynamodb:DescribeTable", "dynamodb:DescribeBackup", "dynamodb:ListTagsOfResource"]
       Resource = [local.tables, local.table_backups]
     },
     {
@@ -137,10 +136,10 @@ locals {
       Sid    = "LookAtJobs"
       Effect = "Allow"
       Action = [
-        "backup:DescribeBackupJob", "backup:ListBackupJobs", "backup:DescribeCopyJob", "backup:ListCopyJobs",
-        "backup:DescribeRestoreJob", "backup:ListRestoreJobs", "dynamodb:ListBackups",
+        "backup:DescribeBackupJob", "backup:DescribeCopyJob", "backup:DescribeRestoreJob", "dynamodb:ListBackups",
+        "rds:DescribeAccountAttributes",
       ]
-      Resource = "*" # jobs of AWS Backup, and the list of table backups, have no resources to name
+      Resource = "*" # jobs of AWS Backup, the list of table backups and the quotas of RDS have no resources to name
     },
   ]
 

@@ -35,7 +35,8 @@ module "roles" {
 }
 
 locals {
-  looking = jsondecode(module.roles.looking_policy).Statement
+  drill_area = "arn:aws:s3:::holdfast-drills-111122223333-${var.home_region}/drills/*"
+  looking    = jsondecode(module.roles.looking_policy).Statement
   statements = { for function, policy in module.roles.function_policies : function => concat(
     jsondecode(policy).Statement,
     [for statement in local.looking : statement if contains(module.roles.looking, function)],
@@ -50,7 +51,7 @@ output "allowed" {
   value = flatten([for function, statements in local.statements : [
     for statement in statements : [
       for action in flatten([statement.Action]) : [
-        for resource in flatten([statement.Resource]) : { function = function, action = action, resource = resource }
+        for resource in flatten([try(statement.Resource, "*")]) : { function = function, action = action, resource = resource }
       ]
     ] if statement.Effect == "Allow"
   ]])
@@ -58,7 +59,8 @@ output "allowed" {
 
 output "refused" {
   value = { for function, statements in local.statements : function => flatten([
-    for statement in statements : statement.Action if statement.Effect == "Deny" && statement.Resource == "*"
+    for statement in statements : statement.Action
+    if statement.Effect == "Deny" && (try(statement.Resource, "") == "*" || try(statement.NotResource, "") == local.drill_area)
   ]) }
 }
 
@@ -73,8 +75,8 @@ output "destroying" {
 output "without_resources" {
   description = "Actions for which IAM knows no resource (service authorization reference)."
   value = [
-    "xray:PutTraceSegments", "xray:PutTelemetryRecords", "backup:DescribeBackupJob", "backup:ListBackupJobs",
-    "backup:DescribeCopyJob", "backup:ListCopyJobs", "backup:DescribeRestoreJob", "backup:ListRestoreJobs", "dynamodb:ListBackups",
+    "xray:PutTraceSegments", "xray:PutTelemetryRecords", "backup:DescribeBackupJob", "backup:DescribeCopyJob",
+    "backup:DescribeRestoreJob", "dynamodb:ListBackups", "rds:DescribeAccountAttributes",
   ]
 }
 
@@ -92,4 +94,8 @@ output "sizes" {
 
 output "trust_of_people" {
   value = { for name, trust in module.roles.people_trust : name => jsondecode(trust) }
+}
+
+output "drill_area" {
+  value = local.drill_area
 }

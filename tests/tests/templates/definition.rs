@@ -1,0 +1,131 @@
+//! The state machine of drills: every way through it ends, and tells people first.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::tools::{Ran, program, run, text};
+
+fn definition() -> Value {
+    serde_json::from_str(&text("infra/statemachines/drill.asl.json")).unwrap()
+}
+
+/// Where a state may go.
+fn nexts(state: &Value) -> Vec<&str> {
+    let mut nexts: Vec<&str> = ["Next", "Default"]
+        .iter()
+        .filter_map(|key| state[key].as_str())
+        .collect();
+    for list in ["Choices", "Catch"] {
+        let branches = state[list].as_array().into_iter().flatten();
+        nexts.extend(branches.filter_map(|branch| branch["Next"].as_str()));
+    }
+    nexts
+}
+
+fn ends(state: &Value) -> bool {
+    matches!(state["Type"].as_str(), Some("Succeed" | "Fail"))
+}
+
+/// Everything that is wrong with how the states hang together.
+fn problems(definition: &Value) -> Vec<String> {
+    let states: BTreeMap<&str, &Value> = definition["States"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .map(|(name, state)| (name.as_str(), state))
+        .collect();
+    let mut problems = Vec::new();
+    let mut reached = BTreeSet::new();
+    let mut open = vec![definition["StartAt"].as_str().unwrap()];
+    while let Some(name) = open.pop() {
+        let Some(state) = states.get(name) else {
+            problems.push(format!("there is no state \"{name}\""));
+            continue;
+        };
+        if reached.insert(name) {
+            open.extend(nexts(state));
+        }
+    }
+    for (name, state) in &states {
+        if !reached.contains(name) {
+            problems.push(format!("\"{name}\" is never reached"));
+        }
+        if !ends(state) && nexts(state).is_empty() {
+            problems.push(format!("\"{name}\" leads nowhere"));
+        }
+        if state["Type"] == "Task" {
+            let caught = state["Catch"]
+                .as_array()
+                .is_some_and(|all| all.iter().any(|one| one["ErrorEquals"] == json!(["States.ALL"])));
+            if !caught || state["Retry"].is_null() {
+                problems.push(format!("\"{name}\" may fail and nobody notices"));
+            }
+        }
+        for next in nexts(state) {
+            let tells = state["Resource"] == "arn:aws:states:::sns:publish";
+            if states.get(next).is_some_and(|next| ends(next)) && !tells {
+                problems.push(format!("\"{name}\" ends without telling anybody"));
+            }
+        }
+    }
+    problems
+}
+
+#[test]
+fn every_way_through_a_drill_ends_and_tells_people() {
+    assert_eq!(problems(&definition()), Vec::<String>::new());
+}
+
+#[test]
+fn a_broken_definition_is_noticed() {
+    let broken = |change: fn(&mut Value)| {
+        let mut definition = definition();
+        change(&mut definition);
+        problems(&definition).join("; ")
+    };
+    assert!(broken(|all| all["States"]["Wait"]["Next"] = json!("Look again")).contains("no state \"Look again\""));
+    assert!(broken(|all| all["StartAt"] = json!("Wait")).contains("\"Start\" is never reached"));
+    assert!(broken(|all| all["States"]["Look"]["Catch"] = json!([])).contains("\"Look\" may fail"));
+    assert!(
+        broken(|all| all["States"]["Decide"]["Default"] = json!("Broke")).contains("\"Decide\" ends without telling")
+    );
+}
+
+#[test]
+fn a_day_of_looking_fits_into_the_history_of_an_execution() {
+    let definition = definition();
+    let seconds = definition["States"]["Wait"]["Seconds"].as_u64().unwrap();
+    let looks = definition["TimeoutSeconds"].as_u64().unwrap() / seconds;
+    // A round of wait, task and choice leaves nine events; Step Functions keeps 25,000 and then fails the execution.
+    assert!(looks * 9 < 20_000, "{looks} looks");
+}
+
+/// What cfn-lint's schema of the language says about a definition.
+fn lint(definition: &Value) -> Ran {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("template.json");
+    let template = json!({"Resources": {"Drill": {"Type": "AWS::StepFunctions::StateMachine", "Properties": {
+        "RoleArn": "arn:aws:iam::111122223333:role/holdfast-drill-steps",
+        "DefinitionString": definition.to_string(),
+        "DefinitionSubstitutions": {
+            "DrFailoverArn": "arn:aws:lambda:eu-central-1:111122223333:function:holdfast-dr-failover",
+            "AlertTopicArn": "arn:aws:sns:eu-central-1:111122223333:holdfast-alerts",
+        },
+    }}}});
+    std::fs::write(&file, template.to_string()).unwrap();
+    let mut lint = Command::new(program("sam", "cfn-lint"));
+    run(
+        lint.arg("--template").arg(&file).args(["--regions", "eu-central-1"]),
+        folder.path(),
+    )
+}
+
+#[test]
+fn the_definition_is_in_the_language_of_step_functions() {
+    lint(&definition()).good();
+    let mut misspelt = definition();
+    misspelt["States"]["Wait"] = json!({"Type": "Wait", "Second": 60, "Next": "Look"});
+    lint(&misspelt).complaint("E3601");
+}

@@ -1,0 +1,86 @@
+//! What the linters of AWS's own formats say. Each is shown a mistake as well, so that silence means something.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::json;
+
+use crate::template::template;
+use crate::tools::{Ran, program, run, text};
+
+fn cfn_lint(template: &Path, home: &Path) -> Ran {
+    run(
+        Command::new(program("sam", "cfn-lint")).arg("--template").arg(template),
+        home,
+    )
+}
+
+#[test]
+fn sam_validates_the_template() {
+    let home = tempfile::tempdir().unwrap();
+    let mut sam = Command::new(program("sam", "sam"));
+    let said = run(
+        sam.args(["validate", "--lint", "--template", "template.yaml"]),
+        home.path(),
+    )
+    .good();
+    assert!(said.contains("is a valid SAM Template"), "{said}");
+}
+
+#[test]
+fn cfn_lint_finds_nothing_in_the_template_and_finds_what_is_planted() {
+    let home = tempfile::tempdir().unwrap();
+    cfn_lint(Path::new("template.yaml"), home.path()).good();
+    let planted = home.path().join("template.yaml");
+    let misspelt = text("template.yaml").replacen("VisibilityTimeout:", "VisibilityTimout:", 1);
+    std::fs::write(&planted, misspelt).unwrap();
+    cfn_lint(&planted, home.path()).complaint("VisibilityTimout");
+}
+
+/// Before the transform cfn-lint takes any name that begins with a function's for one that SAM may make.
+#[test]
+fn cfn_lint_finds_nothing_in_the_transformed_template_and_finds_a_reference_to_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    let transformed = home.path().join("template.json");
+    std::fs::write(&transformed, template().to_string()).unwrap();
+    cfn_lint(&transformed, home.path()).good();
+    let mut lost = template().clone();
+    lost["Resources"]["SchedulerTimer"]["Properties"]["Target"]["Arn"] =
+        json!({"Fn::GetAtt": ["SchedulerQueu", "Arn"]});
+    std::fs::write(&transformed, lost.to_string()).unwrap();
+    cfn_lint(&transformed, home.path()).complaint("SchedulerQueu");
+}
+
+/// Runs checkov with the exceptions of `.checkov.yaml`.
+fn checkov(framework: &str, what: [&str; 2], home: &Path) -> Ran {
+    let mut checkov = Command::new(program("checkov", "checkov"));
+    run(checkov.args(["--framework", framework]).args(what), home)
+}
+
+#[test]
+fn checkov_finds_nothing_in_the_template() {
+    let home = tempfile::tempdir().unwrap();
+    let said = checkov("cloudformation", ["--file", "template.yaml"], home.path()).good();
+    assert!(
+        said.contains("Failed checks: 0") && !said.contains("Passed checks: 0"),
+        "{said}"
+    );
+}
+
+#[test]
+fn checkov_finds_nothing_in_the_infrastructure_and_finds_what_is_planted() {
+    let home = tempfile::tempdir().unwrap();
+    let said = checkov("terraform", ["--directory", "infra"], home.path()).good();
+    assert!(
+        said.contains("Failed checks: 0") && !said.contains("Passed checks: 0"),
+        "{said}"
+    );
+    let planted = home.path().join("main.tf");
+    std::fs::write(
+        &planted,
+        "resource \"aws_dynamodb_table\" \"open\" {\n  name = \"open\"\n}\n",
+    )
+    .unwrap();
+    let file = planted.to_str().unwrap();
+    checkov("terraform", ["--file", file], home.path()).complaint("CKV_AWS_28");
+}

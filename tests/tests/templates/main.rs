@@ -1,0 +1,12 @@
+//! The deployment, checked without AWS: what linters say of `template.yaml` and `infra/`, what Terraform makes of them, and
+//! whether events, queues, rights and parameters fit the code that they are for.
+
+mod cost;
+mod definition;
+mod infra;
+mod linters;
+mod pattern;
+mod rights;
+mod template;
+mod tools;
+mod wiring;
