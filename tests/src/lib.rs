@@ -18,13 +18,22 @@ pub fn workspace_root() -> &'static Path {
 ///
 /// When the program has not been built: cargo builds it for the tests of its own crate only.
 pub fn holdfast_binary() -> PathBuf {
+    program("holdfast")
+}
+
+/// A program of the same build as the running test.
+///
+/// # Panics
+///
+/// When the program has not been built: cargo builds it for the tests of its own crate only.
+pub fn program(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap_or_else(|error| panic!("the running test has no path: {error}"));
     // A test stands in `target/<profile>/deps`, the program in `target/<profile>`.
     let folder = test
         .ancestors()
         .nth(2)
         .unwrap_or_else(|| panic!("{}: not in a target folder", test.display()));
-    let program = folder.join("holdfast");
+    let program = folder.join(name);
     assert!(
         program.is_file(),
         "{}: not built; run `cargo build --workspace --bins`, or all tests with `cargo xtask test`",

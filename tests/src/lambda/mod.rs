@@ -245,9 +245,11 @@ impl LambdaService {
         }
     }
 
-    /// Begins to hand messages of the queues to the functions that they are mapped to.
+    /// Begins to hand messages of the queues to the functions that they are mapped to; queues of functions that are not
+    /// deployed here keep theirs.
     pub fn poll_queues(&self) {
-        for mapping in &self.wiring.mappings {
+        let deployed = |mapping: &&wiring::Mapping| self.functions.find(&mapping.function).is_some();
+        for mapping in self.wiring.mappings.iter().filter(deployed) {
             for _ in 0..mapping.concurrency {
                 let (functions, wire, mapping) = (self.functions.clone(), self.wire.clone(), mapping.clone());
                 self.runtime().spawn(sources::poll(functions, wire, mapping));

@@ -28,7 +28,7 @@ pub fn provision(wire: &Wire, wiring: &Wiring, changes: &Changes) -> Result<(), 
     }
     make_rules(wire, wiring)?;
     for topic in &wiring.topics {
-        wire.sns("CreateTopic", &[("Name", topic)])?;
+        make_topic(wire, topic)?;
     }
     for subscription in &wiring.subscriptions {
         let mut fields = vec![
@@ -90,6 +90,11 @@ fn make_rules(wire: &Wire, wiring: &Wiring) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Makes a topic.
+pub fn make_topic(wire: &Wire, name: &str) -> Result<(), String> {
+    wire.sns("CreateTopic", &[("Name", name)]).map(|_| ())
 }
 
 /// What a table has besides its keys and indexes is of no matter to an emulator.

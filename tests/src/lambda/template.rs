@@ -378,3 +378,127 @@ fn as_text(value: &Value) -> Result<String, String> {
 pub fn kinds(resources: &[Resource]) -> BTreeSet<&str> {
     resources.iter().map(|resource| resource.kind.as_str()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn around(parameters: &[(&str, &str)]) -> Surroundings {
+        Surroundings {
+            account: "123456789012".to_owned(),
+            region: "eu-central-1".to_owned(),
+            stack: "holdfast".to_owned(),
+            parameters: parameters
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
+        }
+    }
+
+    fn template(value: &Value) -> Value {
+        json!({
+            "Parameters": {
+                "Stage": { "Type": "String", "AllowedValues": ["test", "live"] },
+                "Zones": { "Type": "CommaDelimitedList", "Default": "a, b" },
+                "Days": { "Type": "Number", "Default": 30 },
+            },
+            "Conditions": {
+                "IsLive": { "Fn::Equals": [{ "Ref": "Stage" }, "live"] },
+                "IsNot": { "Fn::Not": [{ "Condition": "IsLive" }] },
+                "Both": { "Fn::And": [{ "Condition": "IsLive" }, { "Condition": "IsNot" }] },
+            },
+            "Mappings": { "Sizes": { "test": { "memory": 256 } } },
+            "Resources": {
+                "Queue": { "Type": "AWS::SQS::Queue", "Properties": { "QueueName": { "Fn::Sub": "q-${Stage}" } } },
+                "Topic": { "Type": "AWS::SNS::Topic" },
+                "Only": { "Type": "AWS::SNS::Topic", "Condition": "IsLive" },
+                "It": { "Type": "Custom::It", "Properties": { "Is": value } },
+            },
+        })
+    }
+
+    fn worked(value: &Value) -> Result<Value, String> {
+        let resources = work_out(&template(value), &around(&[("Stage", "test")]))?;
+        let it = resources.iter().find(|resource| resource.id == "It").unwrap();
+        Ok(it.properties["Is"].clone())
+    }
+
+    #[test]
+    fn functions_are_worked_out_as_cloudformation_would() {
+        let arn = "arn:aws:sqs:eu-central-1:123456789012:q-test";
+        let url = "https://sqs.eu-central-1.amazonaws.com/123456789012/q-test";
+        let cases = [
+            (json!({ "Ref": "Queue" }), json!(url)),
+            (
+                json!({ "Ref": "Topic" }),
+                json!("arn:aws:sns:eu-central-1:123456789012:Topic"),
+            ),
+            (json!({ "Fn::GetAtt": ["Queue", "Arn"] }), json!(arn)),
+            (json!({ "Fn::GetAtt": "Queue.QueueName" }), json!("q-test")),
+            (
+                json!({ "Fn::Sub": "${Queue.Arn}/${!Keep}/${AWS::Region}" }),
+                json!(format!("{arn}/${{Keep}}/eu-central-1")),
+            ),
+            (
+                json!({ "Fn::Sub": ["${A}-${Stage}", { "A": { "Ref": "Days" } }] }),
+                json!("30-test"),
+            ),
+            (json!({ "Fn::Join": [":", ["a", { "Ref": "Stage" }]] }), json!("a:test")),
+            (json!({ "Fn::Select": [1, { "Ref": "Zones" }] }), json!("b")),
+            (json!({ "Fn::Split": ["/", "a/b"] }), json!(["a", "b"])),
+            (
+                json!({ "Fn::FindInMap": ["Sizes", { "Ref": "Stage" }, "memory"] }),
+                json!(256),
+            ),
+            (json!({ "Fn::If": ["IsLive", 1, 2] }), json!(2)),
+            (json!({ "Fn::If": ["IsNot", "yes", "no"] }), json!("yes")),
+            (json!({ "Fn::If": ["Both", 1, { "Ref": "AWS::NoValue" }] }), Value::Null),
+            (json!([1, { "Ref": "AWS::NoValue" }, 2]), json!([1, 2])),
+            (
+                json!({ "Condition": { "Bool": { "x": "y" } } }),
+                json!({ "Condition": { "Bool": { "x": "y" } } }),
+            ),
+        ];
+        for (value, expected) in cases {
+            assert_eq!(worked(&value), Ok(expected), "{value}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_worked_out_is_named_with_its_place() {
+        let cases = [
+            (json!({ "Ref": "Gone" }), "Gone"),
+            (json!({ "Fn::GetAtt": ["Queue", "Colour"] }), "Queue.Colour"),
+            (json!({ "Fn::ImportValue": "x" }), "Fn::ImportValue"),
+            (json!({ "Fn::If": ["IsOdd", 1, 2] }), "IsOdd"),
+            (
+                json!({ "Fn::FindInMap": ["Sizes", "live", "memory"] }),
+                "Sizes, live, memory",
+            ),
+            (json!({ "Fn::Select": [2, { "Ref": "Zones" }] }), "from 2 items"),
+            (json!({ "Fn::Sub": "${Nobody}" }), "Nobody"),
+        ];
+        for (value, culprit) in cases {
+            let error = worked(&value).unwrap_err();
+            assert!(
+                error.contains(culprit) && error.starts_with("It (Custom::It): Is:"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn parameters_and_conditions_are_held_to() {
+        let known = template(&json!(1));
+        let missing = work_out(&known, &around(&[])).unwrap_err();
+        assert!(missing.contains("parameter Stage"), "{missing}");
+        let refused = work_out(&known, &around(&[("Stage", "prod")])).unwrap_err();
+        assert!(refused.contains("may not be \"prod\""), "{refused}");
+        let unknown = work_out(&known, &around(&[("Stage", "test"), ("Stag", "x")])).unwrap_err();
+        assert!(unknown.contains("no parameters Stag"), "{unknown}");
+        let live = work_out(&known, &around(&[("Stage", "live")])).unwrap();
+        assert!(live.iter().any(|resource| resource.id == "Only"));
+        let test = work_out(&known, &around(&[("Stage", "test")])).unwrap();
+        assert!(test.iter().all(|resource| resource.id != "Only"));
+    }
+}

@@ -327,3 +327,60 @@ fn subscription(properties: &Properties<'_>) -> Result<Subscription, String> {
             .collect(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wired(kind: &str, properties: Value) -> Result<Wiring, String> {
+        let template = json!({ "Resources": { "It": { "Type": kind, "Properties": properties } } });
+        let around = Surroundings {
+            account: "1".to_owned(),
+            region: "eu-central-1".to_owned(),
+            stack: "s".to_owned(),
+            parameters: BTreeMap::new(),
+        };
+        Wiring::from_template(&template, &around)
+    }
+
+    #[test]
+    fn rates_are_read() {
+        assert_eq!(rate("rate(1 minute)"), Some(Duration::from_secs(60)));
+        assert_eq!(rate("rate(12 hours)"), Some(Duration::from_secs(43_200)));
+        for wrong in ["rate(0 minutes)", "rate(1 fortnight)", "cron(0 3 * * ? *)", "1 minute"] {
+            assert_eq!(rate(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_understood_is_an_error_that_names_the_resource() {
+        let cases = [
+            (
+                "AWS::Scheduler::Schedule",
+                json!({ "ScheduleExpression": "cron(0 3 * * ? *)" }),
+                "cron(0 3",
+            ),
+            (
+                "AWS::Lambda::EventSourceMapping",
+                json!({ "EventSourceArn": "arn:aws:kinesis:x" }),
+                "kinesis",
+            ),
+            ("AWS::Events::Rule", json!({ "EventPattern": {} }), "no Targets"),
+            (
+                "AWS::Events::Rule",
+                json!({ "ScheduleExpression": "rate(1 minute)" }),
+                "a rule with a schedule",
+            ),
+            (
+                "AWS::SQS::Queue",
+                json!({ "RedrivePolicy": { "maxReceiveCount": 5 } }),
+                "RedrivePolicy",
+            ),
+            ("AWS::Lambda::Function", json!({ "Timeout": "soon" }), "Timeout"),
+        ];
+        for (kind, properties, culprit) in cases {
+            let error = wired(kind, properties).unwrap_err();
+            assert!(error.starts_with("It (") && error.contains(culprit), "{error}");
+        }
+    }
+}
