@@ -2,7 +2,10 @@
 //!
 //! This library holds what the test files share.
 
+pub mod front;
 pub mod lambda;
+pub mod radosgw;
+pub mod s3s;
 
 use std::path::{Path, PathBuf};
 

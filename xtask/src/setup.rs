@@ -6,7 +6,7 @@ use crate::environments;
 use crate::steps::{is_installed, shell};
 
 /// A program that the build or the tests call, and the Debian package that brings it.
-const NEEDED: [(&str, &str); 5] = [
+const NEEDED: [(&str, &str); 9] = [
     // Compiles the C of SQLite and Zstandard.
     ("cc", "build-essential"),
     // Reads our repositories as an independent judge.
@@ -16,6 +16,11 @@ const NEEDED: [(&str, &str); 5] = [
     ("setfacl", "acl"),
     // Runs the emulators and linters.
     ("python3", "python3-venv"),
+    // The S3 server that keeps versions, locks objects and decides races: a gateway, a monitor, a store and their tools.
+    ("radosgw", "radosgw"),
+    ("ceph-mon", "ceph-mon"),
+    ("ceph-osd", "ceph-osd"),
+    ("ceph", "ceph-common"),
 ];
 
 /// Installs what is missing. An error says what to install by hand.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use holdfast_core::config::deployment::Deployment;
 use holdfast_core::domain::{Failure, ResourceKind, Span};
-use holdfast_core::ports::{Catalog, Engine, Workers};
+use holdfast_core::ports::{Catalog, Clock, Engine, Workers};
 use holdfast_core::workflow::engines::EnginesByKind;
 use holdfast_core::workflow::{Settings, World};
 use jiff::SignedDuration;
@@ -15,6 +15,7 @@ use jiff::SignedDuration;
 use crate::bus::EventBridgeBus;
 use crate::catalog::DynamoCatalog;
 use crate::clients::Clients;
+use crate::engines::managed;
 use crate::evidence::{EvidenceRegion, S3Evidence};
 use crate::keys::KmsKeys;
 use crate::pager::SnsPager;
@@ -35,12 +36,17 @@ pub struct Aws {
     pub workers: Arc<dyn Workers>,
 }
 
-/// Connects the adapters of a deployment. Each client is made when it is first used, so that a function pays only for the
-/// services that it calls; nothing is called yet.
+/// Connects the adapters of a deployment to AWS as the environment of the process describes it.
 pub async fn connect(deployment: &Deployment) -> Result<Aws, Failure> {
     let clients = Clients::from_environment(deployment.region.clone()).await;
+    connect_by(Arc::new(clients), deployment).await
+}
+
+/// Connects the adapters of a deployment by these clients. Each is made when it is first used, so that a function pays only
+/// for the services that it calls; nothing is called yet.
+pub async fn connect_by(clients: Arc<Clients>, deployment: &Deployment) -> Result<Aws, Failure> {
     let home = clients.home();
-    let clock = Arc::new(SystemClock);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let catalog: Arc<dyn Catalog> = Arc::new(DynamoCatalog::new(home.dynamodb(), &deployment.table));
     let evidence = deployment.evidence.iter().map(|store| EvidenceRegion {
         client: clients.of(&store.region).s3(),
@@ -50,7 +56,8 @@ pub async fn connect(deployment: &Deployment) -> Result<Aws, Failure> {
     });
     let kms = |key: &str| (clients.of_arn(key).kms(), key.to_owned());
     let topic = &deployment.alert_topic;
-    let (engines, workers) = engines();
+    let (mut engines, workers) = engines();
+    engines.extend(managed(&clients, deployment, &catalog, &clock));
     let world = World {
         bus: Arc::new(EventBridgeBus::new(home.eventbridge(), &deployment.bus)),
         engine: Arc::new(EnginesByKind {

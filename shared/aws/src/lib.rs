@@ -9,7 +9,9 @@ mod failure;
 mod keys;
 mod pager;
 mod queue;
+pub mod s3;
 mod secrets;
+pub mod storage;
 mod system;
 
 pub use bus::EventBridgeBus;

@@ -8,6 +8,7 @@ pub mod inventory;
 pub mod jobs;
 pub mod leases;
 pub mod records;
+pub mod semaphore;
 mod world;
 
 pub use world::{Settings, World};

@@ -1,0 +1,393 @@
+//! DynamoDB tables: on-demand backups, and tables made from them. Such a backup carries no tags and its name need not be
+//! unique, so its name says whose it is, and the oldest of one name counts. It stays in its Region: a table that must be
+//! copied is protected through AWS Backup.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::{
+    BackupDetails, BackupStatus, BackupSummary, BackupTypeFilter, TableDescription, TableStatus, Tag,
+};
+use aws_smithy_types::DateTime;
+use holdfast_core::config::deployment::Deployment;
+use holdfast_core::domain::{
+    Failure, FailureKind, JobId, Level, Location, Order, Outcome, Progress, Span, VaultName, Verdict,
+};
+use holdfast_core::ports::{Clock, Engine, Observation, Task};
+
+use super::databases::time;
+use super::words::{self, Tags, artefact, check_restore, is_of_job, tags, target_is_taken};
+use crate::clients::Clients;
+use crate::failure::{code, failure};
+
+/// A table that was restored from the wanted backup this recently and carries no tag was made by a start that ended before
+/// it could tag it. The service cannot make a table with its tags in one call.
+const ADOPTED_WITHIN: Span = Span::hours(1);
+
+/// The engine of DynamoDB tables.
+pub(super) struct DynamoTables {
+    pub clients: Arc<Clients>,
+    pub deployment: Arc<Deployment>,
+    pub clock: Arc<dyn Clock>,
+}
+
+/// A table at the target of a restore, and what is known of it.
+struct Target {
+    table: TableDescription,
+    arn: String,
+    tags: Tags,
+}
+
+fn failed(refused: Failure) -> Observation {
+    Observation::Failed {
+        kind: refused.kind,
+        message: refused.message,
+    }
+}
+
+fn bytes(count: Option<i64>) -> u64 {
+    u64::try_from(count.unwrap_or(0)).unwrap_or(0)
+}
+
+/// Why an order is never carried out, if so.
+fn objection(order: &Order) -> Option<Failure> {
+    match order {
+        Order::Copy { .. } | Order::Repair { .. } => Some(words::invalid(
+            "on-demand backups of DynamoDB stay in their Region: protect the table as a resource of kind aws_backup to have copies",
+        )),
+        Order::Verify { level, .. } if *level > Level::L1 => Some(words::invalid(format!(
+            "a backup of a table can be proven to level L1 only by looking at it; level {level:?} needs a restore test"
+        ))),
+        Order::Restore {
+            target,
+            include,
+            overwrite,
+            ..
+        } => check_restore(target, include, *overwrite).err(),
+        Order::Clean { target, .. } => Some(words::invalid(format!(
+            "\"{target}\": DynamoDB has no drill folder to clean"
+        ))),
+        _ => None,
+    }
+}
+
+impl DynamoTables {
+    fn client(&self, vault: &VaultName) -> Result<Client, Failure> {
+        Ok(self.clients.of(&self.deployment.vault(vault)?.region).dynamodb())
+    }
+
+    /// The backups of a table under one name, the oldest first.
+    async fn named(&self, client: &Client, table: &str, name: &str) -> Result<Vec<BackupSummary>, Failure> {
+        let mut found = Vec::new();
+        let mut after = None;
+        loop {
+            let call = client
+                .list_backups()
+                .table_name(table)
+                .backup_type(BackupTypeFilter::User)
+                .set_exclusive_start_backup_arn(after);
+            let page = call.send().await;
+            let page = page.map_err(|error| failure("DynamoDB ListBackups", table, &error))?;
+            let summaries = page.backup_summaries.unwrap_or_default();
+            found.extend(summaries.into_iter().filter(|summary| {
+                summary.backup_name() == Some(name) && summary.backup_status != Some(BackupStatus::Deleted)
+            }));
+            after = page.last_evaluated_backup_arn;
+            if after.is_none() {
+                break;
+            }
+        }
+        let age = |summary: &BackupSummary| {
+            let made = summary.backup_creation_date_time;
+            (made.map(|made: DateTime| made.as_nanos()), summary.backup_arn.clone())
+        };
+        found.sort_by_key(age);
+        Ok(found)
+    }
+
+    async fn observe_backup(&self, task: &Task, table: &str, vault: &VaultName) -> Result<Observation, Failure> {
+        let client = self.client(vault)?;
+        let name = artefact(&task.job, 0);
+        let Some(found) = self.named(&client, table, &name).await?.into_iter().next() else {
+            return Ok(Observation::NotStarted);
+        };
+        match &found.backup_status {
+            Some(BackupStatus::Creating) => Ok(Observation::Running(Progress::default())),
+            Some(BackupStatus::Available) => {
+                let Some(taken_at) = time(found.backup_creation_date_time()) else {
+                    let message = format!("backup {name} of table {table} has no time");
+                    return Err(Failure::new(FailureKind::Integrity, message));
+                };
+                Ok(Observation::Completed(Outcome::Backup {
+                    artefact: found.backup_arn.clone().unwrap_or_default(),
+                    taken_at,
+                    size_bytes: bytes(found.backup_size_bytes),
+                    files: 0,
+                    // Each backup is a whole one.
+                    added_bytes: bytes(found.backup_size_bytes),
+                    unread: Vec::new(),
+                }))
+            }
+            other => {
+                let word = other.as_ref().map_or("none", BackupStatus::as_str);
+                Err(words::unknown_word(&format!("backup {name} of table {table}"), word))
+            }
+        }
+    }
+
+    async fn start_backup(&self, task: &Task, table: &str, vault: &VaultName) -> Result<(), Failure> {
+        let client = self.client(vault)?;
+        let name = artefact(&task.job, 0);
+        // Two executions at the same moment may both find nothing. Then two backups stand: the older one counts, and the
+        // deletion of the point takes both.
+        if !self.named(&client, table, &name).await?.is_empty() {
+            return Ok(());
+        }
+        let made = client.create_backup().table_name(table).backup_name(&name).send().await;
+        made.map(|_| ()).map_err(|error| match code(&error) {
+            Some("TableNotFoundException") => {
+                let message = format!(
+                    "there is no DynamoDB table \"{table}\" in the Region of vault {vault}: correct the resource's name, or back \
+                     it up to a vault of the table's own Region"
+                );
+                Failure::new(FailureKind::NotFound, message)
+            }
+            // So many backups are being made at once.
+            Some("LimitExceededException") => {
+                Failure::new(FailureKind::Deferred, failure("DynamoDB CreateBackup", table, &error).message)
+            }
+            _ => failure("DynamoDB CreateBackup", table, &error),
+        })
+    }
+
+    async fn describe(&self, client: &Client, arn: &str) -> Result<Option<(BackupDetails, String)>, Failure> {
+        match client.describe_backup().backup_arn(arn).send().await {
+            Ok(answer) => {
+                let described = answer.backup_description;
+                let table = described.as_ref().and_then(|all| all.source_table_details.as_ref());
+                let table = table.map(|table| table.table_name.clone()).unwrap_or_default();
+                Ok(described
+                    .and_then(|all| all.backup_details)
+                    .map(|details| (details, table)))
+            }
+            Err(error) if code(&error) == Some("BackupNotFoundException") => Ok(None),
+            Err(error) => Err(failure("DynamoDB DescribeBackup", arn, &error)),
+        }
+    }
+
+    async fn verify(&self, at: &Location) -> Result<Observation, Failure> {
+        let arn = &at.artefact;
+        let mut damages = Vec::new();
+        // A table may be empty, so no size is too small; DynamoDB encrypts every backup.
+        match self.describe(&self.client(&at.vault)?, arn).await? {
+            None => damages.push(format!("backup {arn} does not exist any more")),
+            Some((details, _)) => match &details.backup_status {
+                BackupStatus::Creating => return Ok(Observation::Running(Progress::default())),
+                BackupStatus::Available if words::is_artefact(&details.backup_name) => {}
+                BackupStatus::Available => {
+                    damages.push(format!("backup {arn} is named {}: it is not ours", details.backup_name))
+                }
+                BackupStatus::Deleted => damages.push(format!("backup {arn} is deleted")),
+                other => return Err(words::unknown_word(&format!("backup {arn}"), other.as_str())),
+            },
+        }
+        Ok(Observation::Completed(Outcome::Verify(Verdict {
+            damages,
+            affected: Vec::new(),
+            // Nothing is read: the level says so.
+            bytes: 0,
+        })))
+    }
+
+    async fn target(&self, client: &Client, name: &str) -> Result<Option<Target>, Failure> {
+        let table = match client.describe_table().table_name(name).send().await {
+            Ok(answer) => answer.table,
+            Err(error) if code(&error) == Some("ResourceNotFoundException") => None,
+            Err(error) => return Err(failure("DynamoDB DescribeTable", name, &error)),
+        };
+        let Some((table, arn)) = table.and_then(|table| Some((table.clone(), table.table_arn?))) else {
+            return Ok(None);
+        };
+        let mut tags = Tags::new();
+        let mut after = None;
+        loop {
+            let call = client.list_tags_of_resource().resource_arn(&arn).set_next_token(after);
+            let page = call.send().await;
+            let page = page.map_err(|error| failure("DynamoDB ListTagsOfResource", name, &error))?;
+            tags.extend(
+                page.tags
+                    .unwrap_or_default()
+                    .into_iter()
+                    .map(|tag| (tag.key, tag.value)),
+            );
+            after = page.next_token;
+            if after.is_none() {
+                break;
+            }
+        }
+        Ok(Some(Target { table, arn, tags }))
+    }
+
+    /// Whether a table without our tag was made by a start of ours.
+    fn may_adopt(&self, target: &Target, from: &Location) -> bool {
+        let summary = target.table.restore_summary();
+        summary.is_some_and(|summary| {
+            let is_recent = time(Some(&summary.restore_date_time))
+                .is_some_and(|made| ADOPTED_WITHIN.after(made) > self.clock.now());
+            summary.source_backup_arn.as_ref() == Some(&from.artefact)
+                && (summary.restore_in_progress || is_recent)
+                && !target.tags.contains_key(words::JOB)
+        })
+    }
+
+    async fn observe_restore(&self, job: &JobId, from: &Location, target: &str) -> Result<Observation, Failure> {
+        let client = self.client(&from.vault)?;
+        let Some(found) = self.target(&client, target).await? else {
+            return Ok(Observation::NotStarted);
+        };
+        if !is_of_job(&found.tags, job) {
+            return Ok(match self.may_adopt(&found, from) {
+                true => Observation::NotStarted,
+                false => failed(target_is_taken(&format!("table {target}"), job)),
+            });
+        }
+        match &found.table.table_status {
+            Some(TableStatus::Creating | TableStatus::Updating) => Ok(Observation::Running(Progress::default())),
+            Some(TableStatus::Active) => Ok(Observation::Completed(Outcome::Restore {
+                files: 0,
+                bytes: bytes(found.table.table_size_bytes),
+                differences: Vec::new(),
+                heartbeat_at: None,
+            })),
+            Some(
+                word @ (TableStatus::Deleting
+                | TableStatus::Archiving
+                | TableStatus::Archived
+                | TableStatus::ReplicationNotAuthorized
+                | TableStatus::InaccessibleEncryptionCredentials),
+            ) => Ok(failed(words::invalid(format!(
+                "restored table {target} is {word}: delete it and restore again"
+            )))),
+            other => {
+                let word = other.as_ref().map_or("none", TableStatus::as_str);
+                Err(words::unknown_word(&format!("table {target}"), word))
+            }
+        }
+    }
+
+    async fn start_restore(&self, task: &Task, from: &Location, target: &str) -> Result<(), Failure> {
+        let client = self.client(&from.vault)?;
+        let arn = match self.target(&client, target).await? {
+            Some(found) if is_of_job(&found.tags, &task.job) => return Ok(()),
+            Some(found) if self.may_adopt(&found, from) => found.arn,
+            Some(_) => return Err(target_is_taken(&format!("table {target}"), &task.job)),
+            None => {
+                let call = client
+                    .restore_table_from_backup()
+                    .backup_arn(&from.artefact)
+                    .target_table_name(target);
+                let answer = call.send().await;
+                let answer = answer.map_err(|error| failure("DynamoDB RestoreTableFromBackup", target, &error))?;
+                answer
+                    .table_description
+                    .and_then(|table| table.table_arn)
+                    .unwrap_or_default()
+            }
+        };
+        let all = tags(&task.job, task.attempt, &from.resource);
+        let mut call = client.tag_resource().resource_arn(arn);
+        for (name, value) in &all {
+            let tag = Tag::builder().key(name).value(value).build();
+            call = call
+                .tags(tag.map_err(|error| Failure::caused(FailureKind::Bug, format!("tag {name}: {error}"), error))?);
+        }
+        let tagged = call.send().await;
+        tagged
+            .map(|_| ())
+            .map_err(|error| failure("DynamoDB TagResource", target, &error))
+    }
+
+    /// The backups that go with a point: all of its name, should there be two.
+    async fn doomed(&self, client: &Client, at: &Location) -> Result<Vec<String>, Failure> {
+        let Some((details, table)) = self.describe(client, &at.artefact).await? else {
+            return Ok(Vec::new());
+        };
+        if details.backup_status == BackupStatus::Deleted {
+            return Ok(Vec::new());
+        }
+        if !words::is_artefact(&details.backup_name) {
+            let message = format!(
+                "backup {} is named {}: it is not ours, and stays",
+                at.artefact, details.backup_name
+            );
+            return Err(words::invalid(message));
+        }
+        let named = self.named(client, &table, &details.backup_name).await?;
+        let others = named.into_iter().filter_map(|summary| summary.backup_arn);
+        // The point's own goes last, so that a repetition finds its twins.
+        let mut all: Vec<String> = others.filter(|arn| arn != &at.artefact).collect();
+        all.push(at.artefact.clone());
+        Ok(all)
+    }
+
+    async fn observe_delete(&self, at: &Location) -> Result<Observation, Failure> {
+        match self.doomed(&self.client(&at.vault)?, at).await {
+            Ok(doomed) if doomed.is_empty() => Ok(Observation::Completed(Outcome::Delete)),
+            Ok(_) => Ok(Observation::NotStarted),
+            Err(refused) if refused.kind == FailureKind::Invalid => Ok(failed(refused)),
+            Err(unanswered) => Err(unanswered),
+        }
+    }
+
+    async fn start_delete(&self, at: &Location) -> Result<(), Failure> {
+        let client = self.client(&at.vault)?;
+        for arn in self.doomed(&client, at).await? {
+            match client.delete_backup().backup_arn(&arn).send().await {
+                Ok(_) => {}
+                Err(error) if code(&error) == Some("BackupNotFoundException") => {}
+                Err(error) => return Err(failure("DynamoDB DeleteBackup", arn, &error)),
+            }
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Engine for DynamoTables {
+    async fn start(&self, task: &Task) -> Result<(), Failure> {
+        if let Some(refused) = objection(&task.order) {
+            return Err(refused);
+        }
+        match &task.order {
+            Order::Backup { path, vault, .. } => self.start_backup(task, path, vault).await,
+            Order::Restore { from, target, .. } => self.start_restore(task, from, target).await,
+            Order::Delete { at, .. } => self.start_delete(at).await,
+            // A look is all that the others take, or they were refused.
+            Order::Verify { .. }
+            | Order::Copy { .. }
+            | Order::Repair { .. }
+            | Order::Reclaim { .. }
+            | Order::Clean { .. } => Ok(()),
+        }
+    }
+
+    async fn observe(&self, task: &Task) -> Result<Observation, Failure> {
+        if let Some(refused) = objection(&task.order) {
+            return Ok(failed(refused));
+        }
+        match &task.order {
+            Order::Backup { path, vault, .. } => self.observe_backup(task, path, vault).await,
+            Order::Verify { at, .. } => self.verify(at).await,
+            Order::Restore { from, target, .. } => self.observe_restore(&task.job, from, target).await,
+            Order::Delete { at, .. } => self.observe_delete(at).await,
+            // The service reclaims what its backups leave behind.
+            Order::Reclaim { .. } => Ok(Observation::Completed(Outcome::Reclaim {
+                condemned: 0,
+                deleted: 0,
+                freed_bytes: 0,
+            })),
+            Order::Copy { .. } | Order::Repair { .. } | Order::Clean { .. } => Ok(Observation::NotStarted),
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! [`S3Storage`]: a repository on S3, in exactly restic's layout below a prefix.
+//!
+//! Files are written once: S3 refuses a second object under a key (`If-None-Match: *`) and bytes that do not have the
+//! SHA-256 they were sent with. A put is durable and visible when it returns. On a bucket that keeps versions a delete
+//! only hides the file, and a repair puts a new version on top.
+
+mod options;
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::types::ServerSideEncryption;
+use holdfast_core::domain::FailureKind;
+use holdfast_repository::storage::{FileKind, FileName, Put, Storage, StorageError};
+use holdfast_repository::{ErrorKind, Id, Result};
+use tokio::runtime::Handle;
+
+use crate::s3::{Bucket, Headers, MULTIPART_ABOVE, Refused};
+
+pub use options::{Lock, LockMode, S3StorageOptions};
+
+/// How often a put is tried while others write the same file.
+const RACE_ATTEMPTS: u32 = 5;
+
+/// A repository below a prefix of a bucket.
+///
+/// The calls of [`Storage`] block, and must come from threads that are no workers of the runtime.
+pub struct S3Storage {
+    bucket: Bucket,
+    /// Empty, or ends with a slash.
+    prefix: String,
+    options: S3StorageOptions,
+}
+
+impl S3Storage {
+    /// A repository in `options.bucket`, which must exist. Nothing is called yet. `runtime` must have threads of its own.
+    pub fn new(client: Client, runtime: Handle, options: S3StorageOptions) -> Self {
+        let prefix = options.prefix.trim_matches('/');
+        let prefix = if prefix.is_empty() {
+            String::new()
+        } else {
+            format!("{prefix}/")
+        };
+        Self {
+            bucket: Bucket::new(client, runtime, options.bucket.clone(), options.owner.clone()),
+            prefix,
+            options,
+        }
+    }
+
+    fn key(&self, file: &FileName) -> Result<String> {
+        Ok(format!("{}{}", self.prefix, file.path()?))
+    }
+
+    fn headers(&self, file: &FileName, only_if_absent: bool) -> Headers {
+        let is_pack = matches!(file, FileName::Object(FileKind::Data, _));
+        let lock = self.options.lock.as_ref().filter(|_| is_pack);
+        Headers {
+            only_if_absent,
+            kms_key: self.options.kms_key.clone(),
+            // What is read whenever the repository is opened stays where reading costs nothing extra.
+            storage_class: self
+                .options
+                .storage_class
+                .as_deref()
+                .filter(|_| is_pack)
+                .map(Into::into),
+            lock: lock.map(Lock::header),
+            legal_hold: is_pack && self.options.legal_hold,
+            ..Headers::default()
+        }
+    }
+
+    fn missing(&self, file: &FileName) -> StorageError {
+        StorageError::NotThere {
+            location: self.location(),
+            file: file.clone(),
+        }
+    }
+
+    /// An error about one file.
+    fn of_file(&self, action: &'static str, file: &FileName, refused: Refused) -> StorageError {
+        if refused.is_missing() {
+            return self.missing(file);
+        }
+        if refused.is_full() {
+            return StorageError::Full {
+                location: self.location(),
+                file: file.clone(),
+            };
+        }
+        self.remote(action, file.to_string(), refused)
+    }
+
+    fn remote(&self, action: &'static str, path: String, refused: Refused) -> StorageError {
+        let kind = match refused.kind {
+            // A file is missing, or a bucket: that nothing can be read from a vault is no statement about its files.
+            FailureKind::NotFound | FailureKind::Invalid => ErrorKind::Invalid,
+            FailureKind::Transient | FailureKind::Throttled | FailureKind::Deferred => ErrorKind::Transient,
+            FailureKind::Conflict | FailureKind::Fenced => ErrorKind::Conflict,
+            FailureKind::Denied => ErrorKind::Denied,
+            FailureKind::Integrity => ErrorKind::Integrity,
+            FailureKind::Bug => ErrorKind::Bug,
+        };
+        StorageError::Remote {
+            location: self.location(),
+            action,
+            path,
+            kind,
+            message: refused.message,
+        }
+    }
+
+    /// What stands below a folder, by the rest of the key.
+    fn list_below(&self, folder: &str, mut found: impl FnMut(&str, u64)) -> Result<()> {
+        let below = format!("{}{folder}", self.prefix);
+        let listed = self.bucket.list(&below, None, |page| {
+            for object in page.contents() {
+                let key = crate::s3::decoded(object.key(), page.encoding_type())?;
+                if let Some(name) = key.strip_prefix(&below) {
+                    found(
+                        name,
+                        object.size().and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
+                    );
+                }
+            }
+            Ok(())
+        });
+        listed.map_err(|refused| self.remote("list", folder.to_owned(), refused).into())
+    }
+
+    /// What a put means that found something there; `None` when it is gone again.
+    fn compare(&self, file: &FileName, bytes: &[u8]) -> Result<Option<Put>> {
+        if let FileName::Object(..) = file {
+            let expected = bytes.len() as u64;
+            return match self.size(file)? {
+                Some(found) if found == expected => Ok(Some(Put::AlreadyThere)),
+                Some(found) => Err(StorageError::OtherSize {
+                    location: self.location(),
+                    file: file.clone(),
+                    found,
+                    expected,
+                }
+                .into()),
+                None => Ok(None),
+            };
+        }
+        match self.read(file) {
+            Ok(found) if found == bytes => Ok(Some(Put::AlreadyThere)),
+            Ok(_) => Err(StorageError::OtherContent {
+                location: self.location(),
+                file: file.clone(),
+            }
+            .into()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Copies what stands under an object's name to the quarantine, inside S3.
+    fn quarantine(&self, kind: FileKind, id: Id) -> Result<()> {
+        let stem = format!("quarantine/{}-{id}-", kind.folder());
+        let n = self.list_sidecar(&stem)?.len();
+        let file = FileName::Object(kind, id);
+        let (from, to) = (self.key(&file)?, self.key(&FileName::Sidecar(format!("{stem}{n}")))?);
+        let kms = self.options.kms_key.as_ref();
+        let call = self.bucket.client.copy_object().bucket(&self.bucket.name).key(to);
+        let call = call
+            .copy_source(crate::s3::copy_source(&self.bucket.name, &from))
+            .set_server_side_encryption(kms.map(|_| ServerSideEncryption::AwsKms))
+            .set_ssekms_key_id(kms.cloned())
+            .set_expected_bucket_owner(self.options.owner.clone())
+            .set_expected_source_bucket_owner(self.options.owner.clone());
+        match self.bucket.block_on(call.send()) {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                let refused = self.bucket.refused("CopyObject", &from, &error);
+                Err(self.of_file("keep a copy of", &file, refused).into())
+            }
+        }
+    }
+}
+
+impl Storage for S3Storage {
+    fn list(&self, kind: FileKind) -> Result<Vec<(Id, u64)>> {
+        let mut found = Vec::new();
+        self.list_below(&format!("{}/", kind.folder()), |name, size| {
+            let file = name.rsplit_once('/').map_or(name, |(_, file)| file);
+            // A file that is not where its name belongs would not be found again.
+            if let Ok(id) = file.parse::<Id>()
+                && FileName::Object(kind, id).path().is_ok_and(|path| path.ends_with(name))
+                && name.contains('/') == (kind == FileKind::Data)
+            {
+                found.push((id, size));
+            }
+        })?;
+        found.sort_unstable();
+        Ok(found)
+    }
+
+    fn list_sidecar(&self, prefix: &str) -> Result<Vec<(String, u64)>> {
+        let mut found = Vec::new();
+        self.list_below(&format!("holdfast/{prefix}"), |rest, size| {
+            let name = format!("{prefix}{rest}");
+            if FileName::Sidecar(name.clone()).path().is_ok() {
+                found.push((name, size));
+            }
+        })?;
+        found.sort_unstable();
+        Ok(found)
+    }
+
+    fn size(&self, file: &FileName) -> Result<Option<u64>> {
+        let head = self.bucket.head(&self.key(file)?);
+        let head = head.map_err(|refused| self.of_file("look at", file, refused))?;
+        Ok(head.map(|head| {
+            head.content_length
+                .and_then(|size| u64::try_from(size).ok())
+                .unwrap_or(0)
+        }))
+    }
+
+    fn read(&self, file: &FileName) -> Result<Vec<u8>> {
+        let read = self.bucket.get(&self.key(file)?);
+        Ok(read.map_err(|refused| self.of_file("read", file, refused))?)
+    }
+
+    fn read_range(&self, file: &FileName, offset: u64, into: &mut [u8]) -> Result<()> {
+        let key = self.key(file)?;
+        let short = |end| StorageError::Short {
+            location: self.location(),
+            file: file.clone(),
+            end,
+        };
+        let end = offset.saturating_add(into.len() as u64);
+        if into.is_empty() || end > i64::MAX as u64 {
+            return match self.size(file)? {
+                None => Err(self.missing(file).into()),
+                Some(size) if size < end => Err(short(end).into()),
+                Some(_) => Ok(()),
+            };
+        }
+        let filled = self.bucket.get_range(&key, offset, into);
+        match filled.map_err(|refused| self.of_file("read", file, refused))? {
+            true => Ok(()),
+            false => Err(short(end).into()),
+        }
+    }
+
+    fn put(&self, file: &FileName, bytes: &[u8]) -> Result<Put> {
+        let key = self.key(file)?;
+        if let FileName::Object(kind, id) = file {
+            require_hash(*kind, *id, bytes)?;
+        }
+        // Only the last of many requests would say that it is there already.
+        if bytes.len() > MULTIPART_ABOVE
+            && let Some(put) = self.compare(file, bytes)?
+        {
+            return Ok(put);
+        }
+        let headers = self.headers(file, true);
+        let mut attempt = 1;
+        loop {
+            let refused = match self.bucket.put(&key, bytes, &headers) {
+                Ok(()) => return Ok(Put::Created),
+                Err(refused) => refused,
+            };
+            if !refused.is_condition() && !refused.is_race() {
+                return Err(self.of_write(file, refused).into());
+            }
+            if let Some(put) = self.compare(file, bytes)? {
+                return Ok(put);
+            }
+            if attempt == RACE_ATTEMPTS {
+                return Err(self.of_write(file, refused).into());
+            }
+            attempt += 1;
+        }
+    }
+
+    fn replace_damaged(&self, kind: FileKind, id: Id, bytes: &[u8]) -> Result<()> {
+        require_hash(kind, id, bytes)?;
+        let file = FileName::Object(kind, id);
+        if self.size(&file)?.is_some() {
+            self.quarantine(kind, id)?;
+        }
+        let put = self.bucket.put(&self.key(&file)?, bytes, &self.headers(&file, false));
+        Ok(put.map_err(|refused| self.of_write(&file, refused))?)
+    }
+
+    fn delete(&self, file: &FileName) -> Result<()> {
+        let deleted = self.bucket.delete(&self.key(file)?);
+        Ok(deleted.map_err(|refused| self.of_file("delete", file, refused))?)
+    }
+
+    /// S3 has made a put or a delete durable when it answers.
+    fn barrier(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn location(&self) -> String {
+        format!("s3://{}/{}", self.bucket.name, self.prefix.trim_end_matches('/'))
+    }
+}
+
+impl S3Storage {
+    /// An error of a write: that something is missing then, such as the bucket, is not about the file.
+    fn of_write(&self, file: &FileName, refused: Refused) -> StorageError {
+        if refused.is_missing() {
+            return self.remote("write", file.to_string(), refused);
+        }
+        self.of_file("write", file, refused)
+    }
+}
+
+/// Refuses bytes that do not hash to the object's name, whatever the store would do.
+fn require_hash(kind: FileKind, id: Id, bytes: &[u8]) -> Result<()> {
+    let actual = Id::of(bytes);
+    if actual == id {
+        return Ok(());
+    }
+    let file = FileName::Object(kind, id);
+    Err(StorageError::WrongBytes { file, actual }.into())
+}

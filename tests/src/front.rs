@@ -1,0 +1,204 @@
+//! [`Front`]: stands before a server, remembers what it was asked, and lets chosen requests go wrong.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
+use futures::future::BoxFuture;
+use tokio::runtime::Runtime;
+
+/// What may go wrong with a request.
+#[derive(Clone, Copy, Debug)]
+pub enum What {
+    /// One bit of its body is flipped on the way; of the answer's, where it has none.
+    Damaged,
+    /// It is answered with this status.
+    Answered(u16),
+}
+
+struct Trouble {
+    words: String,
+    after: usize,
+    times: usize,
+    what: What,
+}
+
+/// Answers a request whose body has been read.
+pub type Server = Box<dyn Fn(Parts, Vec<u8>) -> BoxFuture<'static, Response> + Send + Sync>;
+
+/// A listener on loopback; it ends when this is dropped.
+pub struct Front {
+    runtime: Option<Runtime>,
+    address: SocketAddr,
+    state: Arc<Shared>,
+}
+
+struct Shared {
+    server: Server,
+    requests: Mutex<Vec<String>>,
+    troubles: Mutex<Vec<Trouble>>,
+}
+
+impl Front {
+    /// Stands before `server`.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be started.
+    pub fn before(server: Server) -> Front {
+        let state = Arc::new(Shared {
+            server,
+            requests: Mutex::default(),
+            troubles: Mutex::default(),
+        });
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let listener = runtime.block_on(tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));
+        let listener = listener.expect("a free port");
+        let address = listener.local_addr().expect("its address");
+        let router = axum::Router::new().fallback(answer).with_state(Arc::clone(&state));
+        runtime.spawn(async move { axum::serve(listener, router).await });
+        Front {
+            runtime: Some(runtime),
+            address,
+            state,
+        }
+    }
+
+    /// Stands before the server at `endpoint`, as in `http://127.0.0.1:5000`.
+    pub fn before_endpoint(endpoint: String) -> Front {
+        Front::before(Box::new(move |parts, body| {
+            let endpoint = endpoint.clone();
+            let passed_on = tokio::task::spawn_blocking(move || pass_on(&endpoint, &parts, &body));
+            Box::pin(async move {
+                let answer = passed_on.await.map_err(|error| error.to_string()).flatten();
+                answer.unwrap_or_else(|error| (StatusCode::BAD_GATEWAY, error).into_response())
+            })
+        }))
+    }
+
+    /// Its address, as in `http://127.0.0.1:5000`.
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The requests since this was last asked, as in `GET /bucket/key?versionId=1`.
+    pub fn requests(&self) -> Vec<String> {
+        std::mem::take(&mut *locked(&self.state.requests))
+    }
+
+    /// Of the requests that contain `words`, as in `PUT /bucket/data/`, lets some go wrong: the first `after` of them are
+    /// left alone, and `times` that follow are not.
+    pub fn trouble(&self, words: &str, after: usize, times: usize, what: What) {
+        locked(&self.state.troubles).push(Trouble {
+            words: words.to_owned(),
+            after,
+            times,
+            what,
+        });
+    }
+
+    /// Nothing goes wrong any more.
+    pub fn no_more_trouble(&self) {
+        locked(&self.state.troubles).clear();
+    }
+}
+
+impl Drop for Front {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Shared {
+    fn trouble_of(&self, request: &str) -> Option<What> {
+        let mut troubles = locked(&self.troubles);
+        let mut meant = troubles
+            .iter_mut()
+            .filter(|trouble| trouble.times > 0 && request.contains(&trouble.words));
+        let trouble = meant.next()?;
+        if trouble.after > 0 {
+            trouble.after -= 1;
+            return None;
+        }
+        trouble.times -= 1;
+        Some(trouble.what)
+    }
+}
+
+async fn answer(State(state): State<Arc<Shared>>, request: Request) -> Response {
+    let line = format!("{} {}", request.method(), request.uri());
+    locked(&state.requests).push(line.clone());
+    let (parts, body) = request.into_parts();
+    let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
+    let mut body = body.to_vec();
+    match state.trouble_of(&line) {
+        Some(What::Answered(status)) => {
+            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            return status.into_response();
+        }
+        Some(What::Damaged) => match body.first_mut() {
+            Some(byte) => *byte ^= 1,
+            None => return damaged((state.server)(parts, body).await).await,
+        },
+        None => {}
+    }
+    (state.server)(parts, body).await
+}
+
+async fn damaged(answer: Response) -> Response {
+    let (parts, body) = answer.into_parts();
+    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
+    let mut body = body.to_vec();
+    if let Some(byte) = body.first_mut() {
+        *byte ^= 1;
+    }
+    Response::from_parts(parts, Body::from(body))
+}
+
+fn pass_on(endpoint: &str, parts: &Parts, body: &[u8]) -> Result<Response, String> {
+    let mut request = ureq::http::Request::builder()
+        .method(parts.method.clone())
+        .uri(format!("{endpoint}{}", parts.uri));
+    for (name, value) in &parts.headers {
+        request = request.header(name, value);
+    }
+    let request = request.body(body).map_err(|error| error.to_string())?;
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .allow_non_standard_methods(true)
+        .build()
+        .into();
+    let answer = agent.run(request).map_err(|error| error.to_string())?;
+    let (mut parts, mut body) = answer.into_parts();
+    let body = match parts.headers.get("content-length") {
+        // The answer to HEAD promises bytes that do not come.
+        Some(_) if body.content_length().is_none() => Vec::new(),
+        _ => body
+            .with_config()
+            .limit(u64::MAX)
+            .read_to_vec()
+            .map_err(|error| error.to_string())?,
+    };
+    // How the bytes came is between those two.
+    for hop in ["transfer-encoding", "connection"] {
+        parts.headers.remove(hop);
+    }
+    Ok(Response::from_parts(parts, Body::from(body)))
+}
+
+/// A panic of another thread does not make what it left here wrong.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,177 @@
+//! Instances and clusters.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::state::{ACCOUNT, State};
+use super::xml::{element, text};
+
+/// An instance or cluster.
+#[derive(Debug, Clone)]
+pub(super) struct Database {
+    pub region: String,
+    pub name: String,
+    pub is_cluster: bool,
+    pub gibibytes: u32,
+    pub key: Option<String>,
+    pub class: String,
+    pub engine: String,
+    pub subnet_group: String,
+    pub parameter_group: String,
+    pub tags: BTreeMap<String, String>,
+    /// The cluster of an instance.
+    pub cluster: Option<String>,
+    pub made_at: Timestamp,
+    /// From here on it is available.
+    pub ready_at: Timestamp,
+    /// A word that stands for its state, if a test gave one.
+    pub word: Option<String>,
+}
+
+impl Database {
+    pub(super) fn standing(
+        region: &str,
+        name: &str,
+        is_cluster: bool,
+        gibibytes: u32,
+        key: Option<&str>,
+        made_at: Timestamp,
+    ) -> Self {
+        Self {
+            region: region.to_owned(),
+            name: name.to_owned(),
+            is_cluster,
+            gibibytes,
+            key: key.map(str::to_owned),
+            class: "db.t4g.medium".to_owned(),
+            engine: if is_cluster { "aurora-postgresql" } else { "postgres" }.to_owned(),
+            subnet_group: "private".to_owned(),
+            parameter_group: "tuned".to_owned(),
+            tags: BTreeMap::new(),
+            cluster: None,
+            made_at,
+            ready_at: made_at,
+            word: None,
+        }
+    }
+
+    pub(super) fn arn(&self) -> String {
+        let kind = if self.is_cluster { "cluster" } else { "db" };
+        format!("arn:aws:rds:{}:{ACCOUNT}:{kind}:{}", self.region, self.name)
+    }
+
+    pub(super) fn state(&self, now: Timestamp) -> &str {
+        match &self.word {
+            Some(word) => word,
+            None if self.ready_at > now => "creating",
+            None => "available",
+        }
+    }
+}
+
+/// Tags as the service tells them.
+pub(super) fn tag_list(tags: &BTreeMap<String, String>) -> String {
+    let tags: String = tags
+        .iter()
+        .map(|(name, value)| element("Tag", &format!("{}{}", text("Key", name), text("Value", value))))
+        .collect();
+    element("TagList", &tags)
+}
+
+/// A time as XML has it.
+pub(super) fn time(name: &str, at: Timestamp) -> String {
+    text(name, &at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string())
+}
+
+impl State {
+    /// A database as the service describes it.
+    pub(super) fn database_xml(&self, database: &Database) -> String {
+        if database.is_cluster {
+            return self.cluster_xml(database);
+        }
+        let subnet = element("DBSubnetGroup", &text("DBSubnetGroupName", &database.subnet_group));
+        let parameter = element(
+            "DBParameterGroup",
+            &text("DBParameterGroupName", &database.parameter_group),
+        );
+        let mut inside = String::new();
+        inside += &text("DBInstanceIdentifier", &database.name);
+        inside += &text("DBInstanceClass", &database.class);
+        inside += &text("Engine", &database.engine);
+        inside += &text("DBInstanceStatus", database.state(self.now));
+        inside += &text("AllocatedStorage", &database.gibibytes.to_string());
+        inside += &time("InstanceCreateTime", database.made_at);
+        inside += &time("LatestRestorableTime", self.latest_restorable());
+        inside += &subnet;
+        inside += &element("DBParameterGroups", &parameter);
+        inside += &element("VpcSecurityGroups", &group_xml());
+        inside += &text("StorageEncrypted", bool_word(database.key.is_some()));
+        inside += &database
+            .key
+            .as_deref()
+            .map(|key| text("KmsKeyId", key))
+            .unwrap_or_default();
+        inside += &database
+            .cluster
+            .as_deref()
+            .map(|name| text("DBClusterIdentifier", name))
+            .unwrap_or_default();
+        inside += &text("DBInstanceArn", &database.arn());
+        inside += &tag_list(&database.tags);
+        element("DBInstance", &inside)
+    }
+
+    fn cluster_xml(&self, cluster: &Database) -> String {
+        let members: String = self
+            .databases
+            .values()
+            .filter(|member| member.region == cluster.region && member.cluster.as_ref() == Some(&cluster.name))
+            .map(|member| {
+                let inside = format!(
+                    "{}{}",
+                    text("DBInstanceIdentifier", &member.name),
+                    text("IsClusterWriter", "true")
+                );
+                element("DBClusterMember", &inside)
+            })
+            .collect();
+        let mut inside = String::new();
+        inside += &text("DBClusterIdentifier", &cluster.name);
+        inside += &text("Engine", &cluster.engine);
+        inside += &text("EngineVersion", "16.4");
+        inside += &text("Status", cluster.state(self.now));
+        inside += &text("AllocatedStorage", "1");
+        inside += &text("DBSubnetGroup", &cluster.subnet_group);
+        inside += &text("DBClusterParameterGroup", &cluster.parameter_group);
+        inside += &time("ClusterCreateTime", cluster.made_at);
+        inside += &time("LatestRestorableTime", self.latest_restorable());
+        inside += &element("VpcSecurityGroups", &group_xml());
+        inside += &element("DBClusterMembers", &members);
+        inside += &text("StorageEncrypted", bool_word(cluster.key.is_some()));
+        inside += &cluster
+            .key
+            .as_deref()
+            .map(|key| text("KmsKeyId", key))
+            .unwrap_or_default();
+        inside += &text("DBClusterArn", &cluster.arn());
+        inside += &tag_list(&cluster.tags);
+        element("DBCluster", &inside)
+    }
+
+    /// Logs reach the archive every five minutes.
+    pub(super) fn latest_restorable(&self) -> Timestamp {
+        self.now
+            .saturating_sub(jiff::SignedDuration::from_mins(5))
+            .unwrap_or(self.now)
+    }
+}
+
+fn group_xml() -> String {
+    element("VpcSecurityGroupMembership", &text("VpcSecurityGroupId", "sg-0123"))
+}
+
+/// A truth value as XML has it.
+pub(super) fn bool_word(value: bool) -> &'static str {
+    if value { "true" } else { "false" }
+}

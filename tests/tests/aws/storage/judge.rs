@@ -1,0 +1,117 @@
+//! restic as judge of repositories on S3, in both directions.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use holdfast_local::system_ambient;
+use holdfast_repository::backup::{BackupOptions, backup};
+use holdfast_repository::check::{CheckOptions, check};
+use holdfast_repository::{InitOptions, NoProgress, Repository, Unlock};
+use holdfast_sources::files::{FileTree, Patterns, RestoreOptions, restore};
+use holdfast_tests::radosgw::{ACCESS_KEY, Radosgw, SECRET_KEY};
+
+use super::world::Reach;
+use crate::tools::{self, PASSWORD, Ran};
+
+/// Runs restic on a repository in a bucket; it must succeed.
+fn restic(repository: &str, arguments: &[&str]) -> Ran {
+    let mut command = tools::restic_command(Path::new(repository));
+    command
+        .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+        .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
+    Ran::of(command.args(arguments)).ends(0)
+}
+
+struct Scene {
+    folder: tempfile::TempDir,
+    reach: Reach,
+    bucket: String,
+    /// As restic writes it.
+    address: String,
+}
+
+impl Scene {
+    fn new() -> Scene {
+        let server = Radosgw::shared();
+        let reach = Reach::to(&server.endpoint());
+        let bucket = server.fresh_name();
+        reach.make_bucket(&bucket, true);
+        let folder = tempfile::tempdir().unwrap();
+        tools::everything(&folder.path().join("source"));
+        let address = format!("s3:{}/{bucket}/some/where", server.endpoint());
+        Scene {
+            folder,
+            reach,
+            bucket,
+            address,
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn storage(&self) -> Arc<holdfast_aws::storage::S3Storage> {
+        Arc::new(self.reach.storage(&self.bucket, "some/where"))
+    }
+}
+
+#[test]
+fn restic_proves_and_restores_what_we_wrote() {
+    let scene = Scene::new();
+    let options = InitOptions {
+        password: Some(PASSWORD),
+        ..InitOptions::default()
+    };
+    let repository = Repository::init(scene.storage(), system_ambient(), &options).unwrap();
+    let tree = FileTree::new(vec![scene.path("source")], Patterns::all()).unwrap();
+    let cancel = AtomicBool::new(false);
+    let options = BackupOptions::new((repository.ambient().now)(), &NoProgress, &cancel);
+    let report = backup(&repository, &tree, &options).unwrap();
+    assert_eq!(report.unread, []);
+
+    restic(&scene.address, &["check", "--read-data"]).says("no errors were found");
+    let target = scene.path("restored");
+    restic(
+        &scene.address,
+        &["restore", "latest", "--target", target.to_str().unwrap()],
+    );
+    for name in ["noise", "prose", "sparse", "empty", "deep/er/est/file"] {
+        let at = |root: &Path| std::fs::read(root.join(name)).unwrap();
+        let source = scene.path("source");
+        assert!(at(&source) == at(&tools::restored(&target, &source)), "{name}");
+    }
+}
+
+#[test]
+fn we_prove_and_restore_what_restic_wrote() {
+    let scene = Scene::new();
+    restic(&scene.address, &["init"]);
+    let source = scene.path("source");
+    restic(&scene.address, &["backup", source.to_str().unwrap()]);
+
+    let repository = Repository::open(scene.storage(), system_ambient(), Unlock::Password(PASSWORD)).unwrap();
+    let cancel = AtomicBool::new(false);
+    let options = CheckOptions {
+        read_data: true,
+        snapshots: None,
+        workers: 2,
+        progress: &NoProgress,
+        cancel: &cancel,
+    };
+    let report = check(&repository, &options).unwrap();
+    assert!(report.is_clean() && report.bytes_read > 9_000_000, "{report:?}");
+    let snapshots = repository.snapshots().unwrap();
+    let [(snapshot, _)] = snapshots.as_slice() else {
+        panic!("{snapshots:?}")
+    };
+    let index = repository.load_index().unwrap();
+    let options = RestoreOptions {
+        subfolder: Some(source.clone()),
+        ..RestoreOptions::new(&cancel)
+    };
+    let report = restore(&repository, &index, snapshot, &scene.path("restored"), &options).unwrap();
+    assert!(report.is_complete(), "{report:?}");
+    tools::assert_same(&source, &scene.path("restored"));
+}

@@ -1,0 +1,286 @@
+//! Prefixes as restore targets.
+
+use std::collections::BTreeMap;
+
+use holdfast_core::domain::{Order, Outcome};
+use holdfast_core::ports::{Observation, Task};
+use holdfast_tests::front::{Front, What};
+use holdfast_tests::radosgw::Radosgw;
+
+use super::world::{World, clean, restore, task};
+use crate::tools::noise;
+
+/// Keys that try every rule of escaping, of paths and of URLs.
+const ODD_KEYS: [&str; 34] = [
+    "plain",
+    "a",
+    "a/b",
+    "a/",
+    "a//b",
+    "a//",
+    "/",
+    "//",
+    "/leading",
+    ".",
+    "..",
+    "./x",
+    "../x",
+    "a/./b",
+    "a/../b",
+    "...",
+    "%",
+    "%25",
+    "%empty",
+    "%object",
+    "a%object",
+    "%2E",
+    "100%",
+    "sp ace",
+    "plus+plus",
+    "q?u=e&r#y",
+    "back\\slash",
+    "\"quotes\" 'more' <a&b>",
+    "new\nline\ttab\r",
+    "control \u{1}\u{7f}",
+    "ümläut ñ 日本語",
+    "emoji 😀",
+    "zero\u{200b}width",
+    "trailing space ",
+];
+
+fn scene() -> (Front, World, String) {
+    let server = Radosgw::shared();
+    let front = server.watched();
+    let (vault, objects) = (server.fresh_name(), server.fresh_name());
+    let world = World::new(&front.endpoint(), &vault, &format!("s3://{objects}/drills"));
+    world.reach.make_bucket(&vault, false);
+    world.reach.make_bucket(&objects, true);
+    (front, world, objects)
+}
+
+/// Everything that a person can see of the objects below a prefix, by the rest of their keys.
+fn everything(world: &World, bucket: &str, prefix: &str) -> BTreeMap<String, (Vec<u8>, String)> {
+    let client = world.reach.clients.home().s3();
+    let mut keys = Vec::new();
+    world.reach.runtime.block_on(async {
+        let mut pages = client.list_object_versions().bucket(bucket).prefix(prefix);
+        pages = pages.set_max_keys(Some(1000));
+        let page = pages.encoding_type("url".into()).send().await.expect("a listing");
+        assert_ne!(page.is_truncated(), Some(true), "more objects than this test lists");
+        for version in page
+            .versions()
+            .iter()
+            .filter(|version| version.is_latest() == Some(true))
+        {
+            let encoded = format!("k={}", version.key().unwrap_or_default());
+            let key = form_urlencoded::parse(encoded.as_bytes()).next();
+            keys.push(key.expect("a key").1.into_owned());
+        }
+    });
+    let mut found = BTreeMap::new();
+    for key in keys {
+        let (bytes, shown) = world.reach.runtime.block_on(async {
+            let answer = client.get_object().bucket(bucket).key(&key).send().await;
+            let answer = answer.unwrap_or_else(|error| panic!("{key:?}: {error:?}"));
+            let metadata: BTreeMap<String, String> =
+                answer.metadata().cloned().unwrap_or_default().into_iter().collect();
+            let headers = (
+                answer.content_type().map(str::to_owned),
+                answer.cache_control().map(str::to_owned),
+                answer.content_disposition().map(str::to_owned),
+                answer.content_encoding().map(str::to_owned),
+                answer.content_language().map(str::to_owned),
+            );
+            let tags = client
+                .get_object_tagging()
+                .bucket(bucket)
+                .key(&key)
+                .send()
+                .await
+                .expect("tags");
+            let mut tags: Vec<_> = tags
+                .tag_set()
+                .iter()
+                .map(|tag| (tag.key().to_owned(), tag.value().to_owned()))
+                .collect();
+            tags.sort();
+            let shown = format!("{metadata:?} {headers:?} {tags:?}");
+            (answer.body.collect().await.expect("bytes").to_vec(), shown)
+        });
+        let rest = key.strip_prefix(prefix).expect("below the prefix").to_owned();
+        found.insert(rest, (bytes, shown));
+    }
+    found
+}
+
+#[test]
+fn odd_keys_and_all_metadata_come_back_exactly() {
+    let (_front, world, bucket) = scene();
+    for key in ODD_KEYS {
+        world.reach.put(&bucket, &format!("odd/{key}"), key.as_bytes());
+    }
+    let put = |key: &str| world.reach.clients.home().s3().put_object().bucket(&bucket).key(key);
+    let call = put("odd/with/everything")
+        .content_type("application/x-holdfast")
+        .cache_control("max-age=60")
+        .content_disposition("attachment; filename=\"a b\"")
+        .content_encoding("identity")
+        .content_language("de")
+        .metadata("owner", "somebody else")
+        .metadata("empty-one", "")
+        .tagging("team=back%20up&cost=%2B1")
+        .body(noise(3, 5000).into());
+    world.reach.runtime.block_on(call.send()).expect("put");
+    // In parts; this server forgets the tags of those.
+    let call = put("odd/large")
+        .content_type("video/x-holdfast")
+        .metadata("owner", "nobody")
+        .body(noise(4, 17 << 20).into());
+    world.reach.runtime.block_on(call.send()).expect("put");
+    let source = everything(&world, &bucket, "odd/");
+    assert_eq!(source.len(), ODD_KEYS.len() + 2);
+
+    let backup = world.back_up("odd", &format!("s3://{bucket}/odd"), None);
+    assert_eq!((backup.files, backup.unread), (36, vec![]));
+    let (files, differences) = world.restore("restore", &backup.artefact, &format!("s3://{bucket}/back/here"));
+    assert_eq!(differences, [""; 0]);
+    assert_eq!(files, 36);
+    let restored = everything(&world, &bucket, "back/here/");
+    assert_eq!(restored.keys().collect::<Vec<_>>(), source.keys().collect::<Vec<_>>());
+    for (key, expected) in &source {
+        let found = &restored[key];
+        assert!(found.0 == expected.0, "the bytes of {key:?}");
+        assert_eq!(found.1, expected.1, "{key:?}");
+    }
+}
+
+#[test]
+fn nothing_is_written_over_unless_asked_for() {
+    let (_front, world, bucket) = scene();
+    world.reach.put(&bucket, "a/one", b"one");
+    world.reach.put(&bucket, "full/one", b"somebody's");
+    world.reach.put(&bucket, "full/two", b"somebody's too");
+    let backup = world.back_up("backup", &format!("s3://{bucket}/a"), None);
+    let target = format!("s3://{bucket}/full");
+    let message = world.fail("refused", restore(&backup.artefact, &target));
+    assert!(message.contains("is not empty"), "{message}");
+    assert_eq!(world.reach.get(&bucket, "full/one"), b"somebody's");
+
+    let mut over = restore(&backup.artefact, &target);
+    if let Order::Restore { overwrite, .. } = &mut over {
+        *overwrite = true;
+    }
+    assert!(matches!(world.run("over", over), Outcome::Restore { files: 1, .. }));
+    assert_eq!(world.reach.get(&bucket, "full/one"), b"one");
+    assert_eq!(world.reach.get(&bucket, "full/two"), b"somebody's too");
+}
+
+#[test]
+fn an_interrupted_restore_is_run_again_by_another_process() {
+    let (front, world, bucket) = scene();
+    for n in 0..40 {
+        world.reach.put(&bucket, &format!("a/{n:02}"), &noise(n, 5000));
+    }
+    world.reach.put(&bucket, "a/large", &noise(99, 50 << 20));
+    let backup = world.back_up("backup", &format!("s3://{bucket}/a"), None);
+    let target = format!("s3://{bucket}/back");
+    let first = task("restore", restore(&backup.artefact, &target));
+    for words in [format!("PUT /{bucket}/back/17"), format!("PUT /{bucket}/back/large?")] {
+        front.trouble(&words, 0, usize::MAX, What::Answered(503));
+    }
+    let failed = world.attempt(&world.engine(), &first);
+    assert!(matches!(failed, Observation::Failed { .. }), "{failed:?}");
+    front.no_more_trouble();
+    let again = Task { attempt: 2, ..first };
+    match world.attempt(&world.engine(), &again) {
+        Observation::Completed(Outcome::Restore { files, differences, .. }) => {
+            assert_eq!((files, differences), (41, vec![]));
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(world.reach.get(&bucket, "back/large") == noise(99, 50 << 20));
+    // What is done is not done again, whoever asks.
+    front.requests();
+    assert!(matches!(
+        world.attempt(&world.engine(), &again),
+        Observation::Completed(_)
+    ));
+    assert!(!front.requests().iter().any(|request| request.starts_with("PUT")));
+}
+
+#[test]
+fn a_restore_is_compared_with_the_point_by_reading_it_again() {
+    let (front, world, bucket) = scene();
+    for key in ["a/one", "a/two", "a/three"] {
+        world.reach.put(&bucket, key, key.as_bytes());
+    }
+    let backup = world.back_up("backup", &format!("s3://{bucket}/a"), None);
+    front.trouble(&format!("GET /{bucket}/back/two"), 0, 1, What::Answered(404));
+    let (files, differences) = world.restore("restore", &backup.artefact, &format!("s3://{bucket}/back"));
+    assert_eq!(files, 3);
+    assert_eq!(differences, ["two: cannot be read: it vanished"]);
+
+    front.trouble(&format!("GET /{bucket}/late/two"), 0, 1, What::Damaged);
+    let (files, differences) = world.restore("late", &backup.artefact, &format!("s3://{bucket}/late"));
+    assert_eq!(files, 3);
+    assert_eq!(differences, ["two: content differs in the 5 bytes from byte 0"]);
+}
+
+#[test]
+fn a_tree_of_files_becomes_objects_and_what_cannot_is_listed() {
+    let (_front, world, bucket) = scene();
+    let tree = world.folder().join("tree");
+    std::fs::create_dir_all(tree.join("deep/empty")).unwrap();
+    std::fs::write(tree.join("deep/100%25"), "percent").unwrap();
+    std::fs::write(tree.join("%empty"), "named so").unwrap();
+    std::os::unix::fs::symlink("deep", tree.join("link")).unwrap();
+    std::os::unix::net::UnixListener::bind(tree.join("socket")).unwrap();
+    let backup = world.back_up("files", tree.to_str().unwrap(), None);
+    let (files, differences) = world.restore("restore", &backup.artefact, &format!("s3://{bucket}/tree"));
+    assert_eq!(files, 2);
+    assert_eq!(
+        differences,
+        [
+            "link: a symlink cannot be an object",
+            "socket: a socket cannot be an object"
+        ]
+    );
+    assert_eq!(world.reach.get(&bucket, "tree/deep/100%25"), b"percent");
+    assert_eq!(world.reach.get(&bucket, "tree/%empty"), b"named so");
+}
+
+#[test]
+fn objects_become_a_tree_of_files() {
+    let (_front, world, bucket) = scene();
+    world.reach.put(&bucket, "a/x/../y", b"one");
+    world.reach.put(&bucket, "a/x", b"two");
+    let backup = world.back_up("objects", &format!("s3://{bucket}/a"), None);
+    let target = world.folder().join("restored");
+    let (files, _) = world.restore("restore", &backup.artefact, target.to_str().unwrap());
+    assert_eq!(files, 2);
+    assert_eq!(std::fs::read(target.join("x/%2E%2E/y")).unwrap(), b"one");
+    assert_eq!(std::fs::read(target.join("x%object")).unwrap(), b"two");
+}
+
+#[test]
+fn drills_are_cleaned_with_every_version_and_nothing_else_is() {
+    let (_front, world, bucket) = scene();
+    for n in 0..1_050 {
+        world.reach.put(&bucket, &format!("drills/one/{n}"), b"x");
+    }
+    world.reach.put(&bucket, "drills/one/0", b"another version");
+    world.reach.put(&bucket, "drills/one/new\nline", b"odd");
+    world.reach.put(&bucket, "drills/other/0", b"x");
+    world.run("clean", clean(&format!("s3://{bucket}/drills/one")));
+    assert_eq!(world.reach.versions(&bucket, "drills/one/"), 0);
+    assert_eq!(world.reach.versions(&bucket, "drills/other/"), 1);
+    world.run("clean again", clean(&format!("s3://{bucket}/drills/one")));
+    for outside in ["drills", "", "elsewhere/one", "drills2/one"] {
+        let message = world.fail(
+            &format!("outside {outside}"),
+            clean(&format!("s3://{bucket}/{outside}")),
+        );
+        assert!(message.contains("does not lie in the drill area"), "{message}");
+    }
+    assert_eq!(world.reach.versions(&bucket, "drills/other/"), 1);
+}
