@@ -6,6 +6,7 @@ pub mod front;
 pub mod lambda;
 pub mod radosgw;
 pub mod s3s;
+pub mod standin;
 
 use std::path::{Path, PathBuf};
 
