@@ -1,5 +1,7 @@
 //! Runs that a person or a state machine asks for directly.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::path::Path;
 use std::sync::Arc;
 

@@ -1,5 +1,7 @@
 //! Payloads of the console: the samples in `events/restore-runner`, over fakes.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! Invocations over fakes: partial batches, answers, deadlines, and work that goes on in the process.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -155,18 +155,18 @@ mod tests {
         ["a", "b", "c"].map(message).to_vec()
     }
 
-    fn answered(answer: Value, is_partial: bool) -> Vec<Value> {
+    fn answered(answer: &Value, is_partial: bool) -> Vec<Value> {
         done(&messages(), &Answer::Done(answer.to_string()), is_partial)
     }
 
     #[test]
     fn what_a_function_did_not_fail_is_done() {
         let one = json!({ "batchItemFailures": [{ "itemIdentifier": "b" }] });
-        assert_eq!(answered(one.clone(), true), ["r-a", "r-c"]);
-        assert_eq!(answered(one, false), ["r-a", "r-b", "r-c"]);
-        assert_eq!(answered(Value::Null, true).len(), 3);
+        assert_eq!(answered(&one, true), ["r-a", "r-c"]);
+        assert_eq!(answered(&one, false), ["r-a", "r-b", "r-c"]);
+        assert_eq!(answered(&Value::Null, true).len(), 3);
         assert_eq!(done(&messages(), &Answer::Failed("{}".to_owned()), true).len(), 0);
         let stranger = json!({ "batchItemFailures": [{ "itemIdentifier": "z" }] });
-        assert_eq!(answered(stranger, true).len(), 0);
+        assert_eq!(answered(&stranger, true).len(), 0);
     }
 }
