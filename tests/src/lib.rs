@@ -4,6 +4,7 @@
 
 pub mod front;
 pub mod lambda;
+pub mod moto;
 pub mod radosgw;
 pub mod s3s;
 pub mod standin;

@@ -6,6 +6,8 @@
 
 mod item;
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
@@ -233,10 +235,12 @@ impl Catalog for DynamoCatalog {
             .expression_attribute_values(":status", AttributeValue::S(status.to_owned()))
             .expression_attribute_values(":by", AttributeValue::S(SortableTime(by).to_string()));
         let hits = self.all(query, status).await?;
-        let keys: Vec<Key> = hits
+        // A record that moves in the index while its pages are read may be told twice, and a batch refuses that.
+        let keys: BTreeSet<Key> = hits
             .iter()
             .map(|hit| item::key(hit, &self.table))
             .collect::<Result<_, _>>()?;
+        let keys: Vec<Key> = keys.into_iter().collect();
         let batches: Vec<&[Key]> = keys.chunks(BATCH).collect();
         let mut waiting: Vec<(Timestamp, Entry)> = Vec::new();
         for batches in batches.chunks(BATCHES_AT_ONCE) {

@@ -70,6 +70,8 @@ const CODES: [(FailureKind, &[&str]); 8] = [
             "KMSKeyNotAccessibleFault",
             "MissingAuthenticationToken",
             "NotAuthorized",
+            "NotAuthorizedForDetailTypeException",
+            "NotAuthorizedForSourceException",
             "NotAuthorizedException",
             "OptInRequired",
             "SignatureDoesNotMatch",
@@ -123,6 +125,7 @@ const CODES: [(FailureKind, &[&str]); 8] = [
     (
         FailureKind::Invalid,
         &[
+            "InvalidArgument",
             "InvalidObjectState",
             "InvalidParameter",
             "InvalidParameterCombination",
@@ -131,6 +134,7 @@ const CODES: [(FailureKind, &[&str]); 8] = [
             "InvalidParameterValueException",
             "InvalidRequest",
             "InvalidRequestException",
+            "MalformedDetail",
             "MissingParameterValueException",
             "SerializationException",
             "ValidationError",
@@ -247,4 +251,108 @@ fn chain(error: &dyn Error) -> String {
         next = error.source();
     }
     words.join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_smithy_runtime_api::client::result::ConnectorError;
+    use aws_smithy_runtime_api::http::StatusCode;
+    use aws_smithy_types::body::SdkBody;
+    use aws_smithy_types::error::ErrorMetadata;
+
+    use super::*;
+
+    fn refused(status: u16, code: Option<&str>, message: &str) -> Failure {
+        let mut metadata = ErrorMetadata::builder().message(message);
+        if let Some(code) = code {
+            metadata = metadata.code(code);
+        }
+        let response = HttpResponse::new(StatusCode::try_from(status).unwrap(), SdkBody::empty());
+        let error = SdkError::service_error(metadata.build(), response);
+        failure("Service Operation", "thing", &error)
+    }
+
+    #[test]
+    fn every_refusal_has_one_kind() {
+        use FailureKind::{Conflict, Denied, Integrity, Invalid, NotFound, Throttled, Transient};
+        let table = [
+            (400, Some("ThrottlingException"), Throttled),
+            (400, Some("ProvisionedThroughputExceededException"), Throttled),
+            (503, Some("SlowDown"), Throttled),
+            (429, None, Throttled),
+            (403, Some("AccessDenied"), Denied),
+            (400, Some("AccessDeniedException"), Denied),
+            (400, Some("UnrecognizedClientException"), Denied),
+            (400, Some("ExpiredTokenException"), Denied),
+            (403, None, Denied),
+            (404, Some("NoSuchBucket"), NotFound),
+            (400, Some("ResourceNotFoundException"), NotFound),
+            (400, Some("NotFoundException"), NotFound),
+            (404, None, NotFound),
+            (400, Some("ConditionalCheckFailedException"), Conflict),
+            (412, Some("PreconditionFailed"), Conflict),
+            (409, None, Conflict),
+            (400, Some("BadDigest"), Integrity),
+            (400, Some("ValidationException"), Invalid),
+            (400, Some("DisabledException"), Invalid),
+            (400, Some("SomethingNew"), Invalid),
+            (418, None, Invalid),
+            (500, Some("InternalServerError"), Transient),
+            (400, Some("RequestTimeout"), Transient),
+            (503, Some("SomethingNew"), Transient),
+            (500, None, Transient),
+        ];
+        for (status, code, kind) in table {
+            let failure = refused(status, code, "why");
+            assert_eq!(failure.kind, kind, "{status} {code:?}");
+            assert!(failure.retry_at.is_none());
+        }
+    }
+
+    #[test]
+    fn no_code_stands_under_two_kinds() {
+        let mut all: Vec<&str> = CODES.iter().flat_map(|(_, codes)| codes.iter().copied()).collect();
+        let known = all.len();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), known);
+    }
+
+    #[test]
+    fn a_message_tells_operation_thing_code_and_reason() {
+        let failure = refused(400, Some("ValidationException"), "no such attribute");
+        assert_eq!(
+            failure.message,
+            "Service Operation on thing: ValidationException: no such attribute"
+        );
+        assert_eq!(refused(404, None, "").message, "Service Operation on thing: status 404");
+    }
+
+    #[test]
+    fn a_refused_signature_does_not_repeat_the_request() {
+        let failure = refused(403, Some("SignatureDoesNotMatch"), "x-amz-security-token:secret");
+        assert_eq!(failure.kind, FailureKind::Denied);
+        assert!(!failure.message.contains("secret"), "{failure}");
+    }
+
+    #[test]
+    fn a_call_without_an_answer_passes_and_says_why() {
+        let lost = ConnectorError::io("connection refused".into());
+        let error: SdkError<ErrorMetadata, HttpResponse> = SdkError::dispatch_failure(lost);
+        let told = failure("Service Operation", "thing", &error);
+        assert_eq!(told.kind, FailureKind::Transient);
+        assert!(told.message.contains("connection refused"), "{told}");
+        let error: SdkError<ErrorMetadata, HttpResponse> = SdkError::timeout_error("late");
+        assert_eq!(
+            failure("Service Operation", "thing", &error).kind,
+            FailureKind::Transient
+        );
+    }
+
+    #[test]
+    fn a_code_alone_has_the_same_kind() {
+        assert_eq!(kind_of_code("ThrottlingException"), FailureKind::Throttled);
+        assert_eq!(kind_of_code("NotAuthorizedForDetailTypeException"), FailureKind::Denied);
+        assert_eq!(kind_of_code("InternalFailure"), FailureKind::Transient);
+    }
 }

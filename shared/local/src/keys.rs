@@ -5,8 +5,6 @@ use std::path::{Path, PathBuf};
 use aes_gcm::aead::{Aead, Payload};
 use aes_gcm::{Aes256Gcm, Key, KeyInit, Nonce};
 use async_trait::async_trait;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
 use holdfast_core::domain::{Failure, FailureKind};
 use holdfast_core::ports::{Keys, Signature};
@@ -16,16 +14,13 @@ use sha2::{Digest, Sha256};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::files::{self, Written};
+use crate::public_key;
 
 /// The layout of the key file that this version knows.
 const FILE_VERSION: u32 = 1;
 /// First byte of a wrapped data key: AES-256-GCM, then 12 bytes of nonce, then the sealed key.
 const WRAPPED_VERSION: u8 = 1;
 const NONCE_LENGTH: usize = 12;
-/// What stands before the 32 bytes of an Ed25519 public key in its DER form (SubjectPublicKeyInfo, RFC 8410).
-const ED25519_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
-const PEM_BEGIN: &str = "-----BEGIN PUBLIC KEY-----";
-const PEM_END: &str = "-----END PUBLIC KEY-----";
 
 /// A wrapping key (AES-256-GCM, the context as associated data) and a signing key (Ed25519), kept in a file that only its
 /// owner may read. Whoever loses the file loses every repository whose key it wraps, unless that key was escrowed.
@@ -70,10 +65,10 @@ impl FileKeys {
         })
     }
 
-    /// The public key as PEM: enough for anybody to verify evidence with [`verify_with_public_key`] or OpenSSL.
+    /// The public key as PEM: enough for anybody to verify evidence with
+    /// [`verify_with_public_key`](crate::verify_with_public_key) or OpenSSL.
     pub fn public_key_pem(&self) -> String {
-        let der = [&ED25519_PREFIX[..], self.signing.verifying_key().as_bytes()].concat();
-        format!("{PEM_BEGIN}\n{}\n{PEM_END}\n", BASE64.encode(der))
+        public_key::pem_of(&self.signing.verifying_key())
     }
 
     /// Writes the public key as PEM, unless it is there. Another file under that name is [`FailureKind::Integrity`].
@@ -98,27 +93,6 @@ impl FileKeys {
             format!("{path} does not unwrap the data key of {context}: it was wrapped by another key, or changed");
         Failure::new(FailureKind::Denied, message)
     }
-}
-
-/// Whether `signature` (64 bytes of Ed25519) is of `message` by the key that `pem` holds. Text that holds no Ed25519 public
-/// key is [`FailureKind::Invalid`].
-pub fn verify_with_public_key(pem: &str, message: &[u8], signature: &[u8]) -> Result<bool, Failure> {
-    let invalid = || Failure::new(FailureKind::Invalid, "the text holds no Ed25519 public key in PEM form");
-    let inner = pem
-        .trim()
-        .strip_prefix(PEM_BEGIN)
-        .and_then(|rest| rest.strip_suffix(PEM_END));
-    let base64: String = inner.ok_or_else(invalid)?.split_ascii_whitespace().collect();
-    let der = BASE64.decode(base64).map_err(|_| invalid())?;
-    let raw = der.strip_prefix(&ED25519_PREFIX).ok_or_else(invalid)?;
-    let raw: [u8; 32] = raw.try_into().map_err(|_| invalid())?;
-    let key = VerifyingKey::from_bytes(&raw).map_err(|_| invalid())?;
-    Ok(is_signed_by(&key, message, signature))
-}
-
-fn is_signed_by(key: &VerifyingKey, message: &[u8], signature: &[u8]) -> bool {
-    ed25519_dalek::Signature::from_slice(signature)
-        .is_ok_and(|signature| key.verify_strict(message, &signature).is_ok())
 }
 
 /// Names a key by the hash of its public half.
@@ -214,6 +188,6 @@ impl Keys for FileKeys {
 
     async fn verify(&self, message: &[u8], signature: &Signature) -> Result<bool, Failure> {
         let key = self.signing.verifying_key();
-        Ok(signature.key_id == self.key_id && is_signed_by(&key, message, &signature.bytes))
+        Ok(signature.key_id == self.key_id && public_key::is_ed25519_of(&key, message, &signature.bytes))
     }
 }

@@ -1,26 +1,34 @@
 """What moto 5.2.5 does otherwise than AWS, as far as the tests of Holdfast can tell, put right."""
 
 import base64
+import copy
 import hashlib
+import inspect
 import io
 import json
 import threading
 
+import ed25519ph
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, utils
 from moto.core.exceptions import JsonRESTError
 from moto.dynamodb import responses as dynamodb
+from moto.dynamodb.models import dynamodb_backends
+from moto.dynamodb.models import table as tables
 from moto.kms import models as kms_models
 from moto.kms import responses as kms
 from moto.kms.exceptions import ValidationException
 from moto.sqs import models as sqs
 from moto.sqs.exceptions import ReceiptHandleIsInvalid
 
+_dynamodb_lock = threading.RLock()
+
 
 def install():
     """Puts everything right, once, before the first call."""
     _one_dynamodb_request_at_a_time()
+    _indexes_can_be_frozen()
     _only_the_newest_receipt_counts()
     _kms_signs_messages()
     _kms_names_the_wrong_key()
@@ -28,14 +36,41 @@ def install():
 
 def _one_dynamodb_request_at_a_time():
     """moto checks a condition and writes afterwards, with nothing in between to keep two writers apart: updates are lost."""
-    lock = threading.RLock()
     call = dynamodb.DynamoHandler.call_action
 
     def call_action(self):
-        with lock:
+        with _dynamodb_lock:
             return call(self)
 
     dynamodb.DynamoHandler.call_action = call_action
+
+
+_frozen = None
+
+
+def freeze_indexes(frozen):
+    """While this is on, an index answers as it would have before; those of AWS follow a write only a moment later."""
+    global _frozen
+    with _dynamodb_lock:
+        tables = [table for account in dynamodb_backends.values() for backend in account.values() for table in backend.tables.values()]
+        _frozen = {table.table_arn: copy.deepcopy(table.items) for table in tables} if frozen else None
+
+
+def _indexes_can_be_frozen():
+    query = tables.Table.query
+    meaning = inspect.signature(query)
+
+    def from_the_index(self, *arguments, **named):
+        index = meaning.bind(self, *arguments, **named).arguments.get("index_name")
+        if index is None or _frozen is None:
+            return query(self, *arguments, **named)
+        items, self.items = self.items, _frozen[self.table_arn]
+        try:
+            return query(self, *arguments, **named)
+        finally:
+            self.items = items
+
+    tables.Table.query = from_the_index
 
 
 def _only_the_newest_receipt_counts():
@@ -88,7 +123,7 @@ class _Ed25519Key:
 
 
 def _kms_signs_messages():
-    """moto signs the base64 text of a message, knows no digests, and answers false where KMS refuses."""
+    """moto hashes a digest once more, takes messages of any length, and knows no Ed25519."""
     generate = kms_models.generate_private_key
     algorithms = kms_models.Key.signing_algorithms
     public = kms.KmsResponse.get_public_key
@@ -112,7 +147,7 @@ def _kms_signs_messages():
         self._validate_key_id(key_id)
         key = self.kms_backend.describe_key(key_id)
         algorithm = self._get_param("SigningAlgorithm")
-        message = base64.b64decode(self._get_param("Message"))
+        message = self._get_param("Message")
         is_digest = self._get_param("MessageType") == "DIGEST"
         if key.key_usage != "SIGN_VERIFY" or algorithm not in key.signing_algorithms:
             raise _Refused("InvalidKeyUsageException", f"{key.arn} does not sign with {algorithm}")
@@ -123,8 +158,6 @@ def _kms_signs_messages():
         length = {"ECDSA_SHA_256": 32, "ED25519_PH_SHA_512": 64}.get(algorithm)
         if is_digest and len(message) != length:
             raise ValidationException(f"Digest is invalid length for algorithm {algorithm}.")
-        if algorithm == "ED25519_PH_SHA_512":
-            raise _Refused("UnsupportedOperationException", "the emulator does not know Ed25519ph")
         return key, message, algorithm, is_digest
 
     def way(is_digest):
@@ -133,8 +166,12 @@ def _kms_signs_messages():
     def sign(self):
         key, message, algorithm, is_digest = request(self)
         private = key.private_key.private_key
-        ed = algorithm.startswith("ED25519")
-        signature = private.sign(message) if ed else private.sign(message, way(is_digest))
+        if algorithm == "ED25519_PH_SHA_512":
+            signature = ed25519ph.sign(private.private_bytes_raw(), message)
+        elif algorithm == "ED25519_SHA_512":
+            signature = private.sign(message)
+        else:
+            signature = private.sign(message, way(is_digest))
         text = base64.b64encode(signature).decode()
         return json.dumps({"KeyId": key.arn, "Signature": text, "SigningAlgorithm": algorithm})
 
@@ -143,7 +180,11 @@ def _kms_signs_messages():
         public = key.private_key.private_key.public_key()
         signature = base64.b64decode(self._get_param("Signature"))
         try:
-            if algorithm.startswith("ED25519"):
+            if algorithm == "ED25519_PH_SHA_512":
+                # A signature is the same each time, so that making it again shows whether this is one.
+                if ed25519ph.sign(key.private_key.private_key.private_bytes_raw(), message) != signature:
+                    raise InvalidSignature()
+            elif algorithm == "ED25519_SHA_512":
                 public.verify(signature, message)
             else:
                 public.verify(signature, message, way(is_digest))
@@ -151,6 +192,8 @@ def _kms_signs_messages():
             raise _Refused("KMSInvalidSignatureException", "") from None
         return json.dumps({"KeyId": key.arn, "SignatureValid": True, "SigningAlgorithm": algorithm})
 
+    specs = sorted([*kms_models.KeySpec.key_specs(), "ECC_NIST_EDWARDS25519"])
+    kms_models.KeySpec.key_specs = classmethod(lambda cls: specs)
     kms_models.generate_private_key = generate_private_key
     kms_models.Key.signing_algorithms = property(signing_algorithms)
     kms.KmsResponse.get_public_key = get_public_key

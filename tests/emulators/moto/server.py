@@ -1,7 +1,8 @@
 """moto with corrections, on a free port of the loopback.
 
 Prints its address once it takes calls, and ends when its input is closed, so that it never outlives the test that
-started it. Besides AWS it answers POST /holdfast/clock?advance=SECONDS, which moves its clock forward.
+started it. Besides AWS it answers POST /holdfast/clock?advance=SECONDS, which moves its clock forward, and
+POST /holdfast/indexes?frozen=1 (or 0), which holds the indexes of tables as they are.
 """
 
 import os
@@ -35,9 +36,15 @@ class Front:
         self.aws = aws
 
     def __call__(self, environ, start_response):
-        if environ["PATH_INFO"] == "/holdfast/clock" and environ["REQUEST_METHOD"] == "POST":
-            seconds = parse_qs(environ.get("QUERY_STRING", ""))["advance"][0]
-            clock.advance(float(seconds))
+        if environ["PATH_INFO"].startswith("/holdfast/") and environ["REQUEST_METHOD"] == "POST":
+            wishes = parse_qs(environ.get("QUERY_STRING", ""))
+            if environ["PATH_INFO"] == "/holdfast/clock":
+                clock.advance(float(wishes["advance"][0]))
+            elif environ["PATH_INFO"] == "/holdfast/indexes":
+                corrections.freeze_indexes(wishes["frozen"][0] == "1")
+            else:
+                start_response("404 Not Found", [])
+                return [b""]
             start_response("204 No Content", [])
             return [b""]
         refusal = corrections.refuse(environ)

@@ -225,9 +225,12 @@ mod tests {
 
     #[test]
     fn what_the_table_would_refuse_is_refused_before_and_says_why() {
-        let fits = "x".repeat(MOST_ITEM - 2 - 4 - 2 - 2 - 7 - 7 - NUMBER - 10 - 2);
+        // The names pk, sk, version and body, the key, the number, and the quotes around the text.
+        let fits = "x".repeat(MOST_ITEM - (2 + 2 + 7 + 4) - (10 + 7) - NUMBER - 2);
         assert!(encode(&draft(json!(fits)), 1, "table").is_ok());
-        let refused = encode(&draft(json!(format!("{fits}xx"))), 1, "table").unwrap_err();
+        let refused = encode(&draft(json!(format!("{fits}x"))), 1, "table")
+            .map(drop)
+            .unwrap_err();
         assert_eq!(refused.kind, FailureKind::Invalid);
         assert!(
             refused.message.contains("RES#photos POINT#1") && refused.message.contains("409600"),
@@ -240,7 +243,7 @@ mod tests {
         ] {
             let mut wrong = draft(json!(1));
             (wrong.key.partition, wrong.key.sort) = (partition.to_owned(), sort.to_owned());
-            let refused = encode(&wrong, 1, "table").unwrap_err();
+            let refused = encode(&wrong, 1, "table").map(drop).unwrap_err();
             assert!(refused.message.contains(word), "{refused}");
         }
     }

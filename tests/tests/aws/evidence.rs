@@ -1,0 +1,154 @@
+//! Evidence in the buckets of two Regions: the contract, a Region that is lost and comes back, and who may delete.
+
+use std::sync::Arc;
+
+use holdfast_aws::{Clients, EvidenceRegion, S3Evidence};
+use holdfast_core::domain::FailureKind;
+use holdfast_core::ports::EvidenceStore;
+use holdfast_testkit::contract;
+use holdfast_testkit::fakes::FakeClock;
+use jiff::Timestamp;
+
+use crate::ground::{Ground, HOME, region};
+
+const AWAY: &str = "eu-west-1";
+const LOCK_DAYS: u32 = 30;
+
+/// The clock of the emulator starts with the machine's.
+#[expect(clippy::disallowed_methods, reason = "the tests are the edge")]
+fn clock() -> Arc<FakeClock> {
+    Arc::new(FakeClock::at(Timestamp::now()))
+}
+
+fn at(clients: &Clients, name: &str, bucket: &str) -> EvidenceRegion {
+    EvidenceRegion {
+        client: clients.of(&region(name)).s3(),
+        region: region(name),
+        bucket: bucket.to_owned(),
+        lock_days: LOCK_DAYS,
+    }
+}
+
+struct Buckets {
+    ground: Ground,
+    home: String,
+    away: String,
+    /// Clients of a Region that does not answer.
+    lost: Clients,
+}
+
+impl Buckets {
+    async fn new() -> Self {
+        let ground = Ground::new().await;
+        let (home, away) = (ground.bucket(HOME), ground.bucket(AWAY));
+        let lost = Clients::of_emulator(region(HOME), "http://127.0.0.1:9").await;
+        Self {
+            ground,
+            home,
+            away,
+            lost,
+        }
+    }
+
+    fn store(&self, regions: Vec<EvidenceRegion>) -> S3Evidence {
+        S3Evidence::new(regions, clock())
+    }
+
+    fn both(&self) -> S3Evidence {
+        let clients = &self.ground.clients;
+        self.store(vec![at(clients, HOME, &self.home), at(clients, AWAY, &self.away)])
+    }
+
+    fn only_away(&self) -> S3Evidence {
+        self.store(vec![at(&self.ground.clients, AWAY, &self.away)])
+    }
+
+    fn only_home(&self) -> S3Evidence {
+        self.store(vec![at(&self.ground.clients, HOME, &self.home)])
+    }
+
+    fn home_lost(&self) -> S3Evidence {
+        let away = at(&self.ground.clients, AWAY, &self.away);
+        self.store(vec![at(&self.lost, HOME, &self.home), away])
+    }
+}
+
+#[tokio::test]
+async fn the_s3_evidence_store_obeys_the_contract() {
+    let ground = Ground::new().await;
+    contract::evidence::suite(async || {
+        let regions = [HOME, AWAY].map(|name| at(&ground.clients, name, &ground.bucket(name)));
+        Arc::new(S3Evidence::new(regions.to_vec(), clock())) as _
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_region_that_was_lost_gets_what_it_lacks() {
+    let buckets = Buckets::new().await;
+    buckets.both().put("1.json", b"one").await.unwrap();
+    let failing_over = buckets.home_lost();
+    for (name, document) in [("2.json", b"two"), ("3.json", b"333")] {
+        failing_over.put(name, document).await.unwrap();
+        assert_eq!(failing_over.get(name).await.unwrap().as_deref(), Some(&document[..]));
+    }
+    assert_eq!(buckets.only_home().list().await.unwrap(), ["1.json"]);
+    let back = buckets.both();
+    assert_eq!(back.list().await.unwrap(), ["1.json", "2.json", "3.json"]);
+    back.put("4.json", b"four").await.unwrap();
+    for one in [buckets.only_home(), buckets.only_away()] {
+        assert_eq!(one.list().await.unwrap(), ["1.json", "2.json", "3.json", "4.json"]);
+        assert_eq!(one.get("3.json").await.unwrap().as_deref(), Some(&b"333"[..]));
+    }
+}
+
+#[tokio::test]
+async fn with_every_region_lost_nothing_is_pretended() {
+    let buckets = Buckets::new().await;
+    let nowhere = buckets.store(vec![at(&buckets.lost, HOME, &buckets.home)]);
+    for failure in [
+        nowhere.put("1.json", b"one").await.unwrap_err(),
+        nowhere.get("1.json").await.unwrap_err(),
+        nowhere.list().await.unwrap_err(),
+    ] {
+        assert_eq!(failure.kind, FailureKind::Transient);
+        assert!(failure.message.contains(&buckets.home), "{failure}");
+    }
+}
+
+#[tokio::test]
+async fn a_document_that_differs_between_regions_is_told() {
+    let buckets = Buckets::new().await;
+    buckets.only_home().put("1.json", b"one").await.unwrap();
+    buckets.only_away().put("1.json", b"another").await.unwrap();
+    let both = buckets.both();
+    for failure in [
+        both.get("1.json").await.unwrap_err(),
+        both.put("1.json", b"one").await.unwrap_err(),
+    ] {
+        assert_eq!(failure.kind, FailureKind::Integrity);
+        assert!(failure.message.contains("1.json"), "{failure}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_deletes_a_statement_before_its_time() {
+    let buckets = Buckets::new().await;
+    buckets.both().put("1.json", b"one").await.unwrap();
+    for (name, bucket) in [(HOME, &buckets.home), (AWAY, &buckets.away)] {
+        let told = buckets.ground.moto.head(name, &format!("{bucket}/1.json"));
+        let header = |name: &str| told.get(name).cloned().unwrap_or_default();
+        assert_eq!(header("x-amz-object-lock-mode"), "COMPLIANCE");
+        assert!(!header("x-amz-object-lock-retain-until-date").is_empty());
+        let version = format!("{bucket}/1.json?versionId={}", header("x-amz-version-id"));
+        assert_eq!(buckets.ground.moto.delete(name, &version), 403);
+        assert_eq!(
+            buckets.both().get("1.json").await.unwrap().as_deref(),
+            Some(&b"one"[..])
+        );
+    }
+    buckets.ground.moto.advance(i64::from(LOCK_DAYS) * 86_400 + 60);
+    let told = buckets.ground.moto.head(HOME, &format!("{}/1.json", buckets.home));
+    let version = format!("{}/1.json?versionId={}", buckets.home, told["x-amz-version-id"]);
+    assert_eq!(buckets.ground.moto.delete(HOME, &version), 204, "the lock has ended");
+}

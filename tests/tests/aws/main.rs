@@ -1,0 +1,15 @@
+//! The adapters of AWS on emulators.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+#[path = "../tools/mod.rs"]
+mod tools;
+
+mod catalog;
+mod contracts;
+mod engines;
+mod evidence;
+mod ground;
+mod lambda;
+mod storage;
+mod world;
