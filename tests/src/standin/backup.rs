@@ -469,7 +469,7 @@ impl State {
             "aws.backup",
             kind,
             &arn,
-            json!({ id: job.id, word: state }),
+            &json!({ id: job.id, word: state }),
         );
     }
 }

@@ -20,7 +20,7 @@ pub enum Delivery {
 
 impl State {
     /// Sends an event of a service.
-    pub(super) fn emit(&mut self, region: &str, source: &str, detail_type: &str, resource: &str, detail: Value) {
+    pub(super) fn emit(&mut self, region: &str, source: &str, detail_type: &str, resource: &str, detail: &Value) {
         let at = match self.delivery {
             Delivery::Missing => return,
             Delivery::Late(by) => self.now.saturating_add(by).unwrap_or(Timestamp::MAX),
@@ -67,7 +67,7 @@ impl State {
             "Message": message,
             "EventID": id,
         });
-        self.emit(region, "aws.rds", kind, arn, detail);
+        self.emit(region, "aws.rds", kind, arn, &detail);
     }
 
     /// The events that arrive now.

@@ -186,7 +186,7 @@ impl DynamoTables {
                 BackupStatus::Creating => return Ok(Observation::Running(Progress::default())),
                 BackupStatus::Available if words::is_artefact(&details.backup_name) => {}
                 BackupStatus::Available => {
-                    damages.push(format!("backup {arn} is named {}: it is not ours", details.backup_name))
+                    damages.push(format!("backup {arn} is named {}: it is not ours", details.backup_name));
                 }
                 BackupStatus::Deleted => damages.push(format!("backup {arn} is deleted")),
                 other => return Err(words::unknown_word(&format!("backup {arn}"), other.as_str())),

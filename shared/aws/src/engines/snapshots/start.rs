@@ -53,7 +53,7 @@ impl<S: SnapshotService> SnapshotEngine<S> {
             return Ok(());
         };
         let source = self.source_of_copy(from).await?;
-        let tags = self.copy_tags(task, &source)?;
+        let tags = Self::copy_tags(task, &source)?;
         self.check_headroom(&destination.region).await?;
         let made = self
             .service
@@ -74,7 +74,7 @@ impl<S: SnapshotService> SnapshotEngine<S> {
             return Ok(());
         }
         let source = self.source_of_copy(from).await?;
-        let tags = self.copy_tags(task, &source)?;
+        let tags = Self::copy_tags(task, &source)?;
         self.check_headroom(&vault.region).await?;
         let made = self
             .service
@@ -160,7 +160,7 @@ impl<S: SnapshotService> SnapshotEngine<S> {
     }
 
     /// What the source carries for restores, and whose copy it is.
-    fn copy_tags(&self, task: &Task, source: &Snapshot) -> Result<Tags, Failure> {
+    fn copy_tags(task: &Task, source: &Snapshot) -> Result<Tags, Failure> {
         let mut all = source.tags.clone();
         all.retain(|name, _| name.starts_with("holdfast:"));
         all.extend(tags(&task.job, task.attempt, Self::resource_of(&task.order)?));
