@@ -100,7 +100,7 @@ impl DynamoCatalog {
             let asked = wanted.len();
             let (items, left) = self.batch(wanted).await?;
             for item in items {
-                entries.push(item::decode(item, &self.table)?);
+                entries.push(item::decode(&item, &self.table)?);
             }
             in_vain = if left.len() < asked { 0 } else { in_vain + 1 };
             if in_vain == PATIENCE {
@@ -158,7 +158,7 @@ impl Catalog for DynamoCatalog {
             .send()
             .await
             .map_err(|error| failure("DynamoDB GetItem", self.on(key), &error))?;
-        answer.item.map(|item| item::decode(item, &self.table)).transpose()
+        answer.item.map(|item| item::decode(&item, &self.table)).transpose()
     }
 
     async fn insert(&self, draft: Draft) -> Result<Inserted, Failure> {
@@ -173,7 +173,7 @@ impl Catalog for DynamoCatalog {
             return Ok(Inserted::Created);
         };
         let there = match occupant(&error, &on)? {
-            Some(item) => Some(item::decode(item, &self.table)?),
+            Some(item) => Some(item::decode(&item, &self.table)?),
             None => self.get(&draft.key).await?,
         };
         // Nothing is ever taken out of the catalog, so that what stood in the way is still there.
@@ -201,14 +201,14 @@ impl Catalog for DynamoCatalog {
             return Ok(());
         };
         Err(match occupant(&error, &on)? {
-            Some(item) => conflict(&format!("version {}", item::decode(item, &self.table)?.version)),
+            Some(item) => conflict(&format!("version {}", item::decode(&item, &self.table)?.version)),
             None => conflict("no record"),
         })
     }
 
     async fn list(&self, partition: &str, prefix: &str) -> Result<Vec<Entry>, Failure> {
         let items = self.all(self.query(partition, prefix), partition).await?;
-        items.into_iter().map(|item| item::decode(item, &self.table)).collect()
+        items.iter().map(|item| item::decode(item, &self.table)).collect()
     }
 
     async fn last(&self, partition: &str, prefix: &str) -> Result<Option<Entry>, Failure> {
@@ -218,7 +218,7 @@ impl Catalog for DynamoCatalog {
             .await
             .map_err(|error| failure("DynamoDB Query", self.on_partition(partition), &error))?;
         let last = answer.items.and_then(|items| items.into_iter().next());
-        last.map(|item| item::decode(item, &self.table)).transpose()
+        last.map(|item| item::decode(&item, &self.table)).transpose()
     }
 
     /// The index follows the table a moment later. Whatever it tells is read again from the table, and what no longer waits

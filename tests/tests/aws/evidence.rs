@@ -29,6 +29,10 @@ fn at(clients: &Clients, name: &str, bucket: &str) -> EvidenceRegion {
     }
 }
 
+fn store(regions: Vec<EvidenceRegion>) -> S3Evidence {
+    S3Evidence::new(regions, clock())
+}
+
 struct Buckets {
     ground: Ground,
     home: String,
@@ -50,26 +54,22 @@ impl Buckets {
         }
     }
 
-    fn store(&self, regions: Vec<EvidenceRegion>) -> S3Evidence {
-        S3Evidence::new(regions, clock())
-    }
-
     fn both(&self) -> S3Evidence {
         let clients = &self.ground.clients;
-        self.store(vec![at(clients, HOME, &self.home), at(clients, AWAY, &self.away)])
+        store(vec![at(clients, HOME, &self.home), at(clients, AWAY, &self.away)])
     }
 
     fn only_away(&self) -> S3Evidence {
-        self.store(vec![at(&self.ground.clients, AWAY, &self.away)])
+        store(vec![at(&self.ground.clients, AWAY, &self.away)])
     }
 
     fn only_home(&self) -> S3Evidence {
-        self.store(vec![at(&self.ground.clients, HOME, &self.home)])
+        store(vec![at(&self.ground.clients, HOME, &self.home)])
     }
 
     fn home_lost(&self) -> S3Evidence {
         let away = at(&self.ground.clients, AWAY, &self.away);
-        self.store(vec![at(&self.lost, HOME, &self.home), away])
+        store(vec![at(&self.lost, HOME, &self.home), away])
     }
 }
 
@@ -105,7 +105,7 @@ async fn a_region_that_was_lost_gets_what_it_lacks() {
 #[tokio::test]
 async fn with_every_region_lost_nothing_is_pretended() {
     let buckets = Buckets::new().await;
-    let nowhere = buckets.store(vec![at(&buckets.lost, HOME, &buckets.home)]);
+    let nowhere = store(vec![at(&buckets.lost, HOME, &buckets.home)]);
     for failure in [
         nowhere.put("1.json", b"one").await.unwrap_err(),
         nowhere.get("1.json").await.unwrap_err(),

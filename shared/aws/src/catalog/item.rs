@@ -134,14 +134,14 @@ pub(super) fn key(item: &Item, table: &str) -> Result<Key, Failure> {
 }
 
 /// The record that an item is.
-pub(super) fn decode(item: Item, table: &str) -> Result<Entry, Failure> {
-    let key = key(&item, table)?;
+pub(super) fn decode(item: &Item, table: &str) -> Result<Entry, Failure> {
+    let key = key(item, table)?;
     let name = format!("{} {}", key.partition, key.sort);
     let damaged = |reason: &str| damaged(table, &name, reason);
     let version = item.get(VERSION).and_then(|value| value.as_n().ok());
     let version = version.and_then(|number| number.parse().ok());
-    let body = text(&item, BODY).ok_or_else(|| damaged("no body"))?;
-    let wake = match (text(&item, WAKE_STATUS), text(&item, WAKE_AT)) {
+    let body = text(item, BODY).ok_or_else(|| damaged("no body"))?;
+    let wake = match (text(item, WAKE_STATUS), text(item, WAKE_AT)) {
         (None, None) => None,
         (Some(status), Some(at)) => Some(Wake {
             status: status.to_owned(),
@@ -216,7 +216,7 @@ mod tests {
         });
         let item = encode(&draft, 7, "table").unwrap();
         assert_eq!(item[VERSION], AttributeValue::N("7".to_owned()));
-        let entry = decode(item, "table").unwrap();
+        let entry = decode(&item, "table").unwrap();
         assert_eq!(
             (entry.version, entry.key, entry.body, entry.wake),
             (7, draft.key, draft.body, draft.wake)
@@ -261,7 +261,7 @@ mod tests {
             let mut item = good.clone();
             item.insert(name.to_owned(), value);
             assert_eq!(
-                decode(item, "table").unwrap_err().kind,
+                decode(&item, "table").unwrap_err().kind,
                 FailureKind::Integrity,
                 "{name}"
             );
