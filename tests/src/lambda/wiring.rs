@@ -332,7 +332,7 @@ fn subscription(properties: &Properties<'_>) -> Result<Subscription, String> {
 mod tests {
     use super::*;
 
-    fn wired(kind: &str, properties: Value) -> Result<Wiring, String> {
+    fn wired(kind: &str, properties: &Value) -> Result<Wiring, String> {
         let template = json!({ "Resources": { "It": { "Type": kind, "Properties": properties } } });
         let around = Surroundings {
             account: "1".to_owned(),
@@ -379,7 +379,7 @@ mod tests {
             ("AWS::Lambda::Function", json!({ "Timeout": "soon" }), "Timeout"),
         ];
         for (kind, properties, culprit) in cases {
-            let error = wired(kind, properties).unwrap_err();
+            let error = wired(kind, &properties).unwrap_err();
             assert!(error.starts_with("It (") && error.contains(culprit), "{error}");
         }
     }

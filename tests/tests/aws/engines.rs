@@ -103,7 +103,7 @@ impl Scene {
         }
     }
 
-    fn backup_of(&self, job: &str, path: &str, resource: &str) -> Task {
+    fn backup_of(job: &str, path: &str, resource: &str) -> Task {
         let order = Order::Backup {
             resource: resource.parse().unwrap(),
             path: path.to_owned(),
@@ -117,7 +117,7 @@ impl Scene {
     }
 
     fn backup(&self, job: &str) -> Task {
-        self.backup_of(job, self.path(), "orders")
+        Self::backup_of(job, self.path(), "orders")
     }
 
     async fn observe(&self, task: &Task) -> Observation {
@@ -406,7 +406,7 @@ async fn a_full_quota_defers_copies_until_a_place_is_free() {
         scene
             .standin
             .with(|state| state.add_database(HOME, &name, false, 10, Some(&key)));
-        let backup = scene.backup_of(&name, &name, &name);
+        let backup = Scene::backup_of(&name, &name, &name);
         scene.engine().start(&backup).await.unwrap();
         copies.push((name, backup));
     }

@@ -9,6 +9,7 @@ mod tools;
 mod contract;
 mod crash;
 mod damage;
+mod executors;
 mod restore;
 mod vaults;
 mod world;

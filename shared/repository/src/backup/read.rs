@@ -135,33 +135,7 @@ impl Reader<'_> {
             size += bytes.len() as u64;
             self.chunk(file, bytes)?;
         }
-        let end = match content.finish() {
-            Ok(node) if node.size == size => FileEnd {
-                node: Some(Box::new(node)),
-                size,
-                unread: None,
-                in_part: false,
-            },
-            Ok(_) => {
-                let unread = Unread {
-                    path: path.to_owned(),
-                    reason: UnreadReason::ChangedWhileRead,
-                };
-                FileEnd {
-                    node: None,
-                    size,
-                    unread: Some(unread),
-                    in_part: false,
-                }
-            }
-            Err(unread) => FileEnd {
-                node: None,
-                size,
-                unread: Some(unread),
-                in_part: false,
-            },
-        };
-        Ok(Ok(end))
+        Ok(Ok(end_of(path, size, content)))
     }
 
     fn chunk(&mut self, file: &Arc<OpenFile>, bytes: Vec<u8>) -> Result<()> {
@@ -186,5 +160,35 @@ impl Reader<'_> {
         self.chunks
             .send(std::mem::take(&mut self.batch))
             .map_err(|_| RepositoryError::Cancelled)
+    }
+}
+
+/// What is known of a file that was read to its end.
+fn end_of(path: &std::path::Path, size: u64, content: &mut dyn Content) -> FileEnd {
+    match content.finish() {
+        Ok(node) if node.size == size => FileEnd {
+            node: Some(Box::new(node)),
+            size,
+            unread: None,
+            in_part: false,
+        },
+        Ok(_) => {
+            let unread = Unread {
+                path: path.to_owned(),
+                reason: UnreadReason::ChangedWhileRead,
+            };
+            FileEnd {
+                node: None,
+                size,
+                unread: Some(unread),
+                in_part: false,
+            }
+        }
+        Err(unread) => FileEnd {
+            node: None,
+            size,
+            unread: Some(unread),
+            in_part: false,
+        },
     }
 }

@@ -4,12 +4,13 @@ use holdfast_core::domain::{
     BackupKind, Failure, FailureKind, JobId, Order, Outcome, ResourceId, UnreadEntry, VaultName,
 };
 use holdfast_core::ports::Task;
-use holdfast_repository::backup::{BackupOptions, Unread, backup};
+use holdfast_repository::backup::{BackupOptions, Ended, Portion, Unread, backup_portion};
 use holdfast_repository::storage::FileName;
-use holdfast_repository::{Id, Repository, Snapshot};
+use holdfast_repository::{Id, Repository, RepositoryError, Snapshot};
 use serde::{Deserialize, Serialize};
 
-use super::task::Control;
+use super::portions::{self, Part};
+use super::task::{Control, MayPublish};
 use super::{Inner, failure};
 use crate::files::Patterns;
 
@@ -29,7 +30,14 @@ fn report_name(job: &JobId) -> FileName {
 }
 
 impl Inner {
-    pub(super) fn back_up(&self, task: &Task, control: &Control) -> Result<Outcome, Failure> {
+    /// Does a part of a backup; none when there is more to do.
+    pub(super) fn back_up(
+        &self,
+        task: &Task,
+        part: Part,
+        control: &Control,
+        may_publish: &MayPublish,
+    ) -> Result<Option<Outcome>, Failure> {
         let Order::Backup {
             resource,
             path,
@@ -53,7 +61,11 @@ impl Inner {
             Some((_, artefact)) => existing_snapshot(&repository, artefact)?,
             None => None,
         };
-        let report_job = |snapshot: &Snapshot, unread: &[Unread]| keep_report(&repository, &task.job, snapshot, unread);
+        let report_job = |snapshot: &Snapshot, unread: &[Unread]| {
+            // Another execution goes on with it: nothing of this one may become visible.
+            may_publish().map_err(|_| RepositoryError::Cancelled)?;
+            keep_report(&repository, &task.job, snapshot, unread)
+        };
         let options = BackupOptions {
             parent,
             reread: *kind == BackupKind::Full,
@@ -64,9 +76,22 @@ impl Inner {
             workers: self.threads,
             ..BackupOptions::new((repository.ambient().now)(), control, &control.cancel)
         };
-        let report = backup(&repository, source.as_ref(), &options).map_err(failure)?;
-        let snapshot = repository.snapshot(&report.snapshot).map_err(failure)?;
-        outcome(report.snapshot, &snapshot, unread_entries(&report.unread))
+        let storage = repository.storage().as_ref();
+        let portion = Portion {
+            done: &portions::stored(storage, &task.job, part)?,
+            slice: match part {
+                Part::Rest => None,
+                Part::Slice(slice) => Some(slice),
+            },
+            pause: &control.pause,
+        };
+        match backup_portion(&repository, source.as_ref(), &options, portion).map_err(failure)? {
+            Ended::Published(report) => {
+                let snapshot = repository.snapshot(&report.snapshot).map_err(failure)?;
+                outcome(report.snapshot, &snapshot, unread_entries(&report.unread)).map(Some)
+            }
+            Ended::Stored(report) => portions::store(storage, &task.job, part, &report).map(|()| None),
+        }
     }
 
     /// The snapshot that a job has published, if it has.

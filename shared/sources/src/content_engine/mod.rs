@@ -5,8 +5,10 @@
 //! whose effect stands is found done after any crash.
 
 mod backup;
+mod executors;
 mod moves;
 pub mod places;
+mod portions;
 mod receipts;
 mod reclaim;
 mod repositories;
@@ -17,18 +19,22 @@ mod verify;
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use holdfast_core::domain::{Failure, FailureKind, JobId, Order, Outcome, Progress, ResourceId, VaultName};
 use holdfast_core::ports::{Engine, Keys, Observation, Task};
 use holdfast_repository::storage::Storage;
 use holdfast_repository::{Ambient, ErrorKind, RepositoryError};
+use tokio::sync::Notify;
 
 use places::Places;
+use portions::Part;
 use receipts::Receipts;
 use repositories::Repositories;
-use task::{Running, TaskState};
+use task::{MayPublish, Running, TaskState};
 
+pub use executors::{ExecutorParts, SharedEngine};
 pub use receipts::ReceiptStore;
 
 /// Opens the storage of a resource's repository in a vault.
@@ -68,6 +74,7 @@ struct Inner {
     places: Arc<dyn Places>,
     threads: usize,
     running: Mutex<HashMap<JobId, Running>>,
+    ended: Notify,
 }
 
 impl ContentEngine {
@@ -92,6 +99,7 @@ impl ContentEngine {
                 places,
                 threads,
                 running,
+                ended: Notify::new(),
             }),
         })
     }
@@ -99,8 +107,57 @@ impl ContentEngine {
     /// Asks every running task to stop. What they leave is found and used when they are started again.
     pub fn stop(&self) {
         for running in self.inner.running().values() {
+            let stop = if running.is_backup {
+                &running.control.pause
+            } else {
+                &running.control.cancel
+            };
+            stop.store(true, Ordering::SeqCst);
+        }
+    }
+
+    /// Stops a task without keeping what it is at.
+    fn cancel(&self, job: &JobId) {
+        if let Some(running) = self.inner.running().get(job) {
             running.control.cancel.store(true, Ordering::SeqCst);
         }
+    }
+
+    /// Waits until a task ends, or for `at_most`.
+    pub async fn wait(&self, at_most: Duration) {
+        // A task that ended before is seen at the next look.
+        drop(tokio::time::timeout(at_most, self.inner.ended.notified()).await);
+    }
+
+    async fn parts_left(&self, task: &Task, slices: u32) -> Result<Vec<Part>, Failure> {
+        let (inner, task) = (Arc::clone(&self.inner), task.clone());
+        let left = tokio::task::spawn_blocking(move || inner.parts_left(&task, slices)).await;
+        left.map_err(|error| Failure::caused(FailureKind::Bug, "looking for what is left came to no end", error))?
+    }
+
+    /// Starts a part of a task, unless this process is at work on the task or has done it.
+    fn start_part(&self, task: &Task, part: Part, may_publish: MayPublish) -> Result<(), Failure> {
+        let running = Running::new(task.attempt, matches!(task.order, Order::Backup { .. }));
+        {
+            let mut table = self.inner.running();
+            if let Some(known) = table.get(&task.job) {
+                let replaces = match known.state() {
+                    TaskState::Working => false,
+                    TaskState::Stored => true,
+                    TaskState::Completed(_) | TaskState::Failed(..) => task.attempt > known.attempt,
+                };
+                if !replaces {
+                    return Ok(());
+                }
+            }
+            table.insert(task.job.clone(), running.clone());
+        }
+        let (inner, task) = (Arc::clone(&self.inner), task.clone());
+        tokio::task::spawn_blocking(move || {
+            running.end(inner.run(&task, part, &running, &may_publish));
+            inner.ended.notify_waiters();
+        });
+        Ok(())
     }
 
     /// How far the tasks that still work have come, by job.
@@ -122,19 +179,30 @@ impl Inner {
 
     /// Carries out an order to its end, unless its effect stands already: a restore that is done and in use must not be
     /// written over because its start is delivered once more.
-    fn run(&self, task: &Task, running: &Running) -> Result<Outcome, Failure> {
+    fn run(
+        &self,
+        task: &Task,
+        part: Part,
+        running: &Running,
+        may_publish: &MayPublish,
+    ) -> Result<Option<Outcome>, Failure> {
         if let Some(outcome) = self.look(task)? {
-            return Ok(outcome);
+            return Ok(Some(outcome));
         }
-        let outcome = self.execute(task, running)?;
-        self.receipts.keep(&task.job, &outcome)?;
+        let outcome = match &task.order {
+            Order::Backup { .. } => self.back_up(task, part, &running.control, may_publish)?,
+            _ => Some(self.execute(task, running)?),
+        };
+        if let Some(outcome) = &outcome {
+            self.receipts.keep(&task.job, outcome)?;
+        }
         Ok(outcome)
     }
 
     fn execute(&self, task: &Task, running: &Running) -> Result<Outcome, Failure> {
         let control = running.control.as_ref();
         match &task.order {
-            Order::Backup { .. } => self.back_up(task, control),
+            Order::Backup { .. } => Err(Failure::new(FailureKind::Bug, "a backup is done part by part")),
             Order::Copy { from, to, .. } => self.copy(from, to, control),
             Order::Verify { at, level, .. } => self.verify(at, *level, control),
             Order::Repair { damaged, from, .. } => self.repair(damaged, from, control),
@@ -171,22 +239,7 @@ impl Inner {
 #[async_trait]
 impl Engine for ContentEngine {
     async fn start(&self, task: &Task) -> Result<(), Failure> {
-        let running = Running::new(task.attempt);
-        {
-            let mut table = self.inner.running();
-            if let Some(known) = table.get(&task.job) {
-                let replaces = task.attempt > known.attempt && !matches!(known.state(), TaskState::Working);
-                if !replaces {
-                    return Ok(());
-                }
-            }
-            table.insert(task.job.clone(), running.clone());
-        }
-        let (inner, task) = (Arc::clone(&self.inner), task.clone());
-        tokio::task::spawn_blocking(move || {
-            running.end(inner.run(&task, &running));
-        });
-        Ok(())
+        self.start_part(task, Part::Rest, Arc::new(|| Ok(())))
     }
 
     async fn observe(&self, task: &Task) -> Result<Observation, Failure> {
@@ -199,7 +252,7 @@ impl Engine for ContentEngine {
                     return Ok(Observation::Failed { kind, message });
                 }
                 // It may have failed after its effect stood.
-                TaskState::Failed(..) => {}
+                TaskState::Stored | TaskState::Failed(..) => {}
             }
         }
         let (inner, task) = (Arc::clone(&self.inner), task.clone());

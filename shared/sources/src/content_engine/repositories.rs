@@ -7,7 +7,7 @@ use holdfast_core::domain::{Failure, FailureKind, Location, ResourceId, VaultNam
 use holdfast_core::ports::Keys;
 use holdfast_repository::crypto::MasterKey;
 use holdfast_repository::storage::{FileName, Storage};
-use holdfast_repository::{Ambient, Id, InitOptions, Repository, Unlock};
+use holdfast_repository::{Ambient, ErrorKind, Id, InitOptions, Repository, Unlock};
 use tokio::runtime::Handle;
 
 use super::{EscrowPassword, OpenStorage, failure};
@@ -63,7 +63,11 @@ impl Repositories {
             let wrapped = self
                 .runtime
                 .block_on(self.keys.wrap(&fresh.to_json(), &context(resource)))?;
-            storage.put(&name, &wrapped).map_err(failure)?;
+            match storage.put(&name, &wrapped) {
+                // Another executor made one at the same moment: that one counts.
+                Err(error) if error.kind() == ErrorKind::Conflict => {}
+                put => drop(put.map_err(failure)?),
+            }
             storage.barrier().map_err(failure)?;
         }
         let master_key = self.unwrap(storage.as_ref(), resource)?;
@@ -73,7 +77,11 @@ impl Repositories {
             master_key: Some(master_key),
             ..InitOptions::default()
         };
-        Repository::init(storage, self.ambient.clone(), &options).map_err(failure)
+        match Repository::init(storage, self.ambient.clone(), &options) {
+            Ok(repository) => Ok(repository),
+            // Another executor may have made it at the same moment.
+            Err(error) => self.find(vault, resource)?.ok_or_else(|| failure(error)),
+        }
     }
 
     fn unwrap(&self, storage: &dyn Storage, resource: &ResourceId) -> Result<MasterKey, Failure> {

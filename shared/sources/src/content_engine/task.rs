@@ -10,13 +10,20 @@ use holdfast_core::domain::{Failure, FailureKind, Outcome, Progress};
 pub(super) enum TaskState {
     Working,
     Completed(Outcome),
+    /// Stopped, or done with its part; what it has is stored and there is more to do.
+    Stored,
     Failed(FailureKind, String),
 }
 
+/// Says whether the executor may still make the outcome of its part visible.
+pub(super) type MayPublish = Arc<dyn Fn() -> Result<(), Failure> + Send + Sync>;
+
 /// How the work is watched and stopped.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Control {
     pub(super) cancel: AtomicBool,
+    /// Set to have a backup end soon and keep what it has.
+    pub(super) pause: AtomicBool,
     done_bytes: AtomicU64,
     expected_bytes: AtomicU64,
 }
@@ -42,17 +49,20 @@ impl holdfast_repository::Progress for Control {
 }
 
 /// A task of this process.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Running {
     pub(super) attempt: u32,
+    /// Whether it can be paused; otherwise it is stopped by a cancellation.
+    pub(super) is_backup: bool,
     pub(super) control: Arc<Control>,
     state: Arc<Mutex<TaskState>>,
 }
 
 impl Running {
-    pub(super) fn new(attempt: u32) -> Self {
+    pub(super) fn new(attempt: u32, is_backup: bool) -> Self {
         Self {
             attempt,
+            is_backup,
             control: Arc::default(),
             state: Arc::new(Mutex::new(TaskState::Working)),
         }
@@ -62,9 +72,10 @@ impl Running {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub(super) fn end(&self, result: Result<Outcome, Failure>) {
+    pub(super) fn end(&self, result: Result<Option<Outcome>, Failure>) {
         let state = match result {
-            Ok(outcome) => TaskState::Completed(outcome),
+            Ok(Some(outcome)) => TaskState::Completed(outcome),
+            Ok(None) => TaskState::Stored,
             Err(failure) => TaskState::Failed(failure.kind, failure.message),
         };
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;

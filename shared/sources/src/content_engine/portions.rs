@@ -1,0 +1,133 @@
+//! Portions of a backup, noted beside the repository: what executions that ended or were stopped have read already, so
+//! that the next one, in this process or another, does not read it again.
+//!
+//! `portions/<job>/slices` says into how many slices the files are dealt, `portions/<job>/<part>/<place>` holds one
+//! report each. All are written once; of the reports of one part the newest holds all that earlier ones held.
+
+use holdfast_core::domain::{Failure, FailureKind, JobId, Order};
+use holdfast_core::ports::Task;
+use holdfast_repository::backup::{PortionReport, Slice};
+use holdfast_repository::storage::{FileName, Storage};
+
+use super::{Inner, failure};
+
+/// A share of a task that one execution takes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// All that is left: a backup publishes at its end.
+    Rest,
+    /// One slice of a backup's files; published by whoever does the rest.
+    Slice(Slice),
+}
+
+impl Part {
+    /// The word for it in names of records.
+    pub(super) fn name(self) -> String {
+        match self {
+            Self::Rest => "rest".to_owned(),
+            Self::Slice(Slice { number, of }) => format!("{number}-of-{of}"),
+        }
+    }
+}
+
+impl Inner {
+    /// The parts of a task that are not done. The files of a backup are dealt into `slices` by whoever asks first.
+    pub(super) fn parts_left(&self, task: &Task, slices: u32) -> Result<Vec<Part>, Failure> {
+        let Order::Backup { resource, vault, .. } = &task.order else {
+            return Ok(vec![Part::Rest]);
+        };
+        let storage = self.repositories.storage(vault, resource)?;
+        let of = agree_on_slices(storage.as_ref(), &task.job, slices)?;
+        let mut left = Vec::new();
+        for number in 0..of {
+            let part = Part::Slice(Slice { number, of });
+            if of > 1 && !newest(storage.as_ref(), &task.job, part)?.is_some_and(|(_, report)| report.complete) {
+                left.push(part);
+            }
+        }
+        if left.is_empty() {
+            left.push(Part::Rest);
+        }
+        Ok(left)
+    }
+}
+
+/// What earlier executions stored for a part: for the rest, what they stored for every part, the newest first.
+pub(super) fn stored(storage: &dyn Storage, job: &JobId, part: Part) -> Result<Vec<PortionReport>, Failure> {
+    let mut reports: Vec<PortionReport> = newest(storage, job, part)?
+        .map(|(_, report)| report)
+        .into_iter()
+        .collect();
+    if part == Part::Rest {
+        let of = slices(storage, job)?.unwrap_or(1);
+        for number in 0..of {
+            reports.extend(newest(storage, job, Part::Slice(Slice { number, of }))?.map(|(_, report)| report));
+        }
+    }
+    Ok(reports)
+}
+
+/// Notes what an execution stored for a part.
+pub(super) fn store(storage: &dyn Storage, job: &JobId, part: Part, report: &PortionReport) -> Result<(), Failure> {
+    let place = newest(storage, job, part)?.map_or(0, |(place, _)| place + 1);
+    let json = serde_json::to_vec(report).map_err(|error| {
+        Failure::caused(
+            FailureKind::Bug,
+            format!("portion of job {job} cannot be written"),
+            error,
+        )
+    })?;
+    let name = FileName::Sidecar(format!("{}{place:06}.json", prefix(job, part)));
+    storage.put(&name, &json).map_err(failure)?;
+    storage.barrier().map_err(failure)
+}
+
+fn prefix(job: &JobId, part: Part) -> String {
+    format!("portions/{job}/{}/", part.name())
+}
+
+/// The newest report of a part, and its place.
+fn newest(storage: &dyn Storage, job: &JobId, part: Part) -> Result<Option<(u32, PortionReport)>, Failure> {
+    let prefix = prefix(job, part);
+    let Some((name, _)) = storage.list_sidecar(&prefix).map_err(failure)?.pop() else {
+        return Ok(None);
+    };
+    let shown = format!("{name} at {}", storage.location());
+    let place = name.strip_prefix(&prefix).and_then(|place| place.strip_suffix(".json"));
+    let place = place
+        .and_then(|place| place.parse().ok())
+        .ok_or_else(|| Failure::new(FailureKind::Integrity, format!("{shown} is not the name of a portion")))?;
+    let json = storage.read(&FileName::Sidecar(name)).map_err(failure)?;
+    let report = serde_json::from_slice(&json).map_err(|error| Failure::unreadable(&shown, error))?;
+    Ok(Some((place, report)))
+}
+
+fn slices_name(job: &JobId) -> FileName {
+    FileName::Sidecar(format!("portions/{job}/slices"))
+}
+
+/// Into how many slices a backup's files are dealt, if somebody has said so.
+fn slices(storage: &dyn Storage, job: &JobId) -> Result<Option<u32>, Failure> {
+    let name = slices_name(job);
+    if storage.size(&name).map_err(failure)?.is_none() {
+        return Ok(None);
+    }
+    let text = storage.read(&name).map_err(failure)?;
+    let number = std::str::from_utf8(&text).ok().and_then(|text| text.parse().ok());
+    let number = number.filter(|number| *number > 0).ok_or_else(|| {
+        let message = format!("{name} at {} is not a number of slices", storage.location());
+        Failure::new(FailureKind::Integrity, message)
+    })?;
+    Ok(Some(number))
+}
+
+fn agree_on_slices(storage: &dyn Storage, job: &JobId, wanted: u32) -> Result<u32, Failure> {
+    if let Some(agreed) = slices(storage, job)? {
+        return Ok(agreed);
+    }
+    match storage.put(&slices_name(job), wanted.to_string().as_bytes()) {
+        Ok(_) => Ok(wanted),
+        // Somebody else was faster.
+        Err(error) => slices(storage, job)?.ok_or_else(|| failure(error)),
+    }
+}
