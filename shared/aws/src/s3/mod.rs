@@ -2,8 +2,8 @@
 //! these and the repository storage share.
 //!
 //! An address `s3://bucket/prefix` means the objects *below* that prefix: their keys begin with `prefix/`. The bucket
-//! alone means all of its objects. In a snapshot they are a tree of files: see [`names`] for how keys become paths, and
-//! [`attributes`] for what is kept of their metadata.
+//! alone means all of its objects. In a snapshot they are a tree of files: see `names` for how keys become paths, and
+//! `attributes` for what is kept of their metadata.
 
 mod address;
 mod attributes;

@@ -17,7 +17,7 @@ use super::refused::Refused;
 use super::{attributes, names};
 
 /// The objects below a prefix, as a tree of files. Patterns are anchored at the prefix, and match names as
-/// [`super::names`] writes them.
+/// `names` writes them.
 ///
 /// A folder is listed when the backup comes to it, a thousand entries a request. An object counts as unchanged while its
 /// size, ETag and time of last change are the same: then nothing is asked of it, and its metadata is taken over from the
