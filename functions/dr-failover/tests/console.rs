@@ -6,15 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use futures::FutureExt;
-use holdfast_core::domain::{
-    Failure, FailureKind, Objectives, PlanId, RecoveryPlan, Region, Span, Step, StepAction, StepName, Vault, VaultName,
-};
-use holdfast_core::workflow::{Settings, World, records};
+use holdfast_core::domain::{Failure, FailureKind, Objectives, PlanId, RecoveryPlan, Span, Step, StepAction, StepName};
+use holdfast_core::workflow::{World, records};
 use holdfast_dr_failover::answer;
-use holdfast_testkit::fakes::{
-    FakeBus, FakeCatalog, FakeClock, FakeEngine, FakeEvidence, FakeIds, FakeKeys, FakePager, FakeQueue,
-};
-use jiff::SignedDuration;
+use holdfast_testkit::fakes::{FakeClock, fake_world};
 use serde_json::{Value, json};
 
 fn sample(name: &str) -> Value {
@@ -29,29 +24,7 @@ fn now<T>(future: impl Future<Output = T>) -> T {
 
 fn world() -> World {
     let clock = Arc::new(FakeClock::at("2026-11-20T02:00:00Z".parse().unwrap()));
-    let queue = Arc::new(FakeQueue::new(clock.clone()));
-    let vault = |name: &str, region: &str| Vault {
-        name: VaultName::new(name).unwrap(),
-        region: Region::new(region).unwrap(),
-    };
-    World {
-        catalog: Arc::<FakeCatalog>::default(),
-        bus: Arc::new(FakeBus::new(queue)),
-        engine: Arc::new(FakeEngine::new(clock.clone())),
-        pager: Arc::<FakePager>::default(),
-        keys: Arc::<FakeKeys>::default(),
-        evidence: Arc::<FakeEvidence>::default(),
-        clock,
-        ids: Arc::new(FakeIds::default()),
-        settings: Settings {
-            home: Region::new("eu-central-1").unwrap(),
-            vaults: vec![vault("home", "eu-central-1"), vault("offsite", "eu-west-1")],
-            poll: SignedDuration::from_secs(30),
-            lease: Span::minutes(10),
-            reclaim_grace: Span::hours(1),
-            drill_area: "s3://drills/area".to_owned(),
-        },
-    }
+    fake_world(clock, &[("home", "eu-central-1"), ("offsite", "eu-west-1")])
 }
 
 /// A world that knows one plan, which waits for a while.

@@ -9,15 +9,13 @@ use std::sync::Arc;
 use futures::FutureExt;
 use holdfast_core::domain::{
     BackupKind, Copy, CopyState, Detail, Event, Failure, FailureKind, Job, JobId, Level, Origin, Point, PointId,
-    PointState, Proof, Region, Resource, ResourceId, ResourceKind, Span, Vault, VaultName,
+    PointState, Proof, Resource, ResourceId, ResourceKind, Span, VaultName,
 };
+use holdfast_core::workflow::World;
 use holdfast_core::workflow::records::{self, Record};
-use holdfast_core::workflow::{Settings, World};
 use holdfast_restore_runner::{answer, handle};
-use holdfast_testkit::fakes::{
-    FakeBus, FakeCatalog, FakeClock, FakeEngine, FakeEvidence, FakeIds, FakeKeys, FakePager, FakeQueue,
-};
-use jiff::{SignedDuration, Timestamp};
+use holdfast_testkit::fakes::{FakeCatalog, FakeClock, fake_world};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 /// Every refused payload, and what its refusal must name.
@@ -120,29 +118,11 @@ struct Scene {
 /// Photos with two recovery points and a database with one.
 fn scene() -> Scene {
     let clock = Arc::new(FakeClock::at(at("2026-11-20T02:00:00Z")));
-    let queue = Arc::new(FakeQueue::new(clock.clone()));
     let catalog = Arc::<FakeCatalog>::default();
-    let vault = |name: &str, region: &str| Vault {
-        name: VaultName::new(name).unwrap(),
-        region: Region::new(region).unwrap(),
-    };
+    let vaults = [("home", "eu-central-1"), ("offsite", "eu-west-1")];
     let world = World {
         catalog: catalog.clone(),
-        bus: Arc::new(FakeBus::new(queue)),
-        engine: Arc::new(FakeEngine::new(clock.clone())),
-        pager: Arc::<FakePager>::default(),
-        keys: Arc::<FakeKeys>::default(),
-        evidence: Arc::<FakeEvidence>::default(),
-        clock: clock.clone(),
-        ids: Arc::new(FakeIds::default()),
-        settings: Settings {
-            home: Region::new("eu-central-1").unwrap(),
-            vaults: vec![vault("home", "eu-central-1"), vault("offsite", "eu-west-1")],
-            poll: SignedDuration::from_secs(30),
-            lease: Span::minutes(10),
-            reclaim_grace: Span::hours(1),
-            drill_area: "s3://drills/area".to_owned(),
-        },
+        ..fake_world(clock.clone(), &vaults)
     };
     let photos = resource("photos", ResourceKind::S3, "s3://photos-original/library");
     let orders = resource("orders", ResourceKind::Rds, "orders-db");

@@ -8,13 +8,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::FutureExt;
-use holdfast_core::domain::{Event, Failure, FailureKind, FunctionName, Region, Span};
+use holdfast_core::domain::{Event, Failure, FailureKind, FunctionName, Span};
 use holdfast_core::ports::{Clock, Workers};
-use holdfast_core::workflow::{Settings, World};
+use holdfast_core::workflow::World;
 use holdfast_runtime::{Call, Connected, Edge};
-use holdfast_testkit::fakes::{
-    FakeBus, FakeCatalog, FakeClock, FakeEngine, FakeEvidence, FakeIds, FakeKeys, FakePager, FakeQueue,
-};
+use holdfast_testkit::fakes::{FakeClock, fake_world};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -25,25 +23,9 @@ fn start() -> Timestamp {
 }
 
 fn world(clock: Arc<FakeClock>) -> World {
-    let queue = Arc::new(FakeQueue::new(clock.clone()));
-    World {
-        catalog: Arc::<FakeCatalog>::default(),
-        bus: Arc::new(FakeBus::new(queue)),
-        engine: Arc::new(FakeEngine::new(clock.clone())),
-        pager: Arc::<FakePager>::default(),
-        keys: Arc::<FakeKeys>::default(),
-        evidence: Arc::<FakeEvidence>::default(),
-        clock,
-        ids: Arc::new(FakeIds::default()),
-        settings: Settings {
-            home: Region::new("eu-central-1").unwrap(),
-            vaults: Vec::new(),
-            poll: SignedDuration::from_secs(5),
-            lease: Span::minutes(10),
-            reclaim_grace: Span::hours(1),
-            drill_area: "s3://drills/area".to_owned(),
-        },
-    }
+    let mut world = fake_world(clock, &[]);
+    world.settings.poll = SignedDuration::from_secs(5);
+    world
 }
 
 /// Tasks that each take a while; waiting for them lets the time pass.

@@ -101,11 +101,12 @@ impl SnapshotService for AuroraSnapshots {
             .db_cluster_snapshot_identifier(name)
             .db_cluster_identifier(source)
             .set_tags(Some(databases::to_sdk(tags)));
-        match call.send().await {
-            Ok(_) => Ok(Made::New),
-            Err(error) if code(&error) == Some("DBClusterSnapshotAlreadyExistsFault") => Ok(Made::NameTaken),
-            Err(error) => Err(failure("RDS CreateDBClusterSnapshot", source, &error)),
-        }
+        databases::made(
+            call.send().await,
+            "DBClusterSnapshotAlreadyExistsFault",
+            "RDS CreateDBClusterSnapshot",
+            source,
+        )
     }
 
     async fn copy(
@@ -123,11 +124,12 @@ impl SnapshotService for AuroraSnapshots {
             .target_db_cluster_snapshot_identifier(name)
             .kms_key_id(key)
             .set_tags(Some(databases::to_sdk(tags)));
-        match call.send().await {
-            Ok(_) => Ok(Made::New),
-            Err(error) if code(&error) == Some("DBClusterSnapshotAlreadyExistsFault") => Ok(Made::NameTaken),
-            Err(error) => Err(failure("RDS CopyDBClusterSnapshot", &source.arn, &error)),
-        }
+        databases::made(
+            call.send().await,
+            "DBClusterSnapshotAlreadyExistsFault",
+            "RDS CopyDBClusterSnapshot",
+            &source.arn,
+        )
     }
 
     async fn delete(&self, region: &Region, name: &str) -> Result<(), Failure> {
@@ -187,11 +189,12 @@ impl SnapshotService for AuroraSnapshots {
             .set_vpc_security_group_ids(groups)
             .set_serverless_v2_scaling_configuration(scaling)
             .set_tags(Some(databases::to_sdk(&tags)));
-        match call.send().await {
-            Ok(_) => Ok(Made::New),
-            Err(error) if code(&error) == Some("DBClusterAlreadyExistsFault") => Ok(Made::NameTaken),
-            Err(error) => Err(failure("RDS RestoreDBClusterFromSnapshot", target, &error)),
-        }
+        databases::made(
+            call.send().await,
+            "DBClusterAlreadyExistsFault",
+            "RDS RestoreDBClusterFromSnapshot",
+            target,
+        )
     }
 
     async fn finish_restore(&self, region: &Region, target: &str, from: &Snapshot, tags: &Tags) -> Result<(), Failure> {

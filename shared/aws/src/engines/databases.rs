@@ -1,12 +1,16 @@
 //! What RDS instances and Aurora clusters have in common beside their snapshots: state words, tags, and what a restore needs.
 
 use aws_sdk_rds::types::{Tag, VpcSecurityGroupMembership};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::DateTime;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use holdfast_core::domain::{Failure, Region};
 use jiff::Timestamp;
 
-use super::snapshots::RestoredState;
+use super::snapshots::{Made, RestoredState};
 use super::words::{self, Tags};
+use crate::failure::{code, failure};
 
 const GIBIBYTE: u64 = 1 << 30;
 
@@ -152,6 +156,23 @@ pub(super) fn state(on: &str, word: &str) -> Result<RestoredState, Failure> {
         | "stopped"
         | "storage-full" => Ok(RestoredState::Failed),
         other => Err(words::unknown_word(on, other)),
+    }
+}
+
+/// What came of a request to make something on behalf of `on`, where the refusal `taken` says that its name is in use.
+pub(super) fn made<T, E>(
+    answer: Result<T, SdkError<E, HttpResponse>>,
+    taken: &str,
+    operation: &str,
+    on: &str,
+) -> Result<Made, Failure>
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    match answer {
+        Ok(_) => Ok(Made::New),
+        Err(error) if code(&error) == Some(taken) => Ok(Made::NameTaken),
+        Err(error) => Err(failure(operation, on, &error)),
     }
 }
 

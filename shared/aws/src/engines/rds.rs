@@ -75,11 +75,12 @@ impl SnapshotService for RdsSnapshots {
             .db_snapshot_identifier(name)
             .db_instance_identifier(source)
             .set_tags(Some(databases::to_sdk(tags)));
-        match call.send().await {
-            Ok(_) => Ok(Made::New),
-            Err(error) if code(&error) == Some("DBSnapshotAlreadyExists") => Ok(Made::NameTaken),
-            Err(error) => Err(failure("RDS CreateDBSnapshot", source, &error)),
-        }
+        databases::made(
+            call.send().await,
+            "DBSnapshotAlreadyExists",
+            "RDS CreateDBSnapshot",
+            source,
+        )
     }
 
     async fn copy(
@@ -97,11 +98,12 @@ impl SnapshotService for RdsSnapshots {
             .target_db_snapshot_identifier(name)
             .kms_key_id(key)
             .set_tags(Some(databases::to_sdk(tags)));
-        match call.send().await {
-            Ok(_) => Ok(Made::New),
-            Err(error) if code(&error) == Some("DBSnapshotAlreadyExists") => Ok(Made::NameTaken),
-            Err(error) => Err(failure("RDS CopyDBSnapshot", &source.arn, &error)),
-        }
+        databases::made(
+            call.send().await,
+            "DBSnapshotAlreadyExists",
+            "RDS CopyDBSnapshot",
+            &source.arn,
+        )
     }
 
     async fn delete(&self, region: &Region, name: &str) -> Result<(), Failure> {
@@ -139,11 +141,12 @@ impl SnapshotService for RdsSnapshots {
             .set_vpc_security_group_ids(groups)
             .publicly_accessible(false)
             .set_tags(Some(databases::to_sdk(tags)));
-        match call.send().await {
-            Ok(_) => Ok(Made::New),
-            Err(error) if code(&error) == Some("DBInstanceAlreadyExists") => Ok(Made::NameTaken),
-            Err(error) => Err(failure("RDS RestoreDBInstanceFromDBSnapshot", target, &error)),
-        }
+        databases::made(
+            call.send().await,
+            "DBInstanceAlreadyExists",
+            "RDS RestoreDBInstanceFromDBSnapshot",
+            target,
+        )
     }
 
     async fn finish_restore(&self, _: &Region, _: &str, _: &Snapshot, _: &Tags) -> Result<(), Failure> {

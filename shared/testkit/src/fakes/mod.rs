@@ -12,6 +12,7 @@ mod ids;
 mod keys;
 mod pager;
 mod queue;
+mod world;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -24,6 +25,7 @@ pub use ids::FakeIds;
 pub use keys::FakeKeys;
 pub use pager::FakePager;
 pub use queue::FakeQueue;
+pub use world::fake_world;
 
 /// A failed assertion in one test thread must not hide behind a poisoned lock in another.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
