@@ -52,6 +52,7 @@ impl System {
         let drills = data.path().join("drills");
         let drill_area = path_text(&drills)?;
         let escrow_password = repository_password(&data, &parts.ambient)?;
+        let threads = std::thread::available_parallelism().map_or(2, usize::from);
         let engine = ContentEngine::new(ContentEngineParts {
             open_storage: Arc::new(move |vault: &VaultName, resource: &ResourceId| regions.storage(vault, resource)),
             keys: keys.clone(),
@@ -59,7 +60,8 @@ impl System {
             ambient: parts.ambient,
             receipts: ReceiptStore::Folder(data.path().join("receipts")),
             places: Arc::new(PlacesByScheme::files(drills)),
-            threads: std::thread::available_parallelism().map_or(2, usize::from),
+            readers: threads,
+            threads,
         })?;
         let pager = StderrPager::new(data.pages(), Arc::clone(&parts.clock));
         let pager = if parts.print_pages { pager } else { pager.to_file_only() };

@@ -22,6 +22,7 @@ pub fn run(place: &RepositoryPlace, read_data: bool, interrupt: &Interrupt, json
         workers: std::thread::available_parallelism().map_or(2, usize::from),
         progress: &meter,
         cancel: interrupt.flag(),
+        ledger: None,
     };
     let report = check(&repository, &options)?;
     let affected = if report.is_clean() {

@@ -1,13 +1,10 @@
 //! Everything a function may touch, on AWS.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use async_trait::async_trait;
 use holdfast_core::config::deployment::Deployment;
 use holdfast_core::domain::{Failure, ResourceKind, Span};
-use holdfast_core::ports::{Catalog, Clock, Engine, Workers};
+use holdfast_core::ports::{Catalog, Clock, Ids, Keys, Workers};
 use holdfast_core::workflow::engines::EnginesByKind;
 use holdfast_core::workflow::{Settings, World};
 use jiff::SignedDuration;
@@ -15,14 +12,15 @@ use jiff::SignedDuration;
 use crate::bus::EventBridgeBus;
 use crate::catalog::DynamoCatalog;
 use crate::clients::Clients;
+use crate::content;
 use crate::engines::managed;
 use crate::evidence::{EvidenceRegion, S3Evidence};
 use crate::keys::KmsKeys;
 use crate::pager::SnsPager;
 use crate::system::{SystemClock, SystemIds};
 
-/// How long to let an engine work before looking again.
-const POLL: SignedDuration = SignedDuration::from_secs(30);
+/// How long to let an engine work before looking again: shorter than what an invocation waits idle to record what ended.
+const POLL: SignedDuration = SignedDuration::from_secs(5);
 /// How long a lease holds without being renewed: longer than the pause between two invocations that renew it.
 const LEASE: Span = Span::minutes(10);
 /// How long condemned packs wait: longer than the longest backup job.
@@ -56,8 +54,17 @@ pub async fn connect_by(clients: Arc<Clients>, deployment: &Deployment) -> Resul
     });
     let kms = |key: &str| (clients.of_arn(key).kms(), key.to_owned());
     let topic = &deployment.alert_topic;
-    let (mut engines, workers) = engines();
-    engines.extend(managed(&clients, deployment, &catalog, &clock));
+    let ids: Arc<dyn Ids> = Arc::new(SystemIds);
+    let keys: Arc<dyn Keys> = Arc::new(KmsKeys::new(
+        kms(&deployment.wrapping_key),
+        kms(&deployment.signing_key),
+    ));
+    let content = content::engine(&clients, deployment, keys.clone(), &catalog, &clock, ids.as_ref())?;
+    let content = Arc::new(content);
+    let mut engines = managed(&clients, deployment, &catalog, &clock);
+    // What a drill restored is content of no resource, and goes by the first of its kinds.
+    engines.insert(ResourceKind::Files, content.clone());
+    engines.insert(ResourceKind::S3, content.clone());
     let world = World {
         bus: Arc::new(EventBridgeBus::new(home.eventbridge(), &deployment.bus)),
         engine: Arc::new(EnginesByKind {
@@ -65,14 +72,11 @@ pub async fn connect_by(clients: Arc<Clients>, deployment: &Deployment) -> Resul
             engines,
         }),
         pager: Arc::new(SnsPager::new(clients.of_arn(topic).sns(), topic)),
-        keys: Arc::new(KmsKeys::new(
-            kms(&deployment.wrapping_key),
-            kms(&deployment.signing_key),
-        )),
+        keys,
         evidence: Arc::new(S3Evidence::new(evidence.collect(), clock.clone())),
         catalog,
         clock,
-        ids: Arc::new(SystemIds),
+        ids,
         settings: Settings {
             home: deployment.region.clone(),
             vaults: deployment.vaults(),
@@ -82,26 +86,8 @@ pub async fn connect_by(clients: Arc<Clients>, deployment: &Deployment) -> Resul
             drill_area: deployment.drill_area.clone(),
         },
     };
-    Ok(Aws { world, workers })
-}
-
-type Engines = BTreeMap<ResourceKind, Arc<dyn Engine>>;
-
-/// The engines of this deployment, and what of them works in this process.
-fn engines() -> (Engines, Arc<dyn Workers>) {
-    (Engines::new(), Arc::new(Idle))
-}
-
-/// No work goes on in this process.
-struct Idle;
-
-#[async_trait]
-impl Workers for Idle {
-    fn working(&self) -> usize {
-        0
-    }
-
-    async fn wait(&self, _at_most: Duration) {}
-
-    async fn stop(&self) {}
+    Ok(Aws {
+        world,
+        workers: content,
+    })
 }

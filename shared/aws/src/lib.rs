@@ -4,6 +4,7 @@ mod bus;
 mod catalog;
 pub mod clients;
 mod connect;
+mod content;
 pub mod engines;
 mod evidence;
 mod failure;

@@ -1,6 +1,7 @@
 //! Time and identity of the machine: the one place of this crate where they are ambient.
 
 use holdfast_core::ports::{Clock, Ids};
+use holdfast_repository::Ambient;
 use jiff::Timestamp;
 
 /// The machine's clock.
@@ -8,9 +9,8 @@ use jiff::Timestamp;
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "this adapter is where the time comes from")]
     fn now(&self) -> Timestamp {
-        Timestamp::now()
+        now()
     }
 }
 
@@ -19,14 +19,38 @@ impl Clock for SystemClock {
 pub struct SystemIds;
 
 impl Ids for SystemIds {
-    /// Panics when the operating system has no randomness to give: an id made without it may be somebody else's.
-    #[expect(clippy::disallowed_methods, reason = "this adapter is where identity comes from")]
     fn fresh(&self) -> String {
         let mut bytes = [0; 16];
-        if let Err(error) = getrandom::fill(&mut bytes) {
-            panic!("the operating system gives no random bytes: {error}");
-        }
+        fill_random(&mut bytes);
         hex::encode(bytes)
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this adapter is where the time comes from")]
+fn now() -> Timestamp {
+    Timestamp::now()
+}
+
+/// Panics when the operating system has no randomness to give: whatever would be made without it is not safe.
+#[expect(clippy::disallowed_methods, reason = "this adapter is where randomness comes from")]
+fn fill_random(bytes: &mut [u8]) {
+    if let Err(error) = getrandom::fill(bytes) {
+        panic!("the operating system gives no random bytes: {error}");
+    }
+}
+
+/// The surroundings of a function, for the content engine. Its processes come and go: in snapshots, keys and locks they all
+/// go by one name, and a lock of one that died is given up by its age.
+#[expect(clippy::disallowed_methods, reason = "this adapter is where identity comes from")]
+pub(crate) fn ambient(hostname: String) -> Ambient {
+    Ambient {
+        now,
+        fill_random,
+        hostname,
+        username: "holdfast".to_owned(),
+        pid: std::process::id(),
+        uid: 0,
+        gid: 0,
     }
 }
 

@@ -38,6 +38,17 @@ pub struct CheckOptions<'a> {
     pub progress: &'a dyn Progress,
     /// Stops the work when set.
     pub cancel: &'a AtomicBool,
+    /// Remembers the packs that were read, for a check that is done in several calls.
+    pub ledger: Option<&'a dyn PackLedger>,
+}
+
+/// Which packs a check has read, so that the next call for the same check does not read them again.
+pub trait PackLedger: Sync {
+    /// Bytes read of a pack, and what was wrong with it; none when it was not read yet.
+    fn examined(&self, pack: &Id) -> Option<(u64, Vec<Damage>)>;
+
+    /// A pack was read.
+    fn note(&self, pack: Id, bytes: u64, damages: &[Damage]);
 }
 
 /// One thing that is wrong in a repository.
@@ -375,7 +386,16 @@ fn read_packs(
         || (),
         |(), number| {
             let pack: &IndexedPack = &index.packs()[*number];
-            let (read, bad) = packs::examine(repo, pack.id, &contents.of(*number))?;
+            let (read, bad) = match options.ledger.and_then(|ledger| ledger.examined(&pack.id)) {
+                Some(earlier) => earlier,
+                None => {
+                    let (read, bad) = packs::examine(repo, pack.id, &contents.of(*number))?;
+                    if let Some(ledger) = options.ledger {
+                        ledger.note(pack.id, read, &bad);
+                    }
+                    (read, bad)
+                }
+            };
             options.progress.advance(pack.size, 0);
             let (bytes, damages) = &mut *found.lock().unwrap_or_else(PoisonError::into_inner);
             *bytes += read;

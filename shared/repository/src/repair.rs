@@ -90,6 +90,7 @@ pub fn repair(repo: &Repository, copy: &Repository, damages: &[Damage]) -> Resul
             workers: WORKERS,
             progress: &NoProgress,
             cancel: &work.go_on,
+            ledger: None,
         };
         let left = check(repo, &options)?.damages;
         next = left.iter().filter(|damage| !seen.contains(damage)).cloned().collect();

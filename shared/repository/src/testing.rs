@@ -154,6 +154,7 @@ pub(crate) fn check_all(repo: &Repository) -> CheckReport {
         workers: 2,
         progress: &NoProgress,
         cancel: &GO_ON,
+        ledger: None,
     };
     check(repo, &options).unwrap()
 }

@@ -84,6 +84,7 @@ fn require_sound(repository: &Repository) {
         workers: 2,
         progress: &NoProgress,
         cancel: &never,
+        ledger: None,
     };
     let report = check(repository, &options).unwrap();
     assert!(report.damages.is_empty(), "{:?}", report.damages);

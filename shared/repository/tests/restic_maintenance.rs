@@ -128,6 +128,7 @@ fn check_all(repo: &Repository) -> CheckReport {
         workers: 2,
         progress: &NoProgress,
         cancel: &GO_ON,
+        ledger: None,
     };
     check(repo, &options).unwrap()
 }

@@ -130,6 +130,7 @@ impl World {
             escrow_password: Arc::new(|| Ok(PASSWORD.to_owned())),
             receipts: ReceiptStore::Folder(self.path("receipts")),
             places: Arc::new(PlacesByScheme::files(self.drills())),
+            readers: 2,
             threads: 2,
         })
         .expect("an engine")

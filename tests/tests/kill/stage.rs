@@ -200,6 +200,7 @@ pub fn checked(repository: &Repository) -> CheckReport {
         workers: 2,
         progress: &NoProgress,
         cancel: &cancel,
+        ledger: None,
     };
     check(repository, &options).unwrap()
 }

@@ -87,6 +87,10 @@ impl Source for S3Source {
         vec![self.root.clone()]
     }
 
+    fn host(&self) -> Option<String> {
+        Some("s3".to_owned())
+    }
+
     fn stat(&self, path: &Path) -> Result<Node, Unread> {
         self.stat_after(path, &[])
     }

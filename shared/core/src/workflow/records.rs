@@ -142,6 +142,11 @@ pub fn job_key(id: &JobId) -> Key {
     key(format!("JOB#{id}"), "JOB")
 }
 
+/// Where an engine's receipt of a job lives.
+pub fn receipt_key(id: &JobId) -> Key {
+    key(format!("JOB#{id}"), "RECEIPT")
+}
+
 /// Where a recovery point lives.
 pub fn point_key(point: &PointRef) -> Key {
     key(

@@ -96,7 +96,9 @@ fn describe(run: &Run<'_>, tree: Id, summary: Summary) -> Snapshot {
             .iter()
             .map(|path| path.to_string_lossy().into_owned())
             .collect(),
-        hostname: options.hostname.clone().unwrap_or_else(|| ambient.hostname.clone()),
+        hostname: (options.hostname.clone())
+            .or_else(|| run.source.host())
+            .unwrap_or_else(|| ambient.hostname.clone()),
         username: ambient.username.clone(),
         uid: ambient.uid,
         gid: ambient.gid,

@@ -11,6 +11,10 @@ use crate::tree::Node;
 pub trait Source: Sync {
     /// The absolute roots, recorded in the snapshot.
     fn paths(&self) -> Vec<PathBuf>;
+    /// Where these files are, recorded in the snapshot; `None` for this host.
+    fn host(&self) -> Option<String> {
+        None
+    }
     /// Metadata alone: `content` and `subtree` are `None`. Also called for the folders above the roots.
     fn stat(&self, path: &Path) -> Result<Node, Unread>;
     /// As [`Source::stat`], where `before` is what was stored of it earlier. A source that pays for every look at metadata

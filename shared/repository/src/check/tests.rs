@@ -86,6 +86,7 @@ fn a_check_without_reading_still_finds_missing_and_short_packs() {
         workers: 2,
         progress: &NoProgress,
         cancel: &GO_ON,
+        ledger: None,
     };
     let damages = check(&repo, &options).unwrap().damages;
     assert!(damages.contains(&Damage::MissingPack { pack: packs[0] }), "{damages:?}");
@@ -226,6 +227,7 @@ fn one_snapshot_is_proven_from_the_packs_it_needs_alone() {
             workers: 2,
             progress: &NoProgress,
             cancel: &GO_ON,
+            ledger: None,
         };
         check(&repo, &options).unwrap()
     };
@@ -295,6 +297,7 @@ fn a_store_that_cannot_be_asked_is_an_error_and_not_damage() {
             workers: 1,
             progress: &NoProgress,
             cancel: &GO_ON,
+            ledger: None,
         };
         drop(through);
         let result = check(&crate::testing::through(&repo, faulty.clone()), &options);

@@ -1,5 +1,7 @@
 //! Backup orders.
 
+use std::sync::atomic::Ordering;
+
 use holdfast_core::domain::{
     BackupKind, Failure, FailureKind, JobId, Order, Outcome, ResourceId, UnreadEntry, VaultName,
 };
@@ -63,7 +65,10 @@ impl Inner {
         };
         let report_job = |snapshot: &Snapshot, unread: &[Unread]| {
             // Another execution goes on with it: nothing of this one may become visible.
-            may_publish().map_err(|_| RepositoryError::Cancelled)?;
+            may_publish().map_err(|_| {
+                control.cancel.store(true, Ordering::SeqCst);
+                RepositoryError::Cancelled
+            })?;
             keep_report(&repository, &task.job, snapshot, unread)
         };
         let options = BackupOptions {
@@ -72,7 +77,7 @@ impl Inner {
             tags: vec![tag(&task.job), format!("holdfast-kind={}", kind.as_str())],
             bandwidth_limit: *bandwidth_limit,
             before_publish: Some(&report_job),
-            readers: self.threads,
+            readers: self.readers,
             workers: self.threads,
             ..BackupOptions::new((repository.ambient().now)(), control, &control.cancel)
         };
@@ -90,7 +95,7 @@ impl Inner {
                 let snapshot = repository.snapshot(&report.snapshot).map_err(failure)?;
                 outcome(report.snapshot, &snapshot, unread_entries(&report.unread)).map(Some)
             }
-            Ended::Stored(report) => portions::store(storage, &task.job, part, &report).map(|()| None),
+            Ended::Stored(report) => portions::store(storage, &task.job, part, report).map(|()| None),
         }
     }
 

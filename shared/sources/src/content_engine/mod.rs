@@ -6,6 +6,7 @@
 
 mod backup;
 mod executors;
+mod ledger;
 mod moves;
 pub mod places;
 mod portions;
@@ -58,7 +59,9 @@ pub struct ContentEngineParts {
     pub receipts: ReceiptStore,
     /// Where resources and restore targets are; it knows the area that drills restore into.
     pub places: Arc<dyn Places>,
-    /// Threads of each stage.
+    /// Files read at one time by a backup.
+    pub readers: usize,
+    /// Threads of each other stage.
     pub threads: usize,
 }
 
@@ -72,6 +75,7 @@ struct Inner {
     repositories: Repositories,
     receipts: Receipts,
     places: Arc<dyn Places>,
+    readers: usize,
     threads: usize,
     running: Mutex<HashMap<JobId, Running>>,
     ended: Notify,
@@ -82,7 +86,7 @@ impl ContentEngine {
     pub fn new(parts: ContentEngineParts) -> Result<Self, Failure> {
         let runtime = tokio::runtime::Handle::try_current()
             .map_err(|error| Failure::caused(FailureKind::Bug, "the content engine needs a Tokio runtime", error))?;
-        let receipts = Receipts::open(parts.receipts)?;
+        let receipts = Receipts::open(parts.receipts, runtime.clone())?;
         let repositories = Repositories {
             open_storage: parts.open_storage,
             keys: parts.keys,
@@ -90,13 +94,14 @@ impl ContentEngine {
             escrow_password: parts.escrow_password,
             runtime,
         };
-        let (places, threads) = (parts.places, parts.threads);
+        let (places, readers, threads) = (parts.places, parts.readers, parts.threads);
         let running = Mutex::new(HashMap::new());
         Ok(Self {
             inner: Arc::new(Inner {
                 repositories,
                 receipts,
                 places,
+                readers,
                 threads,
                 running,
                 ended: Notify::new(),
@@ -106,14 +111,7 @@ impl ContentEngine {
 
     /// Asks every running task to stop. What they leave is found and used when they are started again.
     pub fn stop(&self) {
-        for running in self.inner.running().values() {
-            let stop = if running.is_backup {
-                &running.control.pause
-            } else {
-                &running.control.cancel
-            };
-            stop.store(true, Ordering::SeqCst);
-        }
+        self.inner.running().values().for_each(Running::stop);
     }
 
     /// Stops a task without keeping what it is at.
@@ -137,7 +135,7 @@ impl ContentEngine {
 
     /// Starts a part of a task, unless this process is at work on the task or has done it.
     fn start_part(&self, task: &Task, part: Part, may_publish: MayPublish) -> Result<(), Failure> {
-        let running = Running::new(task.attempt, matches!(task.order, Order::Backup { .. }));
+        let running = Running::new(task.attempt, &task.order);
         {
             let mut table = self.inner.running();
             if let Some(known) = table.get(&task.job) {
@@ -204,7 +202,7 @@ impl Inner {
         match &task.order {
             Order::Backup { .. } => Err(Failure::new(FailureKind::Bug, "a backup is done part by part")),
             Order::Copy { from, to, .. } => self.copy(from, to, control),
-            Order::Verify { at, level, .. } => self.verify(at, *level, control),
+            Order::Verify { at, level, .. } => self.verify(&task.job, at, *level, control),
             Order::Repair { damaged, from, .. } => self.repair(damaged, from, control),
             Order::Restore { .. } => self.restore(task, control),
             Order::Delete { at, .. } => self.delete(at),

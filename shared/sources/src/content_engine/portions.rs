@@ -1,8 +1,9 @@
 //! Portions of a backup, noted beside the repository: what executions that ended or were stopped have read already, so
 //! that the next one, in this process or another, does not read it again.
 //!
-//! `portions/<job>/slices` says into how many slices the files are dealt, `portions/<job>/<part>/<place>` holds one
-//! report each. All are written once; of the reports of one part the newest holds all that earlier ones held.
+//! One execution begins with all files. Where its time is not enough, what it left is dealt into slices, so that several
+//! can go on side by side: `portions/<job>/slices` says into how many, `portions/<job>/<part>/<place>` holds one report
+//! each. All are written once; of the reports of one part the newest holds all that earlier ones held.
 
 use holdfast_core::domain::{Failure, FailureKind, JobId, Order};
 use holdfast_core::ports::Task;
@@ -10,6 +11,9 @@ use holdfast_repository::backup::{PortionReport, Slice};
 use holdfast_repository::storage::{FileName, Storage};
 
 use super::{Inner, failure};
+
+/// Where the notes are.
+pub(super) const FOLDER: &str = "portions/";
 
 /// A share of a task that one execution takes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,13 +35,17 @@ impl Part {
 }
 
 impl Inner {
-    /// The parts of a task that are not done. The files of a backup are dealt into `slices` by whoever asks first.
+    /// The parts of a task that are not done. The files of a backup that one execution did not finish are dealt into
+    /// `slices` by whoever asks first.
     pub(super) fn parts_left(&self, task: &Task, slices: u32) -> Result<Vec<Part>, Failure> {
         let Order::Backup { resource, vault, .. } = &task.order else {
             return Ok(vec![Part::Rest]);
         };
         let storage = self.repositories.storage(vault, resource)?;
-        let of = agree_on_slices(storage.as_ref(), &task.job, slices)?;
+        let of = match newest(storage.as_ref(), &task.job, Part::Rest)? {
+            Some(_) => agree_on_slices(storage.as_ref(), &task.job, slices)?,
+            None => 1,
+        };
         let mut left = Vec::new();
         for number in 0..of {
             let part = Part::Slice(Slice { number, of });
@@ -52,25 +60,53 @@ impl Inner {
     }
 }
 
-/// What earlier executions stored for a part: for the rest, what they stored for every part, the newest first.
+/// What earlier executions stored that a part can take over: for a slice its own and what was read before there were
+/// slices, for the rest what they stored for every part.
 pub(super) fn stored(storage: &dyn Storage, job: &JobId, part: Part) -> Result<Vec<PortionReport>, Failure> {
-    let mut reports: Vec<PortionReport> = newest(storage, job, part)?
-        .map(|(_, report)| report)
-        .into_iter()
-        .collect();
-    if part == Part::Rest {
-        let of = slices(storage, job)?.unwrap_or(1);
-        for number in 0..of {
-            reports.extend(newest(storage, job, Part::Slice(Slice { number, of }))?.map(|(_, report)| report));
+    let mut parts = vec![part];
+    match part {
+        Part::Slice(_) => parts.push(Part::Rest),
+        Part::Rest => {
+            let of = slices(storage, job)?.unwrap_or(0);
+            parts.extend((0..of).map(|number| Part::Slice(Slice { number, of })));
         }
+    }
+    let mut reports = Vec::new();
+    for part in parts {
+        reports.extend(newest(storage, job, part)?.map(|(_, report)| report));
     }
     Ok(reports)
 }
 
-/// Notes what an execution stored for a part.
-pub(super) fn store(storage: &dyn Storage, job: &JobId, part: Part, report: &PortionReport) -> Result<(), Failure> {
-    let place = newest(storage, job, part)?.map_or(0, |(place, _)| place + 1);
-    let json = serde_json::to_vec(report).map_err(|error| {
+/// Removes the notes of jobs that are done.
+pub(super) fn tidy(storage: &dyn Storage, is_done: impl Fn(&JobId) -> Result<bool, Failure>) -> Result<(), Failure> {
+    let mut known: Option<(JobId, bool)> = None;
+    for (name, _) in storage.list_sidecar(FOLDER).map_err(failure)? {
+        let job = name[FOLDER.len()..].split('/').next().unwrap_or_default();
+        let Ok(job) = JobId::try_from(job.to_owned()) else {
+            continue;
+        };
+        let done = match &known {
+            Some((last, done)) if *last == job => *done,
+            _ => is_done(&job)?,
+        };
+        if done {
+            storage.delete(&FileName::Sidecar(name)).map_err(failure)?;
+        }
+        known = Some((job, done));
+    }
+    Ok(())
+}
+
+/// Notes what an execution stored for a part, its figures added to those of earlier ones.
+pub(super) fn store(storage: &dyn Storage, job: &JobId, part: Part, mut report: PortionReport) -> Result<(), Failure> {
+    let mut place = 0;
+    if let Some((last, earlier)) = newest(storage, job, part)? {
+        place = last + 1;
+        report.added_bytes += earlier.added_bytes;
+        report.added_packed_bytes += earlier.added_packed_bytes;
+    }
+    let json = serde_json::to_vec(&report).map_err(|error| {
         Failure::caused(
             FailureKind::Bug,
             format!("portion of job {job} cannot be written"),
@@ -83,7 +119,7 @@ pub(super) fn store(storage: &dyn Storage, job: &JobId, part: Part, report: &Por
 }
 
 fn prefix(job: &JobId, part: Part) -> String {
-    format!("portions/{job}/{}/", part.name())
+    format!("{FOLDER}{job}/{}/", part.name())
 }
 
 /// The newest report of a part, and its place.
@@ -103,7 +139,7 @@ fn newest(storage: &dyn Storage, job: &JobId, part: Part) -> Result<Option<(u32,
 }
 
 fn slices_name(job: &JobId) -> FileName {
-    FileName::Sidecar(format!("portions/{job}/slices"))
+    FileName::Sidecar(format!("{FOLDER}{job}/slices"))
 }
 
 /// Into how many slices a backup's files are dealt, if somebody has said so.

@@ -2,121 +2,158 @@
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use holdfast_core::domain::{Failure, FailureKind, JobId, Outcome};
-use holdfast_repository::storage::{FileName, Storage};
-
-use super::failure;
+use holdfast_core::ports::{Catalog, Wake};
+use holdfast_core::workflow::records::{self, Record};
+use serde::{Deserialize, Serialize};
+use tokio::runtime::Handle;
 
 /// Where receipts are kept. Whoever starts a task again must find what its last run left here.
 #[derive(Clone)]
 pub enum ReceiptStore {
     /// In a folder, which is made if it is not there: for engines that always run on the same machine.
     Folder(PathBuf),
-    /// As sidecars under `receipts/`: for engines that start again on another machine.
-    Storage(Arc<dyn Storage>),
+    /// As records: for engines that start again on another machine.
+    Catalog(Arc<dyn Catalog>),
 }
 
 pub(super) struct Receipts {
     store: ReceiptStore,
+    runtime: Handle,
+}
+
+/// What an engine remembers of a job, as a record.
+#[derive(Serialize, Deserialize)]
+struct Receipt {
+    job: JobId,
+    /// What it came to; none while it has only begun to change the world.
+    outcome: Option<Outcome>,
+}
+
+impl Record for Receipt {
+    const KIND: &'static str = "receipt";
+
+    fn key(&self) -> holdfast_core::ports::Key {
+        records::receipt_key(&self.job)
+    }
+
+    fn wake(&self) -> Option<Wake> {
+        None
+    }
 }
 
 impl Receipts {
-    pub(super) fn open(store: ReceiptStore) -> Result<Self, Failure> {
+    pub(super) fn open(store: ReceiptStore, runtime: Handle) -> Result<Self, Failure> {
         if let ReceiptStore::Folder(folder) = &store {
             fs::create_dir_all(folder).map_err(|error| {
-                Failure::caused(
-                    FailureKind::Transient,
-                    format!("folder {} cannot be made: {error}", folder.display()),
-                    error,
-                )
+                let message = format!("folder {} cannot be made: {error}", folder.display());
+                Failure::caused(FailureKind::Transient, message, error)
             })?;
         }
-        Ok(Self { store })
+        Ok(Self { store, runtime })
     }
 
     /// Keeps a receipt: whole or not at all, and durable before this returns.
     pub(super) fn keep(&self, job: &JobId, outcome: &Outcome) -> Result<(), Failure> {
-        let json = serde_json::to_vec(outcome).map_err(|error| {
-            Failure::caused(
-                FailureKind::Bug,
-                format!("the outcome of job {job} cannot be written"),
-                error,
-            )
-        })?;
-        self.write(&receipt_name(job), "receipt", &json)
+        match &self.store {
+            ReceiptStore::Folder(folder) => {
+                let json = serde_json::to_vec(outcome).map_err(|error| {
+                    let message = format!("the outcome of job {job} cannot be written");
+                    Failure::caused(FailureKind::Bug, message, error)
+                })?;
+                write(folder, &receipt_name(job), &json)
+            }
+            ReceiptStore::Catalog(catalog) => self.record(catalog.as_ref(), job, Some(outcome)),
+        }
     }
 
     pub(super) fn find(&self, job: &JobId) -> Result<Option<Outcome>, Failure> {
-        let Some(json) = self.read(&receipt_name(job), "receipt")? else {
-            return Ok(None);
-        };
-        let name = format!("receipt {}", self.shown(&receipt_name(job)));
-        serde_json::from_slice(&json)
-            .map(Some)
-            .map_err(|error| Failure::unreadable(&name, error))
+        match &self.store {
+            ReceiptStore::Folder(folder) => {
+                let Some(json) = read(folder, &receipt_name(job))? else {
+                    return Ok(None);
+                };
+                let name = format!("receipt {}", folder.join(receipt_name(job)).display());
+                serde_json::from_slice(&json)
+                    .map(Some)
+                    .map_err(|error| Failure::unreadable(&name, error))
+            }
+            ReceiptStore::Catalog(catalog) => Ok(self.recorded(catalog.as_ref(), job)?.and_then(|known| known.outcome)),
+        }
     }
 
     /// Notes that a job has begun to change the world.
     pub(super) fn keep_began(&self, job: &JobId) -> Result<(), Failure> {
-        self.write(&began_name(job), "note", b"")
+        match &self.store {
+            ReceiptStore::Folder(folder) => write(folder, &began_name(job), b""),
+            ReceiptStore::Catalog(catalog) => self.record(catalog.as_ref(), job, None),
+        }
     }
 
     /// Whether a job has noted that it began.
     pub(super) fn began(&self, job: &JobId) -> Result<bool, Failure> {
-        Ok(self.read(&began_name(job), "note")?.is_some())
-    }
-
-    fn shown(&self, name: &str) -> String {
         match &self.store {
-            ReceiptStore::Folder(folder) => folder.join(name).display().to_string(),
-            ReceiptStore::Storage(storage) => format!("{}: {}", storage.location(), sidecar(name)),
+            ReceiptStore::Folder(folder) => Ok(read(folder, &began_name(job))?.is_some()),
+            ReceiptStore::Catalog(catalog) => Ok(self.recorded(catalog.as_ref(), job)?.is_some()),
         }
     }
 
-    fn write(&self, name: &str, what: &str, bytes: &[u8]) -> Result<(), Failure> {
-        match &self.store {
-            ReceiptStore::Folder(folder) => {
-                let path = folder.join(name);
-                let unfinished = folder.join(format!("{name}.tmp"));
-                let write = || -> std::io::Result<()> {
-                    let mut file = File::create(&unfinished)?;
-                    file.write_all(bytes)?;
-                    file.sync_all()?;
-                    fs::rename(&unfinished, &path)?;
-                    File::open(folder)?.sync_all()
-                };
-                write().map_err(|error| {
-                    let message = format!("{what} {} cannot be written: {error}", path.display());
-                    Failure::caused(FailureKind::Transient, message, error)
-                })
-            }
-            ReceiptStore::Storage(storage) => {
-                // An earlier run may have died after it kept another one: the last that is known to be true counts.
-                storage.delete(&sidecar(name)).map_err(failure)?;
-                storage.put(&sidecar(name), bytes).map_err(failure)?;
-                storage.barrier().map_err(failure)
-            }
-        }
+    fn recorded(&self, catalog: &dyn Catalog, job: &JobId) -> Result<Option<Receipt>, Failure> {
+        let key = records::receipt_key(job);
+        let read = self.runtime.block_on(records::read::<Receipt>(catalog, &key))?;
+        Ok(read.map(|stored| stored.value))
     }
 
-    fn read(&self, name: &str, what: &str) -> Result<Option<Vec<u8>>, Failure> {
-        match &self.store {
-            ReceiptStore::Folder(folder) => match fs::read(folder.join(name)) {
-                Ok(bytes) => Ok(Some(bytes)),
-                Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-                Err(error) => {
-                    let message = format!("{what} {} cannot be read: {error}", folder.join(name).display());
-                    Err(Failure::caused(FailureKind::Transient, message, error))
+    /// Of two executors that did the same, the first outcome counts: both are true.
+    fn record(&self, catalog: &dyn Catalog, job: &JobId, outcome: Option<&Outcome>) -> Result<(), Failure> {
+        self.runtime.block_on(async {
+            let receipt = Receipt {
+                job: job.clone(),
+                outcome: outcome.cloned(),
+            };
+            if records::insert(catalog, &receipt).await?.is_none() {
+                return Ok(());
+            }
+            let add = |known: &mut Receipt| {
+                let adds = known.outcome.is_none() && receipt.outcome.is_some();
+                if adds {
+                    known.outcome.clone_from(&receipt.outcome);
                 }
-            },
-            ReceiptStore::Storage(storage) => match storage.read(&sidecar(name)) {
-                Ok(bytes) => Ok(Some(bytes)),
-                Err(error) if error.kind() == holdfast_repository::ErrorKind::NotFound => Ok(None),
-                Err(error) => Err(failure(error)),
-            },
+                adds
+            };
+            records::amend(catalog, &records::receipt_key(job), add)
+                .await
+                .map(|_| ())
+        })
+    }
+}
+
+fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), Failure> {
+    let path = folder.join(name);
+    let unfinished = folder.join(format!("{name}.tmp"));
+    let write = || -> std::io::Result<()> {
+        let mut file = File::create(&unfinished)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&unfinished, &path)?;
+        File::open(folder)?.sync_all()
+    };
+    write().map_err(|error| {
+        let message = format!("{} cannot be written: {error}", path.display());
+        Failure::caused(FailureKind::Transient, message, error)
+    })
+}
+
+fn read(folder: &Path, name: &str) -> Result<Option<Vec<u8>>, Failure> {
+    match fs::read(folder.join(name)) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => {
+            let message = format!("{} cannot be read: {error}", folder.join(name).display());
+            Err(Failure::caused(FailureKind::Transient, message, error))
         }
     }
 }
@@ -127,8 +164,4 @@ fn receipt_name(job: &JobId) -> String {
 
 fn began_name(job: &JobId) -> String {
     format!("{job}.began")
-}
-
-fn sidecar(name: &str) -> FileName {
-    FileName::Sidecar(format!("receipts/{name}"))
 }

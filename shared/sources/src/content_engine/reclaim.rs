@@ -4,6 +4,7 @@ use holdfast_core::domain::{Failure, Outcome, ResourceId, VaultName};
 use holdfast_repository::prune::{MarkOptions, SweepOptions, mark, sweep};
 use jiff::SignedDuration;
 
+use super::portions;
 use super::task::Control;
 use super::{Inner, failure};
 
@@ -46,6 +47,9 @@ impl Inner {
             cancel,
         };
         let marked = mark(&repository, &marking).map_err(failure)?;
+        portions::tidy(repository.storage().as_ref(), |job| {
+            Ok(self.receipts.find(job)?.is_some())
+        })?;
         Ok(Outcome::Reclaim {
             condemned: marked.condemned.len() as u64,
             deleted: swept.deleted.len() as u64,

@@ -1,9 +1,10 @@
 //! Tasks at work in this process.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use holdfast_core::domain::{Failure, FailureKind, Outcome, Progress};
+use holdfast_core::domain::{Failure, FailureKind, Order, Outcome, Progress};
 
 /// How a task stands.
 #[derive(Debug, Clone)]
@@ -30,39 +31,58 @@ pub(super) struct Control {
 
 impl Control {
     pub(super) fn progress(&self) -> Progress {
-        let done_bytes = self.done_bytes.load(Ordering::Relaxed);
+        let done_bytes = self.done_bytes.load(Relaxed);
         Progress {
             done_bytes,
-            expected_bytes: self.expected_bytes.load(Ordering::Relaxed),
+            expected_bytes: self.expected_bytes.load(Relaxed),
         }
     }
 }
 
 impl holdfast_repository::Progress for Control {
     fn expect(&self, bytes: u64, _files: u64) {
-        self.expected_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.expected_bytes.fetch_add(bytes, Relaxed);
     }
 
     fn advance(&self, bytes: u64, _files: u64) {
-        self.done_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.done_bytes.fetch_add(bytes, Relaxed);
     }
+}
+
+/// What it means for a task to be stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stopping {
+    /// It pauses: what it read is kept.
+    Pauses,
+    /// It ends at once, and whoever starts it again finds what it did: packs that were copied, packs that were proven.
+    GoesOn,
+    /// It ends at once and has failed: there is nothing to go on from, or too little to come to an end that way.
+    Fails,
 }
 
 /// A task of this process.
 #[derive(Clone)]
 pub(super) struct Running {
     pub(super) attempt: u32,
-    /// Whether it can be paused; otherwise it is stopped by a cancellation.
-    pub(super) is_backup: bool,
     pub(super) control: Arc<Control>,
+    stopping: Stopping,
     state: Arc<Mutex<TaskState>>,
 }
 
 impl Running {
-    pub(super) fn new(attempt: u32, is_backup: bool) -> Self {
+    pub(super) fn new(attempt: u32, order: &Order) -> Self {
+        let stopping = match order {
+            Order::Backup { .. } => Stopping::Pauses,
+            Order::Copy { .. } | Order::Verify { .. } => Stopping::GoesOn,
+            Order::Repair { .. }
+            | Order::Restore { .. }
+            | Order::Delete { .. }
+            | Order::Reclaim { .. }
+            | Order::Clean { .. } => Stopping::Fails,
+        };
         Self {
             attempt,
-            is_backup,
+            stopping,
             control: Arc::default(),
             state: Arc::new(Mutex::new(TaskState::Working)),
         }
@@ -72,10 +92,25 @@ impl Running {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Asks it to stop.
+    pub(super) fn stop(&self) {
+        let stop = match self.stopping {
+            Stopping::Pauses => &self.control.pause,
+            Stopping::GoesOn | Stopping::Fails => &self.control.cancel,
+        };
+        stop.store(true, SeqCst);
+    }
+
+    fn was_stopped(&self) -> bool {
+        self.stopping != Stopping::Fails && self.control.cancel.load(SeqCst)
+    }
+
     pub(super) fn end(&self, result: Result<Option<Outcome>, Failure>) {
         let state = match result {
             Ok(Some(outcome)) => TaskState::Completed(outcome),
             Ok(None) => TaskState::Stored,
+            // It was told to stop: nothing has failed.
+            Err(failure) if self.was_stopped() && failure.kind == FailureKind::Transient => TaskState::Stored,
             Err(failure) => TaskState::Failed(failure.kind, failure.message),
         };
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;

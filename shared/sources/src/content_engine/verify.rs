@@ -1,19 +1,26 @@
 //! Verify and repair orders.
 
-use holdfast_core::domain::{Failure, FailureKind, Level, Location, Outcome, Verdict};
-use holdfast_repository::check::{CheckOptions, CheckReport, affected_files, check};
+use holdfast_core::domain::{Failure, FailureKind, JobId, Level, Location, Outcome, Verdict};
+use holdfast_repository::check::{CheckOptions, CheckReport, PackLedger, affected_files, check};
 use holdfast_repository::lock::{Lock, LockKind};
 use holdfast_repository::repair::{repair, repair_opening_files};
 use holdfast_repository::storage::{FileKind, FileName};
 use holdfast_repository::{Id, Repository};
 
 use super::backup::printable;
+use super::ledger::Ledger;
 use super::repositories::{WRAPPED_KEY, snapshot_id};
 use super::task::Control;
 use super::{Inner, failure};
 
 impl Inner {
-    pub(super) fn verify(&self, at: &Location, level: Level, control: &Control) -> Result<Outcome, Failure> {
+    pub(super) fn verify(
+        &self,
+        job: &JobId,
+        at: &Location,
+        level: Level,
+        control: &Control,
+    ) -> Result<Outcome, Failure> {
         let read_data = match level {
             Level::L0 | Level::L1 => false,
             Level::L2 => true,
@@ -43,7 +50,14 @@ impl Inner {
             opened => opened?,
         };
         let _reading = Lock::acquire(&repository, LockKind::Shared).map_err(failure)?;
-        let report = self.check(&repository, snapshot, read_data, control)?;
+        let ledger = Ledger::of(storage.as_ref(), job)?;
+        let report = match self.check(&repository, snapshot, read_data, Some(&ledger), control) {
+            Ok(report) => report,
+            Err(stopped) => {
+                ledger.store(storage.as_ref())?;
+                return Err(stopped);
+            }
+        };
         let affected = if report.is_clean() {
             Vec::new()
         } else {
@@ -63,7 +77,7 @@ impl Inner {
         let storage = self.repositories.storage(&damaged.vault, &damaged.resource)?;
         repair_opening_files(storage.as_ref(), &good, WRAPPED_KEY).map_err(failure)?;
         let repository = self.repositories.open(&damaged.vault, &damaged.resource)?;
-        let found = self.check(&repository, snapshot, true, control)?;
+        let found = self.check(&repository, snapshot, true, None, control)?;
         let report = repair(&repository, &good, &found.damages).map_err(failure)?;
         let repaired = report.repaired.iter().map(ToString::to_string).collect();
         let lost = report.affected.iter().filter(|file| file.snapshot == snapshot);
@@ -82,6 +96,7 @@ impl Inner {
         repository: &Repository,
         snapshot: Id,
         read_data: bool,
+        ledger: Option<&dyn PackLedger>,
         control: &Control,
     ) -> Result<CheckReport, Failure> {
         let options = CheckOptions {
@@ -90,6 +105,7 @@ impl Inner {
             workers: self.threads,
             progress: control,
             cancel: &control.cancel,
+            ledger,
         };
         check(repository, &options).map_err(failure)
     }

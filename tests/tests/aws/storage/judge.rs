@@ -99,6 +99,7 @@ fn we_prove_and_restore_what_restic_wrote() {
         workers: 2,
         progress: &NoProgress,
         cancel: &cancel,
+        ledger: None,
     };
     let report = check(&repository, &options).unwrap();
     assert!(report.is_clean() && report.bytes_read > 9_000_000, "{report:?}");

@@ -16,6 +16,7 @@ use holdfast_core::ports::{Engine, Observation, Task};
 use holdfast_local::{FileKeys, system_ambient};
 use holdfast_sources::content_engine::places::PlacesByScheme;
 use holdfast_sources::content_engine::{ContentEngine, ContentEngineParts, ReceiptStore};
+use holdfast_testkit::fakes::FakeCatalog;
 use jiff::Timestamp;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -90,6 +91,7 @@ pub struct World {
     folder: TempDir,
     vault: String,
     drills: String,
+    catalog: Arc<FakeCatalog>,
 }
 
 impl World {
@@ -100,6 +102,7 @@ impl World {
             folder: tempfile::tempdir().expect("a folder"),
             vault: vault.to_owned(),
             drills: drills.to_owned(),
+            catalog: Arc::default(),
         }
     }
 
@@ -108,7 +111,7 @@ impl World {
         self.folder.path()
     }
 
-    /// The engine of one process. What it leaves for the next one is in the vault's bucket.
+    /// The engine of one process. What it leaves for the next one is in the vault's bucket and in the catalog.
     pub fn engine(&self) -> ContentEngine {
         let _inside = self.reach.runtime.enter();
         let ambient = system_ambient();
@@ -117,10 +120,6 @@ impl World {
             bucket: self.vault.clone(),
             ..S3StorageOptions::default()
         };
-        let receipts = self.reach.storage_with(S3StorageOptions {
-            prefix: "engine".to_owned(),
-            ..options.clone()
-        });
         let drills = self.drills.parse().expect("an address");
         let places = S3Places::new(Arc::clone(&clients), handle.clone(), drills);
         ContentEngine::new(ContentEngineParts {
@@ -135,8 +134,9 @@ impl World {
             keys: Arc::new(FileKeys::open_or_create(self.folder.path().join("keys.json"), &ambient).expect("keys")),
             ambient,
             escrow_password: Arc::new(|| Ok(PASSWORD.to_owned())),
-            receipts: ReceiptStore::Storage(Arc::new(receipts)),
+            receipts: ReceiptStore::Catalog(self.catalog.clone()),
             places: Arc::new(PlacesByScheme::files(self.folder.path().join("drills")).and("s3://", Arc::new(places))),
+            readers: 2,
             threads: 2,
         })
         .expect("an engine")
