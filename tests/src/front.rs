@@ -18,6 +18,8 @@ pub enum What {
     Damaged,
     /// It is answered with this status.
     Answered(u16),
+    /// It takes so many milliseconds longer.
+    Delayed(u64),
 }
 
 struct Trouble {
@@ -148,6 +150,7 @@ async fn answer(State(state): State<Arc<Shared>>, request: Request) -> Response 
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
             return status.into_response();
         }
+        Some(What::Delayed(milliseconds)) => pause(milliseconds).await,
         Some(What::Damaged) => match body.first_mut() {
             Some(byte) => *byte ^= 1,
             None => return damaged((state.server)(parts, body).await).await,
@@ -155,6 +158,11 @@ async fn answer(State(state): State<Arc<Shared>>, request: Request) -> Response 
         None => {}
     }
     (state.server)(parts, body).await
+}
+
+#[expect(clippy::disallowed_methods, reason = "a slow server takes its time")]
+async fn pause(milliseconds: u64) {
+    tokio::time::sleep(std::time::Duration::from_millis(milliseconds)).await;
 }
 
 async fn damaged(answer: Response) -> Response {

@@ -6,7 +6,7 @@ use crate::environments;
 use crate::steps::{is_installed, shell};
 
 /// A program that the build or the tests call, and the Debian package that brings it.
-const NEEDED: [(&str, &str); 9] = [
+const NEEDED: [(&str, &str); 10] = [
     // Compiles the C of SQLite and Zstandard.
     ("cc", "build-essential"),
     // Reads our repositories as an independent judge.
@@ -14,6 +14,8 @@ const NEEDED: [(&str, &str); 9] = [
     // Set and read what a restore must bring back.
     ("setfattr", "attr"),
     ("setfacl", "acl"),
+    // Lets days pass for real programs.
+    ("faketime", "faketime"),
     // Runs the emulators and linters.
     ("python3", "python3-venv"),
     // The S3 server that keeps versions, locks objects and decides races: a gateway, a monitor, a store and their tools.

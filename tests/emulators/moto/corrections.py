@@ -19,7 +19,9 @@ from moto.dynamodb.models import table as tables
 from moto.kms import models as kms_models
 from moto.kms import responses as kms
 from moto.kms.exceptions import ValidationException
+from moto.core.responses import ActionResult
 from moto.sqs import models as sqs
+from moto.sqs import responses as sqs_responses
 from moto.sqs.exceptions import ReceiptHandleIsInvalid
 
 _dynamodb_lock = threading.RLock()
@@ -30,6 +32,7 @@ def install():
     _one_dynamodb_request_at_a_time()
     _indexes_can_be_frozen()
     _only_the_newest_receipt_counts()
+    _dead_letters_can_be_sent_again()
     _kms_signs_messages()
     _kms_names_the_wrong_key()
 
@@ -99,6 +102,21 @@ def _only_the_newest_receipt_counts():
 
     sqs.Queue.delete_message = delete_message
     sqs.SQSBackend.change_message_visibility = change_message_visibility
+
+
+def _dead_letters_can_be_sent_again():
+    """moto does not know the operation by which a person sends dead letters back to their queue."""
+
+    def start_message_move_task(self):
+        source, destination = (self._get_param(name) for name in ("SourceArn", "DestinationArn"))
+        backend = self.sqs_backend
+        source, destination = (backend.get_queue(arn.split(":")[-1]) for arn in (source, destination))
+        messages, source._messages = source._messages, []
+        for message in messages:
+            backend.send_message(destination.name, message.body)
+        return ActionResult({"TaskHandle": source.name})
+
+    sqs_responses.SQSResponse.start_message_move_task = start_message_move_task
 
 
 class _Refused(JsonRESTError):

@@ -133,7 +133,12 @@ impl Environment {
         let task = Task {
             request_id: request_id.to_owned(),
             payload,
-            deadline_ms: now().saturating_add(within).unwrap_or(Timestamp::MAX).as_millisecond(),
+            deadline_ms: launch
+                .time
+                .now()
+                .saturating_add(within)
+                .unwrap_or(Timestamp::MAX)
+                .as_millisecond(),
             trace: trace.to_owned(),
             arn: launch.arn.clone(),
             reply,
@@ -172,14 +177,6 @@ impl Environment {
     clippy::disallowed_methods,
     reason = "this stands for a service, whose time is the real one"
 )]
-pub(super) fn now() -> Timestamp {
-    Timestamp::now()
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "this stands for a service, whose time is the real one"
-)]
 pub(super) async fn elapsed(span: Duration) {
     tokio::time::sleep(span).await;
 }
@@ -203,6 +200,7 @@ fn spawn(launch: &Launch, address: &str) -> std::io::Result<Child> {
         .args(&launch.arguments)
         .env_clear()
         .envs(own)
+        .envs(launch.time.environment())
         .envs(&launch.environment)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

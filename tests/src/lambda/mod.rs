@@ -29,6 +29,8 @@ use wiring::Wiring;
 
 pub use environment::Answer;
 
+use crate::time::MovableTime;
+
 /// How many processes of a function run at once where the template sets no limit.
 const CONCURRENCY: usize = 4;
 
@@ -56,6 +58,8 @@ pub struct Launch {
     pub memory_mb: u64,
     /// How many processes of it may run at once.
     pub concurrency: usize,
+    /// The clock that it sees.
+    pub time: MovableTime,
 }
 
 impl Launch {
@@ -73,6 +77,7 @@ impl Launch {
             timeout: function.timeout,
             memory_mb: function.memory_mb,
             concurrency: function.concurrency.unwrap_or(CONCURRENCY),
+            time: MovableTime::default(),
         }
     }
 }
@@ -111,6 +116,7 @@ struct Deployed {
 struct Functions {
     deployed: BTreeMap<String, Arc<Deployed>>,
     requests: AtomicU64,
+    time: MovableTime,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -205,6 +211,7 @@ impl LambdaService {
             .worker_threads(2)
             .enable_all()
             .build()?;
+        let time = launches.first().map(|launch| launch.time.clone()).unwrap_or_default();
         let deployed = launches.into_iter().map(|launch| {
             let function = Deployed {
                 idle: Mutex::default(),
@@ -219,6 +226,7 @@ impl LambdaService {
         let functions = Arc::new(Functions {
             deployed: deployed.collect(),
             requests: AtomicU64::new(1),
+            time,
         });
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))?;
         let address = listener.local_addr()?;
@@ -301,6 +309,11 @@ impl LambdaService {
     pub fn invocations(&self, function: &str) -> u64 {
         let found = self.functions.find(function);
         found.map_or(0, |function| function.invocations.load(Ordering::SeqCst))
+    }
+
+    /// The functions that are deployed.
+    pub fn functions(&self) -> Vec<&str> {
+        self.functions.deployed.keys().map(String::as_str).collect()
     }
 
     /// Everything that a function's processes have written.

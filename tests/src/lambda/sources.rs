@@ -126,7 +126,7 @@ pub(super) async fn fire_each(functions: Arc<Functions>, wire: Wire, schedule: S
 /// Tells the target of a schedule what it is to be told.
 pub(super) async fn fire(functions: &Arc<Functions>, wire: &Wire, schedule: &Schedule) -> Result<(), String> {
     let request = functions.request_id();
-    let at = super::environment::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let at = functions.time.now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let input = schedule
         .input
         .replace("<aws.scheduler.scheduled-time>", &at)

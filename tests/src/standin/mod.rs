@@ -16,25 +16,23 @@ mod state;
 mod xml;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+
+use crate::time::MovableTime;
 
 pub use events::Delivery;
 pub use faults::{Fault, Trouble};
 pub use state::{ACCOUNT, Durations, State};
 
 /// How the stand-in's clock goes.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 enum Pace {
     /// Only when it is told to.
     Still,
-    /// So many times as fast as the real one, from this moment on.
-    Scaled {
-        since: Instant,
-        factor: f64,
-        base: Timestamp,
-    },
+    /// As another clock does.
+    Follows(MovableTime),
 }
 
 /// Takes events, in the shape of EventBridge.
@@ -51,10 +49,8 @@ impl Shared {
     fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
         let (result, events) = {
             let mut state = locked(&self.state);
-            if let Pace::Scaled { since, factor, base } = self.pace {
-                let passed = since.elapsed().mul_f64(factor);
-                let passed = SignedDuration::try_from(passed).unwrap_or(SignedDuration::ZERO);
-                state.now = base.saturating_add(passed).unwrap_or(Timestamp::MAX);
+            if let Pace::Follows(time) = &self.pace {
+                state.now = time.now();
             }
             state.settle();
             let result = work(&mut state);
@@ -88,15 +84,10 @@ impl Standin {
         Self::with_pace(now, Pace::Still)
     }
 
-    /// A stand-in whose clock goes `factor` times as fast as the real one.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a stand-in for a service in real time has the real clock"
-    )]
-    pub fn start_scaled(factor: f64) -> Self {
-        let base = Timestamp::now();
-        let since = Instant::now();
-        Self::with_pace(base, Pace::Scaled { since, factor, base })
+    /// A stand-in whose clock is that one.
+    pub fn start_following(time: MovableTime) -> Self {
+        let now = time.now();
+        Self::with_pace(now, Pace::Follows(time))
     }
 
     fn with_pace(now: Timestamp, pace: Pace) -> Self {

@@ -25,10 +25,10 @@ use tokio::sync::watch;
 const REGION: &str = "eu-central-1";
 const SCHEDULER: &str = "holdfast-scheduler";
 const DEAD_LETTERS: &str = "holdfast-scheduler-dead-letters";
-const TABLE: &str = "holdfast-catalog";
+pub const TABLE: &str = "holdfast-catalog";
 
 /// Longer than anything here takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The template after the transform, worked out once.
 fn template() -> &'static Value {
@@ -43,14 +43,15 @@ fn template() -> &'static Value {
     })
 }
 
-/// A value for every parameter that has no default.
-fn parameters() -> BTreeMap<String, String> {
+/// A value for every parameter that has no default: the known one, or one that looks like it.
+fn parameters(made: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let vaults = json!([{ "name": "home", "region": REGION, "bucket": "holdfast-home", "key": "arn:aws:kms:eu-central-1:1:key/v",
         "backup_vault": "holdfast-home" }]);
     let evidence = json!([{ "region": REGION, "bucket": "holdfast-evidence", "lock_days": 30 }]);
     let known = template()["Parameters"].as_object().unwrap().iter();
     let needed = known.filter(|(_, said)| said.get("Default").is_none());
     let value = |name: &str| match name {
+        name if made.contains_key(name) => made[name].clone(),
         "CatalogTable" => TABLE.to_owned(),
         "Vaults" => vaults.to_string(),
         "Evidence" => evidence.to_string(),
@@ -64,28 +65,29 @@ fn parameters() -> BTreeMap<String, String> {
     needed.map(|(name, _)| (name.clone(), value(name))).collect()
 }
 
-fn wiring() -> Wiring {
+/// What the template says, where the infrastructure has made these things.
+pub fn wiring(made: &BTreeMap<String, String>) -> Wiring {
     let around = Surroundings {
         account: ACCOUNT.to_owned(),
         region: REGION.to_owned(),
         stack: "holdfast".to_owned(),
-        parameters: parameters(),
+        parameters: parameters(made),
     };
     Wiring::from_template(template(), &around).unwrap()
 }
 
 /// The ARN of a topic, which the infrastructure makes and not the template.
-fn topic(name: &str) -> String {
+pub fn topic(name: &str) -> String {
     format!("arn:aws:sns:{REGION}:{ACCOUNT}:{name}")
 }
 
 /// The folder of the functions' programs.
-fn programs() -> PathBuf {
+pub fn programs() -> PathBuf {
     program(SCHEDULER).parent().unwrap().to_owned()
 }
 
 /// Waits until something holds.
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
     #[expect(clippy::disallowed_methods, reason = "real programs take real time")]
     let started = Instant::now();
     while !holds() {
@@ -107,7 +109,7 @@ impl Scene {
     fn new(change: impl FnOnce(&Moto, &mut Launch)) -> Self {
         let moto = Moto::start();
         let wire = Wire::new(moto.endpoint(), REGION);
-        let wiring = wiring();
+        let wiring = wiring(&BTreeMap::new());
         for name in ["alerts", "signals"] {
             make_topic(&wire, name).unwrap();
         }
@@ -140,7 +142,7 @@ impl Scene {
 
 #[test]
 fn the_template_wires_every_function_to_its_queue_and_its_timer_and_gives_it_a_whole_environment() {
-    let wiring = wiring();
+    let wiring = wiring(&BTreeMap::new());
     for function in FunctionName::ALL {
         let name = format!("holdfast-{function}");
         let deployed = wiring.function(&name).unwrap_or_else(|| panic!("no {name}"));

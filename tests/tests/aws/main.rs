@@ -7,6 +7,7 @@ mod tools;
 
 mod catalog;
 mod contracts;
+mod deployment;
 mod engines;
 mod evidence;
 mod ground;
