@@ -133,7 +133,6 @@ module "roles" {
   vault_buckets       = [for vault in local.vaults : vault.bucket]
   vault_keys          = [for vault in local.vaults : vault.key]
   backup_vaults       = [for vault in values(module.vault) : vault.backup_vault_arn]
-  isolated_vaults     = [for vault in values(module.isolated_vault) : vault.backup_vault_arn]
   evidence_buckets    = [for bucket in values(module.evidence) : bucket.bucket]
   evidence_keys       = [for bucket in values(module.evidence) : bucket.key_arn]
   drill_bucket        = module.drills.bucket
@@ -144,6 +143,7 @@ module "roles" {
   escrow_key          = module.keys.escrow_key
   protected_buckets   = var.protected_buckets
   restore_buckets     = var.restore_buckets
+  restore_tables      = var.restore_tables
   operator_principals = var.operator_principals
   approver_principals = var.approver_principals
 }

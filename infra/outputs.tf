@@ -1,7 +1,9 @@
 # The parameters of ../template.yaml that have no default, by their names there:
 #
-#   terraform -chdir=infra output -json sam_parameters > target/parameters.json
-#   sam deploy --parameter-overrides file://target/parameters.json
+#   terraform -chdir=infra output -json sam_parameters > target/parameters.yaml
+#   sam deploy --parameter-overrides file://target/parameters.yaml
+#
+# JSON is YAML as well, and SAM takes no file whose name ends in .json.
 output "sam_parameters" {
   description = "Every parameter that template.yaml needs, ready for sam deploy --parameter-overrides file://..."
   value = {
@@ -36,7 +38,7 @@ output "operator_role" {
 }
 
 output "approver_role" {
-  description = "The role that people assume, with MFA, to approve what an operator asked for."
+  description = "The role that people assume, with MFA, to see what an operator asked for before they agree to it."
   value       = module.roles.people_roles["approver"]
 }
 

@@ -46,7 +46,7 @@ variable "alert_endpoints" {
 }
 
 variable "operator_principals" {
-  description = "ARNs of the users or roles that may become operator: ask for restores and recovery runs."
+  description = "ARNs of the IAM users, or of roles that are assumed with MFA, that may become operator: ask for restores and recovery runs."
   type        = list(string)
   default     = []
 
@@ -57,7 +57,7 @@ variable "operator_principals" {
 }
 
 variable "approver_principals" {
-  description = "ARNs of the users or roles that may become approver. Nobody may be both operator and approver."
+  description = "ARNs of the IAM users, or of roles that are assumed with MFA, that may become approver: see what an operator asks for. Nobody may be both."
   type        = list(string)
   default     = []
 
@@ -89,6 +89,17 @@ variable "restore_buckets" {
   }
 }
 
+variable "restore_tables" {
+  description = "Patterns of the names that restored DynamoDB tables may have (* for any characters). restore-runner may rewrite tables of such names."
+  type        = list(string)
+  default     = ["*-restored*", "restored-*"]
+
+  validation {
+    condition     = alltrue([for pattern in var.restore_tables : can(regex("^[A-Za-z0-9_.*-]+$", pattern)) && can(regex("[A-Za-z0-9]", pattern))])
+    error_message = "Each of restore_tables is a part of a name with *, such as restored-*; a pattern for all tables would let restores rewrite them."
+  }
+}
+
 variable "source_keys" {
   description = "ARNs of the KMS keys that protected resources are encrypted with, besides the one made here."
   type        = list(string)
@@ -101,7 +112,7 @@ variable "source_keys" {
 }
 
 variable "vault_lock_days" {
-  description = "For how many days nobody can delete what was written to a vault's bucket; 0 leaves that to Holdfast."
+  description = "For how many days the versions of what is written to a vault's bucket are locked; 0, the default, locks nothing: Object Lock is then only possible."
   type        = number
   default     = 0
 
@@ -123,9 +134,9 @@ variable "evidence_lock_days" {
 }
 
 variable "backup_lock_days" {
-  description = "The youngest age at which a recovery point of AWS Backup may be deleted; 0 for no vault lock."
+  description = "Least retention, in days, that AWS Backup's vaults are locked with; 0 for no vault lock. A locked vault takes only jobs with a retention at least as long and lets nobody delete a recovery point by hand. Holdfast sets no retention and deletes by itself, so kind aws_backup needs 0."
   type        = number
-  default     = 7
+  default     = 0
 
   validation {
     condition     = var.backup_lock_days >= 0 && var.backup_lock_days <= 3650 && floor(var.backup_lock_days) == var.backup_lock_days
@@ -151,7 +162,7 @@ variable "monthly_budget_usd" {
 }
 
 variable "isolated_account_role" {
-  description = "ARN of a role in another account, to make one more vault there; none by default."
+  description = "ARN of a role in another account, to make one more vault there; none by default. It takes copies of content (kind s3) only: snapshots and recovery points of services cannot be copied into another account."
   type        = string
   default     = null
 

@@ -42,17 +42,64 @@ run "only_lifecycle_destroys" {
   }
 
   assert {
-    condition     = alltrue([for function in output.functions : function == "lifecycle" || contains(output.refused[function], "s3:DeleteObjectVersion")])
-    error_message = "every function but lifecycle is refused the destruction of versions outright"
+    condition     = alltrue([for function in output.functions : contains(output.refused[function], "s3:DeleteObjectVersion")])
+    error_message = "every function is refused the destruction of versions outright"
   }
 
   # Hiding (a delete without a version, which the bucket's versions survive) is allowed where repositories need it.
   assert {
     condition = alltrue([for allowed in output.allowed :
       contains(["lifecycle", "verifier"], allowed.function)
-      || can(regex("/(locks|keys|jobs)/\\*$|^arn:aws:s3:::holdfast-drills-[^/]+/drills/\\*$", allowed.resource))
+      || can(regex("/repositories/\\*/(locks|keys|holdfast/jobs)/\\*$|^arn:aws:s3:::holdfast-drills-[^/]+/drills/\\*$", allowed.resource))
     if allowed.action == "s3:DeleteObject"])
     error_message = "a function may hide objects of a vault beyond a repository's own housekeeping"
+  }
+}
+
+# The union of all roles says nothing of a right that one function uses and another one has.
+run "rare_rights_are_with_those_who_use_them" {
+  command = apply
+
+  module {
+    source = "./tests/statements"
+  }
+
+  assert {
+    condition = jsonencode(output.holders) == jsonencode({
+      "backup:CopyIntoBackupVault"    = ["replicator"]
+      "dynamodb:BatchWriteItem"       = ["restore-runner"]
+      "dynamodb:DeleteItem"           = ["restore-runner"]
+      "dynamodb:UpdateItem"           = ["restore-runner"]
+      "kms:Encrypt"                   = ["replicator", "snapshot-trigger"]
+      "s3:DeleteObjectVersion"        = ["dr-failover"]
+      "s3:ListBucketVersions"         = ["dr-failover"]
+      "s3:PutObjectRetention"         = ["dr-failover", "restore-runner", "verifier"]
+      "secretsmanager:GetSecretValue" = ["replicator", "snapshot-trigger"]
+    })
+    error_message = "somebody has a right that he does not use, or lacks one: ${jsonencode(output.holders)}"
+  }
+
+  assert {
+    condition     = alltrue([for allowed in output.allowed : startswith(allowed.resource, "arn:aws:s3:::holdfast-evidence-") if allowed.action == "s3:PutObjectRetention"])
+    error_message = "a lock is put on something that is no evidence"
+  }
+
+  assert {
+    condition = alltrue([for allowed in output.allowed : can(regex(":table/(restored-|\\*/backup/)\\*$", allowed.resource))
+    if contains(["dynamodb:UpdateItem", "dynamodb:BatchWriteItem", "dynamodb:DeleteItem", "dynamodb:Scan"], allowed.action)])
+    error_message = "a table can be rewritten that no restore made"
+  }
+
+  assert {
+    condition     = contains([for statement in jsondecode(output.boundary).Statement : statement if statement.Sid == "NeverFromTheCatalog"][0].Action, "dynamodb:UpdateItem")
+    error_message = "the catalog can be rewritten"
+  }
+
+  # Repositories lie below repositories/<resource>/, which no pattern for their locks, keys and reports may leave.
+  assert {
+    condition = alltrue([for allowed in output.allowed : strcontains(allowed.resource, "/repositories/*/")
+    if can(regex("/(locks|keys|jobs)/\\*$", allowed.resource))])
+    error_message = "housekeeping reaches beyond repositories"
   }
 }
 
@@ -109,5 +156,27 @@ run "people_need_mfa" {
   assert {
     condition     = output.trust_of_people["approver"].Statement[0].Condition.StringEquals["aws:PrincipalArn"] == "nobody"
     error_message = "an approver that nobody was named for is open to the account"
+  }
+}
+
+run "an_operator_sees_what_he_must_act_on_and_an_approver_asks_for_nothing" {
+  command = apply
+
+  module {
+    source = "./tests/statements"
+  }
+
+  # What docs/deploy.md has an operator do when an alarm rings, or after a drill was started.
+  assert {
+    condition = length(setsubtract(
+      ["logs:FilterLogEvents", "states:DescribeExecution", "states:GetExecutionHistory", "sqs:GetQueueUrl", "sqs:StartMessageMoveTask"],
+      output.people_may["operator"],
+    )) == 0
+    error_message = "an operator cannot see a log, a drill or a queue: ${jsonencode(output.people_may["operator"])}"
+  }
+
+  assert {
+    condition     = length(setintersection(["lambda:InvokeFunction", "states:StartExecution", "sqs:SendMessage"], output.people_may["approver"])) == 0
+    error_message = "an approver can ask for what he approves: ${jsonencode(output.people_may["approver"])}"
   }
 }

@@ -117,6 +117,30 @@ run "a_bucket_is_private_and_talks_tls" {
   }
 }
 
+# SNS gives up 3,600 seconds after the first try whatever a policy says.
+run "a_page_is_tried_for_most_of_an_hour" {
+  command = apply
+
+  module {
+    source = "./modules/alerts"
+  }
+
+  variables {
+    account   = "111122223333"
+    partition = "aws"
+    emails    = []
+    endpoints = ["https://pages.example.com/holdfast"]
+  }
+
+  assert {
+    condition = alltrue([for policy in [jsondecode(aws_sns_topic_subscription.https["https://pages.example.com/holdfast"].delivery_policy).healthyRetryPolicy] :
+      policy.numMaxDelayRetries * policy.maxDelayTarget >= 2400
+      && policy.numMinDelayRetries * policy.minDelayTarget + (policy.numRetries - policy.numMinDelayRetries) * policy.maxDelayTarget < 3600
+    ])
+    error_message = "a page is given up too early, or its last tries are never made"
+  }
+}
+
 run "a_permanent_lock_leaves_three_days" {
   command = apply
 
@@ -170,6 +194,16 @@ run "vaults_are_told_to_the_functions_as_they_read_them" {
   assert {
     condition     = toset([for vault in jsondecode(output.sam_parameters.Vaults) : vault.region]) == toset(["eu-central-1", "eu-west-1"])
     error_message = "a Region has no vault"
+  }
+}
+
+# In a locked vault Holdfast's jobs are refused and its deletions fail.
+run "vaults_of_aws_backup_are_not_locked_unasked" {
+  command = apply
+
+  assert {
+    condition     = var.backup_lock_days == 0 && alltrue([for vault in values(module.vault) : vault.backup_lock == null])
+    error_message = "a vault of AWS Backup is locked that nobody asked to lock"
   }
 }
 

@@ -44,6 +44,12 @@ run "restores_stay_out_of_our_buckets" {
   expect_failures = [var.restore_buckets]
 }
 
+run "restores_do_not_rewrite_every_table" {
+  command = plan
+  variables { restore_tables = ["*"] }
+  expect_failures = [var.restore_tables]
+}
+
 run "pages_go_over_tls" {
   command = plan
   variables { alert_endpoints = ["http://pages.example.com"] }

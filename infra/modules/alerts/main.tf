@@ -90,7 +90,7 @@ resource "aws_sns_topic_policy" "this" {
   })
 }
 
-# Pages that could not be handed over wait here; an alarm of template.yaml watches it.
+# Pages that could not be handed over wait here; an alarm of template.yaml watches it, and rings until it is emptied.
 resource "aws_sqs_queue" "undelivered" {
   region                    = var.home_region
   name                      = "holdfast-undelivered-pages"
@@ -141,6 +141,19 @@ resource "aws_sns_topic_subscription" "https" {
   protocol       = "https"
   endpoint       = each.value
   redrive_policy = jsonencode({ deadLetterTargetArn = aws_sqs_queue.undelivered.arn })
+  # A paging service that is down for half an hour still gets the page: three tries in the first minute, three more with
+  # growing pauses, eight that are five minutes apart. SNS gives up after 3,600 seconds whatever is written here.
+  delivery_policy = jsonencode({
+    healthyRetryPolicy = {
+      minDelayTarget     = 20
+      maxDelayTarget     = 300
+      numRetries         = 14
+      numNoDelayRetries  = 0
+      numMinDelayRetries = 3
+      numMaxDelayRetries = 8
+      backoffFunction    = "linear"
+    }
+  })
 }
 
 output "alert_topic" {

@@ -65,6 +65,8 @@ resource "aws_iam_role_policy" "this" {
   })
 }
 
+# For whoever looks into a matter. No alarm watches it: one would need a topic in this Region, which pages nobody, and what
+# lies here is a hint that a timer has made useless a minute later.
 resource "aws_sqs_queue" "undelivered" {
   region                    = var.recovery_region
   name                      = "holdfast-undelivered-events"

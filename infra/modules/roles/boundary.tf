@@ -44,7 +44,7 @@ resource "aws_iam_policy" "boundary" {
         # The catalog is a book that only grows; restores of tables stay away from it.
         Sid      = "NeverFromTheCatalog"
         Effect   = "Deny"
-        Action   = ["dynamodb:DeleteItem", "dynamodb:BatchWriteItem", "dynamodb:RestoreTable*", "dynamodb:DeleteBackup"]
+        Action   = ["dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:BatchWriteItem", "dynamodb:RestoreTable*", "dynamodb:DeleteBackup"]
         Resource = [var.table_arn, "${var.table_arn}/*"]
       },
     ]

@@ -45,20 +45,14 @@ locals {
   ]
   copies_recovery_points = [
     { Sid = "CopyRecoveryPoints", Effect = "Allow", Action = ["backup:StartCopyJob", "backup:TagResource"], Resource = local.recovery_points },
-    {
-      Sid      = "CopyIntoVaults"
-      Effect   = "Allow"
-      Action   = "backup:CopyIntoBackupVault"
-      Resource = concat(var.backup_vaults, var.isolated_vaults)
-    },
+    { Sid = "CopyIntoVaults", Effect = "Allow", Action = "backup:CopyIntoBackupVault", Resource = var.backup_vaults },
   ]
 
   # A repair moves what is damaged into quarantine before it puts the right bytes there. The bucket keeps the version.
   repairs = [{ Sid = "HideWhatIsDamaged", Effect = "Allow", Action = "s3:DeleteObject", Resource = local.vault_objects }]
 
   deletes = [
-    { Sid = "DeleteFromVaults", Effect = "Allow", Action = ["s3:DeleteObject", "s3:DeleteObjectVersion"], Resource = local.vault_objects },
-    { Sid = "ListVersions", Effect = "Allow", Action = "s3:ListBucketVersions", Resource = local.vaults },
+    { Sid = "DeleteFromVaults", Effect = "Allow", Action = "s3:DeleteObject", Resource = local.vault_objects },
     { Sid = "DeleteSnapshots", Effect = "Allow", Action = ["rds:DeleteDBSnapshot", "rds:DeleteDBClusterSnapshot"], Resource = local.our_rds_snapshots },
     { Sid = "DeleteTableBackups", Effect = "Allow", Action = "dynamodb:DeleteBackup", Resource = local.table_backups },
     { Sid = "DeleteRecoveryPoints", Effect = "Allow", Action = "backup:DeleteRecoveryPoint", Resource = local.recovery_points },
@@ -90,14 +84,14 @@ locals {
       Resource = concat(local.rds["db"], local.rds["cluster"], local.rds_snapshots, local.rds["subgrp"], local.rds["pg"], local.rds["cluster-pg"], local.rds["og"])
     },
     {
-      # DynamoDB asks for these of whoever restores; the catalog is out of reach by the boundary.
+      # DynamoDB asks whoever restores for the right to fill the new table, and so to rewrite any table of such a name.
       Sid    = "RestoreTables"
       Effect = "Allow"
       Action = [
         "dynamodb:RestoreTableFromBackup", "dynamodb:TagResource", "dynamodb:BatchWriteItem", "dynamodb:DeleteItem",
         "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:Scan", "dynamodb:UpdateItem",
       ]
-      Resource = [local.tables, local.table_backups]
+      Resource = concat(local.new_tables, [local.table_backups])
     },
     { Sid = "RestoreRecoveryPoints", Effect = "Allow", Action = "backup:StartRestoreJob", Resource = local.recovery_points },
   ]
@@ -108,8 +102,13 @@ locals {
     { Sid = "CleanDrills", Effect = "Allow", Action = ["s3:DeleteObject", "s3:DeleteObjectVersion"], Resource = local.drill_objects },
   ]
 
+  # No function destroys a version: what is deleted in a vault can be brought back for as long as the bucket keeps versions.
+  keeps_versions = [
+    { Sid = "NeverDestroysVersions", Effect = "Deny", Action = "s3:DeleteObjectVersion", NotResource = local.drill_objects },
+  ]
+
   # A function that is not lifecycle destroys nothing, whatever its other statements come to say one day.
-  never_destroys = [
+  never_destroys = concat(local.keeps_versions, [
     {
       Sid    = "NeverDestroys"
       Effect = "Deny"
@@ -119,8 +118,7 @@ locals {
       ]
       Resource = "*" # a refusal: of everything
     },
-    { Sid = "NeverDestroysVersions", Effect = "Deny", Action = "s3:DeleteObjectVersion", NotResource = local.drill_objects },
-  ]
+  ])
 
   # Those whose engines work with snapshots of services.
   looking = ["snapshot-trigger", "verifier", "replicator", "lifecycle", "restore-runner"]
@@ -139,7 +137,7 @@ locals {
       local.reads_vaults, local.writes_vaults, local.makes_repositories, local.copies_snapshots, local.copies_recovery_points,
       local.hands_role_to_backup, local.lets_services_use_keys, local.never_destroys,
     )
-    lifecycle = concat(local.reads_vaults, local.writes_vaults, local.deletes)
+    lifecycle = concat(local.reads_vaults, local.writes_vaults, local.deletes, local.keeps_versions)
     restore-runner = concat(
       local.reads_vaults, local.unlocks, local.restores, local.signs_evidence,
       local.hands_role_to_backup, local.lets_services_use_keys, local.never_destroys,

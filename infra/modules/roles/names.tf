@@ -21,11 +21,11 @@ locals {
   # What a repository's own housekeeping removes: its locks, the report of an earlier attempt at the same job, and the key
   # file of a repository that was being made twice.
   housekeeping = flatten([for name in var.vault_buckets : [
-    "${local.arn}:s3:::${name}/*/locks/*",
-    "${local.arn}:s3:::${name}/*/keys/*",
-    "${local.arn}:s3:::${name}/*/holdfast/jobs/*",
+    "${local.arn}:s3:::${name}/repositories/*/locks/*",
+    "${local.arn}:s3:::${name}/repositories/*/keys/*",
+    "${local.arn}:s3:::${name}/repositories/*/holdfast/jobs/*",
   ]])
-  locks = [for name in var.vault_buckets : "${local.arn}:s3:::${name}/*/locks/*"]
+  locks = [for name in var.vault_buckets : "${local.arn}:s3:::${name}/repositories/*/locks/*"]
 
   # RDS names what is ours holdfast-*; what is protected, and what a restore makes, has the names its owners chose.
   rds = { for kind in ["db", "cluster", "snapshot", "cluster-snapshot", "subgrp", "pg", "cluster-pg", "og"] :
@@ -37,6 +37,7 @@ locals {
 
   tables        = "${local.arn}:dynamodb:${local.home}:table/*"
   table_backups = "${local.arn}:dynamodb:${local.home}:table/*/backup/*"
+  new_tables    = [for pattern in var.restore_tables : "${local.arn}:dynamodb:${local.home}:table/${pattern}"]
 
   # A recovery point of AWS Backup has the ARN that its service gives it.
   recovery_points = flatten([for region in var.regions : [

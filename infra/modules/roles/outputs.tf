@@ -31,10 +31,18 @@ output "looking" {
   value = keys(aws_iam_role_policy_attachment.looks)
 }
 
+output "boundary" {
+  value = aws_iam_policy.boundary.policy
+}
+
 output "function_boundaries" {
   value = { for name in local.functions : name => aws_iam_role.function[name].permissions_boundary }
 }
 
 output "people_trust" {
   value = { for name, _ in local.people : name => aws_iam_role.people[name].assume_role_policy }
+}
+
+output "people_policies" {
+  value = { for name, _ in local.people : name => aws_iam_role_policy.people[name].policy }
 }

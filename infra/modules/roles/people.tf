@@ -7,7 +7,7 @@ locals {
 resource "aws_iam_role" "people" {
   for_each             = local.people
   name                 = "holdfast-${each.key}"
-  description          = each.key == "operator" ? "Asks for restores and recovery runs" : "Approves what an operator asked for"
+  description          = each.key == "operator" ? "Asks for restores and recovery runs" : "Sees what an operator asked for, to agree or not"
   max_session_duration = 3600
 
   assume_role_policy = jsonencode({
@@ -36,20 +36,33 @@ resource "aws_iam_role_policy" "people" {
     Statement = concat(
       [
         {
-          # Both talk to the functions that answer people; who asks and who approves is on record in what they are sent.
-          Sid      = "AskAndApprove"
-          Effect   = "Allow"
-          Action   = "lambda:InvokeFunction"
-          Resource = [for name in ["scheduler", "restore-runner", "dr-failover"] : local.lambdas[name]]
-        },
-        {
           Sid      = "ReadTheCatalog"
           Effect   = "Allow"
           Action   = ["dynamodb:GetItem", "dynamodb:Query"]
           Resource = [var.table_arn, "${var.table_arn}/index/waking"]
         },
+        {
+          Sid      = "SeeDrills"
+          Effect   = "Allow"
+          Action   = ["states:DescribeExecution", "states:GetExecutionHistory"]
+          Resource = "${local.arn}:states:${local.home}:execution:holdfast-drill:*"
+        },
+        {
+          Sid      = "ReadLogs"
+          Effect   = "Allow"
+          Action   = "logs:FilterLogEvents"
+          Resource = concat(values(local.logs), ["${local.arn}:logs:${local.home}:log-group:/aws/vendedlogs/states/holdfast-drill:*"])
+        },
       ],
       [for statement in [
+        {
+          # Who approved is what the payload says: a record, which IAM does not hold against anybody (docs/deploy.md). What IAM
+          # can do is that an approver asks for nothing.
+          Sid      = "Ask"
+          Effect   = "Allow"
+          Action   = "lambda:InvokeFunction"
+          Resource = [for name in ["scheduler", "restore-runner", "dr-failover"] : local.lambdas[name]]
+        },
         {
           Sid      = "Drill"
           Effect   = "Allow"
@@ -57,11 +70,15 @@ resource "aws_iam_role_policy" "people" {
           Resource = "${local.arn}:states:${local.home}:stateMachine:holdfast-drill"
         },
         {
-          Sid    = "Redrive"
-          Effect = "Allow"
-          Action = [
-            "sqs:StartMessageMoveTask", "sqs:ListMessageMoveTasks", "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes",
-          ]
+          Sid      = "FindQueues"
+          Effect   = "Allow"
+          Action   = ["sqs:GetQueueUrl", "sqs:GetQueueAttributes"]
+          Resource = concat(values(local.queues), values(local.dead_letters))
+        },
+        {
+          Sid      = "Redrive"
+          Effect   = "Allow"
+          Action   = ["sqs:StartMessageMoveTask", "sqs:ListMessageMoveTasks", "sqs:ReceiveMessage", "sqs:DeleteMessage"]
           Resource = values(local.dead_letters)
         },
         { Sid = "RedriveInto", Effect = "Allow", Action = "sqs:SendMessage", Resource = values(local.queues) },

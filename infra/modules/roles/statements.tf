@@ -70,11 +70,12 @@ locals {
   ]
   unlocks = [{ Sid = "RemoveOwnLocks", Effect = "Allow", Action = "s3:DeleteObject", Resource = local.locks }]
 
-  # Adding to a repository. Versions make an overwritten object recoverable; none is removed by this.
+  # Adding to a repository. Versions make an overwritten object recoverable; none is removed by this. What locks them is the
+  # bucket's own default, if it has one.
   writes_vaults = [{
     Sid      = "AddToVaults"
     Effect   = "Allow"
-    Action   = ["s3:PutObject", "s3:PutObjectRetention", "s3:AbortMultipartUpload"]
+    Action   = ["s3:PutObject", "s3:AbortMultipartUpload"]
     Resource = local.vault_objects
   }]
 

@@ -14,11 +14,6 @@ variable "vault_buckets" { type = list(string) }
 variable "vault_keys" { type = list(string) }
 variable "backup_vaults" { type = list(string) }
 
-variable "isolated_vaults" {
-  description = "AWS Backup vaults of another account, which copies may be sent to."
-  type        = list(string)
-}
-
 variable "evidence_buckets" { type = list(string) }
 variable "evidence_keys" { type = list(string) }
 variable "drill_bucket" { type = string }
@@ -34,5 +29,6 @@ variable "escrow_secret" { type = string }
 variable "escrow_key" { type = string }
 variable "protected_buckets" { type = list(string) }
 variable "restore_buckets" { type = list(string) }
+variable "restore_tables" { type = list(string) }
 variable "operator_principals" { type = list(string) }
 variable "approver_principals" { type = list(string) }

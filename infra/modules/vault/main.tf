@@ -119,22 +119,14 @@ resource "aws_backup_vault_policy" "this" {
 
   policy = jsonencode({
     Version = "2012-10-17"
-    Statement = concat([
-      {
-        Sid       = "OnlyLifecycleDeletes"
-        Effect    = "Deny"
-        Principal = "*"
-        Action    = ["backup:DeleteRecoveryPoint", "backup:UpdateRecoveryPointLifecycle"]
-        Resource  = "*" # what is in this vault: the policy of a vault reaches no further
-        Condition = { ArnNotLike = { "aws:PrincipalArn" = "arn:${var.partition}:iam::${var.account}:role/holdfast-lifecycle" } }
-      }
-      ], [for account in [var.trusted_account] : {
-        Sid       = "CopiesFromAnotherAccount"
-        Effect    = "Allow"
-        Principal = { AWS = var.trusted_account_arn }
-        Action    = "backup:CopyIntoBackupVault"
-        Resource  = "*" # into this vault
-    } if account != null])
+    Statement = [{
+      Sid       = "OnlyLifecycleDeletes"
+      Effect    = "Deny"
+      Principal = "*"
+      Action    = ["backup:DeleteRecoveryPoint", "backup:UpdateRecoveryPointLifecycle"]
+      Resource  = "*" # what is in this vault: the policy of a vault reaches no further
+      Condition = { ArnNotLike = { "aws:PrincipalArn" = "arn:${var.partition}:iam::${var.account}:role/holdfast-lifecycle" } }
+    }]
   })
 }
 
@@ -168,4 +160,9 @@ output "backup_vault" {
 
 output "backup_vault_arn" {
   value = "arn:${var.partition}:backup:${var.region}:${var.account}:backup-vault:holdfast-${var.name}"
+}
+
+output "backup_lock" {
+  description = "The least retention that the AWS Backup vault is locked with, for tests; none without a lock."
+  value       = one(aws_backup_vault_lock_configuration.this[*].min_retention_days)
 }

@@ -19,7 +19,6 @@ module "roles" {
   vault_buckets       = ["holdfast-vault-primary-111122223333-${var.home_region}", "holdfast-vault-recovery-111122223333-${var.recovery_region}"]
   vault_keys          = [for region in [var.home_region, var.recovery_region] : "arn:aws:kms:${region}:111122223333:key/00000000-0000-0000-0000-0000000000b1"]
   backup_vaults       = [for region in [var.home_region, var.recovery_region] : "arn:aws:backup:${region}:111122223333:backup-vault:holdfast-${region}"]
-  isolated_vaults     = []
   evidence_buckets    = [for region in [var.home_region, var.recovery_region] : "holdfast-evidence-111122223333-${region}"]
   evidence_keys       = [for region in [var.home_region, var.recovery_region] : "arn:aws:kms:${region}:111122223333:key/00000000-0000-0000-0000-0000000000c1"]
   drill_bucket        = "holdfast-drills-111122223333-${var.home_region}"
@@ -30,6 +29,7 @@ module "roles" {
   escrow_key          = "arn:aws:kms:${var.home_region}:111122223333:key/00000000-0000-0000-0000-000000000101"
   protected_buckets   = var.protected_buckets
   restore_buckets     = var.restore_buckets
+  restore_tables      = ["restored-*"]
   operator_principals = var.operator_principals
   approver_principals = []
 }
@@ -57,6 +57,20 @@ output "allowed" {
   ]])
 }
 
+output "holders" {
+  description = "Who holds the rights that few need."
+  value = { for action in [
+    "s3:DeleteObjectVersion", "s3:ListBucketVersions", "s3:PutObjectRetention", "dynamodb:UpdateItem", "dynamodb:BatchWriteItem",
+    "dynamodb:DeleteItem", "backup:CopyIntoBackupVault", "kms:Encrypt", "secretsmanager:GetSecretValue",
+    ] : action => sort([for function, statements in local.statements : function if anytrue([
+      for statement in statements : statement.Effect == "Allow" && contains(flatten([statement.Action]), action)
+  ])]) }
+}
+
+output "boundary" {
+  value = module.roles.boundary
+}
+
 output "refused" {
   value = { for function, statements in local.statements : function => flatten([
     for statement in statements : statement.Action
@@ -67,8 +81,7 @@ output "refused" {
 output "destroying" {
   description = "Actions after which data is gone."
   value = toset([
-    "s3:DeleteObjectVersion", "rds:DeleteDBSnapshot", "rds:DeleteDBClusterSnapshot", "dynamodb:DeleteBackup",
-    "backup:DeleteRecoveryPoint",
+    "rds:DeleteDBSnapshot", "rds:DeleteDBClusterSnapshot", "dynamodb:DeleteBackup", "backup:DeleteRecoveryPoint",
   ])
 }
 
@@ -94,6 +107,10 @@ output "sizes" {
 
 output "trust_of_people" {
   value = { for name, trust in module.roles.people_trust : name => jsondecode(trust) }
+}
+
+output "people_may" {
+  value = { for name, policy in module.roles.people_policies : name => flatten([for statement in jsondecode(policy).Statement : statement.Action]) }
 }
 
 output "drill_area" {

@@ -11,7 +11,8 @@ use axum::routing::post;
 use base64::Engine;
 use serde_json::{Value, json};
 
-use super::environment::Answer;
+use super::environment::{Answer, now};
+use super::wiring::name_in;
 use super::{Functions, Invoked, Refused, locked};
 
 /// The largest payload of an invocation that is waited for, and of one that is not.
@@ -116,18 +117,94 @@ fn answered(functions: &Functions, name: &str, invoked: Invoked, wants_log: bool
     (headers, body).into_response()
 }
 
-/// An asynchronous invocation: tried again twice when the function fails.
+/// An asynchronous invocation: tried again twice when the function fails, then left where the function's failures go.
 pub(super) async fn until_done(functions: Arc<Functions>, name: String, payload: String) {
+    let mut failure = None;
     for _ in 0..TRIES {
-        let invoked = functions.invoke_in_turn(&name, payload.clone()).await;
-        if matches!(
-            invoked,
-            Ok(Invoked {
-                answer: Answer::Done(_),
-                ..
-            })
-        ) {
-            return;
+        if let Ok(invoked) = functions.invoke_in_turn(&name, payload.clone()).await {
+            match invoked.answer {
+                Answer::Done(_) => return,
+                Answer::Failed(error) => failure = Some((invoked.request_id, error)),
+            }
         }
+    }
+    let queue = functions.on_failure.get(name_in(&name)).cloned();
+    let (Some((request_id, error)), Some(queue), Some(function)) = (failure, queue, functions.find(&name)) else {
+        return;
+    };
+    let record = failure_record(&function.launch.arn, &request_id, &payload, &error);
+    let wire = functions.wire.clone();
+    // As on AWS, nobody is told of a record that could not be left.
+    let _ = tokio::task::spawn_blocking(move || wire.send(&queue, &record.to_string())).await;
+}
+
+/// What Lambda leaves at the destination of failures: the payload within an account of what became of it.
+fn failure_record(arn: &str, request_id: &str, payload: &str, error: &str) -> Value {
+    let json = |text: &str| serde_json::from_str(text).unwrap_or_else(|_| Value::from(text));
+    json!({
+        "version": "1.0",
+        "timestamp": now().strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string(),
+        "requestContext": {
+            "requestId": request_id,
+            "functionArn": format!("{arn}:$LATEST"),
+            "condition": "RetriesExhausted",
+            "approximateInvokeCount": TRIES,
+        },
+        "requestPayload": json(payload),
+        "responseContext": { "statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled" },
+        "responsePayload": json(error),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::path::PathBuf;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::lambda::wire::Wire;
+    use crate::lambda::wiring::Wiring;
+    use crate::lambda::{LambdaService, Launch};
+    use crate::moto::Moto;
+
+    #[test]
+    fn what_an_asynchronous_call_could_not_do_is_left_with_its_reason_after_the_last_try() {
+        let (moto, region) = (Moto::start(), "eu-central-1");
+        let wire = Wire::new(moto.endpoint(), region);
+        wire.sqs("CreateQueue", &json!({ "QueueName": "letters" })).unwrap();
+        let launch = Launch {
+            name: "broken".to_owned(),
+            arn: "arn:aws:lambda:eu-central-1:123456789012:function:broken".to_owned(),
+            region: region.to_owned(),
+            program: PathBuf::from("/bin/false"),
+            arguments: Vec::new(),
+            environment: BTreeMap::new(),
+            timeout: Duration::from_secs(1),
+            memory_mb: 128,
+            concurrency: 1,
+        };
+        let wiring = Wiring {
+            on_failure: BTreeMap::from([("broken".to_owned(), "letters".to_owned())]),
+            ..Wiring::default()
+        };
+        let service = LambdaService::start(vec![launch], wiring, wire.clone()).unwrap();
+        let accepted = ureq::post(format!(
+            "{}/2015-03-31/functions/broken/invocations",
+            service.endpoint()
+        ))
+        .header("x-amz-invocation-type", "Event")
+        .send(r#"{"resource":"photos"}"#)
+        .unwrap();
+        assert_eq!(accepted.status().as_u16(), 202);
+        let url = wire.queue_url("letters").unwrap();
+        let asked = json!({ "QueueUrl": url, "WaitTimeSeconds": 20 });
+        let received = wire.sqs("ReceiveMessage", &asked).unwrap();
+        let record: Value = serde_json::from_str(received["Messages"][0]["Body"].as_str().unwrap()).unwrap();
+        assert_eq!(service.invocations("broken"), 3);
+        assert_eq!(record["requestPayload"], json!({ "resource": "photos" }));
+        assert_eq!(record["requestContext"]["condition"], "RetriesExhausted");
+        assert_eq!(record["requestContext"]["approximateInvokeCount"], 3);
+        assert_eq!(record["responsePayload"]["errorType"], "Runtime.ExitError");
     }
 }

@@ -3,8 +3,8 @@
 //!
 //! What it does as AWS does: one invocation at a time in each process, processes kept for the next one, killed when they take
 //! too long; the limits of payloads; at-least-once delivery from queues with partial batches; two retries of asynchronous
-//! invocations. What it does not: permissions, cold starts of microVMs, memory limits, frozen processes between invocations,
-//! and the minutes that AWS waits between retries.
+//! invocations, and a record of what those could not do where its template sends failures. What it does not: permissions, cold
+//! starts of microVMs, memory limits, frozen processes between invocations, and the minutes that AWS waits between retries.
 
 mod api;
 mod environment;
@@ -115,6 +115,8 @@ struct Deployed {
 /// All functions, shared by everything that invokes them.
 struct Functions {
     deployed: BTreeMap<String, Arc<Deployed>>,
+    on_failure: BTreeMap<String, String>,
+    wire: wire::Wire,
     requests: AtomicU64,
     time: MovableTime,
 }
@@ -225,6 +227,8 @@ impl LambdaService {
         });
         let functions = Arc::new(Functions {
             deployed: deployed.collect(),
+            on_failure: wiring.on_failure.clone(),
+            wire: wire.clone(),
             requests: AtomicU64::new(1),
             time,
         });

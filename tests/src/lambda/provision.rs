@@ -10,7 +10,7 @@ use super::wiring::{Queue, Wiring, name_in};
 /// What a test may want otherwise than the template says.
 #[derive(Debug, Clone, Default)]
 pub struct Changes {
-    /// How long messages in hand stay hidden, in seconds: hours in a deployment, which no test waits for.
+    /// How long messages in hand stay hidden, in seconds: minutes in a deployment, which no test waits for.
     pub visibility_seconds: Option<u32>,
 }
 

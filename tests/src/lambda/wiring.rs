@@ -101,6 +101,8 @@ pub struct Wiring {
     pub schedules: Vec<Schedule>,
     pub topics: Vec<String>,
     pub subscriptions: Vec<Subscription>,
+    /// The queue of what a function's asynchronous invocations could not do, by the function's name.
+    pub on_failure: BTreeMap<String, String>,
     /// Tables, as DynamoDB takes them.
     pub tables: Vec<Value>,
 }
@@ -173,6 +175,7 @@ impl Wiring {
             "AWS::Events::EventBus" => self.buses.push(properties.name("Name")?),
             "AWS::Events::Rule" => self.rules.push(rule(&properties)?),
             "AWS::Lambda::EventSourceMapping" => self.mappings.extend(mapping(&properties)?),
+            "AWS::Lambda::EventInvokeConfig" => self.on_failure.extend(failures(&properties)?),
             "AWS::Scheduler::Schedule" => self.schedules.extend(schedule(&properties)?),
             "AWS::SNS::Topic" => self.topics.push(properties.name("TopicName")?),
             "AWS::SNS::Subscription" => self.subscriptions.push(subscription(&properties)?),
@@ -275,6 +278,19 @@ fn mapping(properties: &Properties<'_>) -> Result<Option<Mapping>, String> {
     }))
 }
 
+/// A function, and the queue that its failures go to.
+fn failures(properties: &Properties<'_>) -> Result<Option<(String, String)>, String> {
+    let destination = &properties.value("DestinationConfig")["OnFailure"]["Destination"];
+    match destination.as_str() {
+        Some(arn) if arn.starts_with("arn:aws:sqs:") => {
+            let function = properties.text("FunctionName")?;
+            Ok(Some((name_in(&function).to_owned(), name_in(arn).to_owned())))
+        }
+        None if destination.is_null() => Ok(None),
+        _ => properties.wrong(&format!("failures go to queues only here, not to {destination}")),
+    }
+}
+
 fn schedule(properties: &Properties<'_>) -> Result<Option<Schedule>, String> {
     if properties.value("State").as_str() == Some("DISABLED") {
         return Ok(None);
@@ -364,6 +380,11 @@ mod tests {
                 "AWS::Lambda::EventSourceMapping",
                 json!({ "EventSourceArn": "arn:aws:kinesis:x" }),
                 "kinesis",
+            ),
+            (
+                "AWS::Lambda::EventInvokeConfig",
+                json!({ "DestinationConfig": { "OnFailure": { "Destination": "arn:aws:sns:x" } } }),
+                "arn:aws:sns:x",
             ),
             ("AWS::Events::Rule", json!({ "EventPattern": {} }), "no Targets"),
             (

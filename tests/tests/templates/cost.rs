@@ -32,6 +32,11 @@ impl Prices {
     }
 }
 
+/// How many metrics a function writes; each is paid for by the month once it was written.
+fn metrics() -> f64 {
+    text("shared/runtime/src/telemetry.rs").matches("metric(\"").count() as f64
+}
+
 /// The month of a deployment that protects nothing, by the names of the rows in `docs/cost.md`.
 fn idle(prices: &Prices) -> Vec<(&'static str, f64)> {
     let functions = of_type("AWS::Lambda::Function");
@@ -67,8 +72,13 @@ fn idle(prices: &Prices) -> Vec<(&'static str, f64)> {
             of_type("AWS::CloudWatch::Alarm").len() as f64 * prices.of("cloudwatch_alarm_month"),
         ),
         ("Secrets", 2.0 * prices.of("secret_month")),
-        // 400 bytes for each wake-up.
-        ("Logs", wake_ups * 400.0 / 1e9 * prices.of("cloudwatch_log_gb")),
+        (
+            "Metrics",
+            functions.len() as f64 * metrics() * prices.of("cloudwatch_metric_month"),
+        ),
+        // 1,300 bytes for each wake-up: our line and that of the metrics, Lambda's start, end and report, and 26 bytes that
+        // CloudWatch adds to each of them.
+        ("Logs", wake_ups * 1300.0 / 1e9 * prices.of("cloudwatch_log_gb")),
     ];
     let total = rows.iter().map(|(_, cost)| cost).sum();
     rows.into_iter().chain([("Idle, in all", total)]).collect()
@@ -142,6 +152,24 @@ fn the_costs_that_are_documented_follow_from_the_prices_and_the_template() {
         }
     }
     assert!(wrong.is_empty(), "docs/cost.md: {wrong:#?}");
+}
+
+/// What SAM makes is seen by the budget, whose filter is a tag.
+#[test]
+fn the_budget_sees_what_sam_makes() {
+    assert!(text("infra/modules/budget/main.tf").contains("user:application$holdfast"));
+    assert!(text("README.md").contains("--tags application=holdfast"));
+    for (name, function) in of_type("AWS::Lambda::Function") {
+        let tags = function["Tags"].as_array().unwrap();
+        assert!(
+            tags.contains(&serde_json::json!({"Key": "application", "Value": "holdfast"})),
+            "{name}: {tags:?}"
+        );
+        assert_eq!(
+            function["TracingConfig"]["Mode"], "PassThrough",
+            "{name}: a trace of each wake-up costs"
+        );
+    }
 }
 
 #[test]

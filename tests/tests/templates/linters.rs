@@ -51,6 +51,40 @@ fn cfn_lint_finds_nothing_in_the_transformed_template_and_finds_a_reference_to_n
     cfn_lint(&transformed, home.path()).complaint("SchedulerQueu");
 }
 
+/// What `sam deploy --parameter-overrides` makes of its arguments, in JSON.
+const READ_OVERRIDES: &str = "import json, sys
+from samcli.cli.types import CfnParameterOverridesType as Overrides
+print(json.dumps(Overrides().convert(tuple(sys.argv[1:]), None, None)))";
+
+/// The name of the file of parameters that a document tells people to hand over.
+fn named_in(document: &str) -> String {
+    let text = text(document);
+    let (_, rest) = text.split_once("file://target/parameters").unwrap();
+    let end = rest
+        .find(|c: char| c != '.' && !c.is_alphanumeric())
+        .unwrap_or(rest.len());
+    format!("parameters{}", &rest[..end])
+}
+
+#[test]
+fn sam_takes_the_parameters_that_terraform_wrote_under_the_name_that_is_documented() {
+    let home = tempfile::tempdir().unwrap();
+    let vaults = json!([{"name": "primary", "region": "eu-central-1", "key": "arn:aws:kms:eu-central-1:1:key/a=b"}]);
+    let written = json!({"CatalogTable": "holdfast-catalog", "Vaults": vaults.to_string()});
+    let mut taken = written.clone();
+    taken["Architecture"] = json!("arm64");
+    for document in ["README.md", "infra/outputs.tf", "docs/first-deploy.md"] {
+        let file = home.path().join(named_in(document));
+        std::fs::write(&file, serde_json::to_string_pretty(&written).unwrap()).unwrap();
+        let mut python = Command::new(program("sam", "python"));
+        let file = format!("file://{}", file.display());
+        let words = ["-c", READ_OVERRIDES, file.as_str(), "Architecture=arm64"];
+        let said = run(python.args(words), home.path()).good();
+        let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+        assert_eq!(said, taken, "{document}");
+    }
+}
+
 /// Runs checkov with the exceptions of `.checkov.yaml`.
 fn checkov(framework: &str, what: [&str; 2], home: &Path) -> Ran {
     let mut checkov = Command::new(program("checkov", "checkov"));

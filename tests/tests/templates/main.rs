@@ -5,6 +5,7 @@
 
 mod cost;
 mod definition;
+mod example;
 mod infra;
 mod linters;
 mod pattern;

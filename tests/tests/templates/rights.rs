@@ -221,8 +221,8 @@ fn called_on_clients(code: &str) -> BTreeSet<&str> {
             called.insert(&rest[..end]);
         }
     }
-    // Of Rust, not of AWS.
-    called.remove("clone");
+    // Of Rust and of the SDK, not of AWS.
+    called.retain(|call| !["clone", "config"].contains(call));
     called
 }
 
