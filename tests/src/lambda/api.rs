@@ -132,18 +132,19 @@ pub(super) async fn until_done(functions: Arc<Functions>, name: String, payload:
     let (Some((request_id, error)), Some(queue), Some(function)) = (failure, queue, functions.find(&name)) else {
         return;
     };
-    let record = failure_record(&function.launch.arn, &request_id, &payload, &error);
+    let call = (function.launch.arn.as_str(), request_id.as_str());
+    let record = failure_record(call, &payload, &error, functions.time.now());
     let wire = functions.wire.clone();
     // As on AWS, nobody is told of a record that could not be left.
     let _ = tokio::task::spawn_blocking(move || wire.send(&queue, &record.to_string())).await;
 }
 
 /// What Lambda leaves at the destination of failures: the payload within an account of what became of it.
-fn failure_record(arn: &str, request_id: &str, payload: &str, error: &str) -> Value {
+fn failure_record((arn, request_id): (&str, &str), payload: &str, error: &str, at: Timestamp) -> Value {
     let json = |text: &str| serde_json::from_str(text).unwrap_or_else(|_| Value::from(text));
     json!({
         "version": "1.0",
-        "timestamp": now().strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string(),
+        "timestamp": at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string(),
         "requestContext": {
             "requestId": request_id,
             "functionArn": format!("{arn}:$LATEST"),
@@ -167,6 +168,7 @@ mod tests {
     use crate::lambda::wiring::Wiring;
     use crate::lambda::{LambdaService, Launch};
     use crate::moto::Moto;
+    use crate::time::MovableTime;
 
     #[test]
     fn what_an_asynchronous_call_could_not_do_is_left_with_its_reason_after_the_last_try() {
@@ -183,6 +185,7 @@ mod tests {
             timeout: Duration::from_secs(1),
             memory_mb: 128,
             concurrency: 1,
+            time: MovableTime::default(),
         };
         let wiring = Wiring {
             on_failure: BTreeMap::from([("broken".to_owned(), "letters".to_owned())]),

@@ -157,7 +157,7 @@ fn the_template_wires_every_function_to_its_queue_and_its_timer_and_gives_it_a_w
         let queue = wiring.queues.iter().find(|queue| queue.name == name).unwrap();
         assert_eq!(queue.redrive, Some((format!("{name}-dead-letters"), 5)));
         let hidden: u64 = queue.attributes["VisibilityTimeout"].parse().unwrap();
-        assert!(hidden >= 6 * deployed.timeout.as_secs(), "{name}");
+        assert_eq!(hidden, deployed.timeout.as_secs() + 60, "{name}");
         let timer = wiring.schedules.iter().find(|timer| timer.name == name).unwrap();
         assert_eq!(timer.every, Duration::from_secs(60));
         assert!(timer.target.ends_with(&format!(":{name}")), "{}", timer.target);
