@@ -189,3 +189,26 @@ fn a_file_that_changed_after_it_was_read_in_part_is_read_from_its_beginning() {
     };
     assert_eq!(report.tree, in_one_go(&repository, &source).tree);
 }
+
+#[test]
+fn a_file_that_is_written_anew_between_its_listing_and_its_opening_is_never_a_mixture() {
+    for patience in [u64::MAX, 4] {
+        let repository = memory_repository();
+        let Ended::Stored(stored) = portion(&repository, &source(), &[], None, 4) else {
+            panic!("it was to pause");
+        };
+        let mut anew = source().file(b"/data/a/large", noise(9, 12 << 20));
+        anew.touch(b"/data/a/large", 1_750_000_000);
+        let mut between = source();
+        between.opens_as = Some(Box::new(anew));
+        let (report, stands) = match portion(&repository, &between, &[stored], None, patience) {
+            Ended::Published(report) => (report, *between.opens_as.unwrap()),
+            // What stood before is put back, as a deletion in a bucket with versions does.
+            Ended::Stored(stored) => match portion(&repository, &source(), &[stored], None, u64::MAX) {
+                Ended::Published(report) => (report, source()),
+                Ended::Stored(_) => panic!("nothing paused it"),
+            },
+        };
+        assert_eq!(report.tree, in_one_go(&repository, &stands).tree, "paused after {patience}");
+    }
+}
