@@ -4,6 +4,8 @@
 mod support;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
 
 use holdfast_repository::backup::{BackupOptions, BackupReport, Ended, Portion, PortionReport, Slice, backup_portion};
 use holdfast_repository::check::{CheckOptions, check};
@@ -209,6 +211,35 @@ fn a_file_that_is_written_anew_between_its_listing_and_its_opening_is_never_a_mi
                 Ended::Stored(_) => panic!("nothing paused it"),
             },
         };
-        assert_eq!(report.tree, in_one_go(&repository, &stands).tree, "paused after {patience}");
+        assert_eq!(
+            report.tree,
+            in_one_go(&repository, &stands).tree,
+            "paused after {patience}"
+        );
     }
+}
+
+#[test]
+fn a_pause_ends_the_waiting_for_bandwidth() {
+    let (repository, source) = (memory_repository(), source());
+    let (impatient, too_late) = (Impatient::after(3), AtomicBool::new(false));
+    let mut options = BackupOptions::new(Timestamp::from_second(1_800_000_000).unwrap(), &impatient, &too_late);
+    // Each pack has the line for hours.
+    (options.bandwidth_limit, options.pack_size) = (Some(100), 1 << 20);
+    let (done, slice, pause) = (&[], None, &impatient.pause);
+    let ended = std::thread::scope(|scope| {
+        let (ended, wait) = std::sync::mpsc::channel::<()>();
+        let too_late = &too_late;
+        scope.spawn(move || {
+            let waited = wait.recv_timeout(Duration::from_secs(20));
+            too_late.store(waited == Err(RecvTimeoutError::Timeout), Ordering::Relaxed);
+        });
+        let result = backup_portion(&repository, &source, &options, Portion { done, slice, pause });
+        drop(ended);
+        result
+    });
+    assert!(matches!(
+        ended.unwrap(),
+        Ended::Stored(PortionReport { complete: false, .. })
+    ));
 }

@@ -337,7 +337,7 @@ fn restic_is_content_after_our_repair() {
         }
     }
     assert!(!try_restic(&setup.path, &["check"]).0);
-    let report = repair(&setup.repo, &copied, &check_all(&setup.repo).damages).unwrap();
+    let report = repair(&setup.repo, &copied, &check_all(&setup.repo).damages, &GO_ON).unwrap();
     assert_eq!(report.unrepairable, []);
     assert_restic_is_content(&setup, &setup.path);
 }

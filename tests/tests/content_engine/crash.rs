@@ -108,7 +108,7 @@ async fn a_receipt_that_is_cut_off_is_an_error_that_names_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_task_that_was_told_to_stop_is_transient_and_its_next_attempt_completes() {
+async fn a_task_that_was_told_to_stop_has_not_failed_and_goes_on_but_a_reclaiming_is_done_again() {
     let world = World::with_everything();
     let engine = world.engine();
     let artefact = back_up(&engine, &world.backup("a")).await;
@@ -129,9 +129,11 @@ async fn a_task_that_was_told_to_stop_is_transient_and_its_next_attempt_complete
         world.door.shut(false);
         finish(&engine).await;
         match engine.observe(&order).await.expect("observe") {
-            Observation::Failed { kind, message } => assert_eq!(kind, FailureKind::Transient, "{message}"),
-            // A backup keeps what it has, and is started again as if nothing had been.
-            Observation::NotStarted if order.order.kind() == JobKind::Backup => {}
+            Observation::Failed { kind, message } if order.order.kind() == JobKind::Reclaim => {
+                assert_eq!(kind, FailureKind::Transient, "{message}");
+            }
+            // It keeps what it has, and is started again as if nothing had been.
+            Observation::NotStarted if order.order.kind() != JobKind::Reclaim => {}
             seen => panic!("{:?} is told to stop: {seen:?}", order.order),
         }
         assert!(!world.receipt(&order).exists());

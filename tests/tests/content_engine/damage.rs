@@ -3,14 +3,18 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use holdfast_core::domain::{FailureKind, Outcome};
+use holdfast_core::ports::{Engine, Observation};
 use holdfast_repository::Id;
 use holdfast_repository::pack::BlobKind;
 use holdfast_sources::content_engine::ContentEngine;
 
 use crate::tools;
-use crate::world::{PRIMARY, RECOVERY, World, assert_proven, back_up, copy, fail, repair, restore, run, task, verdict};
+use crate::world::{
+    PRIMARY, RECOVERY, World, assert_proven, back_up, copy, fail, finish, repair, restore, run, task, verdict,
+};
 
 /// What is done to a file.
 #[derive(Clone, Copy, Debug)]
@@ -217,4 +221,33 @@ async fn a_damaged_source_is_not_copied_and_publishes_nothing() {
         0,
         "no snapshot without its content"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repair_that_is_stopped_goes_on_with_the_packs_that_it_had_not_read() {
+    let world = World::new();
+    let engine = world.engine();
+    let mut artefact = String::new();
+    for number in 0..20 {
+        let name = format!("file {number}");
+        fs::write(world.source().join(&name), tools::noise(number, 3_000_000)).expect("file");
+        artefact = back_up(&engine, &world.backup(&name)).await;
+    }
+    run(&engine, &task("copy", copy(&artefact))).await;
+    harm(&pack(&world.repository(PRIMARY), BlobKind::Data), Harm::Flipped);
+    let order = task("repair", repair(&artefact));
+    engine.start(&order).await.expect("start");
+    while engine.working().iter().any(|(_, progress)| progress.done_bytes == 0) {
+        engine.wait(Duration::from_millis(1)).await;
+    }
+    engine.stop();
+    finish(&engine).await;
+    assert_eq!(engine.observe(&order).await.expect("observe"), Observation::NotStarted);
+    let notes = format!("holdfast/portions/{}/examined", order.job);
+    assert!(world.repository(PRIMARY).join(notes).exists());
+    let Outcome::Repair { repaired, unrepairable } = run(&engine, &order).await else {
+        panic!("the repair ends");
+    };
+    assert_eq!((repaired.is_empty(), unrepairable), (false, Vec::new()));
+    assert_proven(&world, &engine, "healed", PRIMARY, &artefact).await;
 }

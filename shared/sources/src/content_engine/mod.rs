@@ -33,7 +33,7 @@ use places::Places;
 use portions::Part;
 use receipts::Receipts;
 use repositories::Repositories;
-use task::{MayPublish, Running, TaskState};
+use task::{MayPublish, Running, Stopping, TaskState};
 
 pub use executors::{ExecutorParts, SharedEngine};
 pub use receipts::ReceiptStore;
@@ -135,7 +135,7 @@ impl ContentEngine {
 
     /// Starts a part of a task, unless this process is at work on the task or has done it.
     fn start_part(&self, task: &Task, part: Part, may_publish: MayPublish) -> Result<(), Failure> {
-        let running = Running::new(task.attempt, &task.order);
+        let running = Running::new(task.attempt, self.inner.stopping(&task.order));
         {
             let mut table = self.inner.running();
             if let Some(known) = table.get(&task.job) {
@@ -203,7 +203,7 @@ impl Inner {
             Order::Backup { .. } => Err(Failure::new(FailureKind::Bug, "a backup is done part by part")),
             Order::Copy { from, to, .. } => self.copy(from, to, control),
             Order::Verify { at, level, .. } => self.verify(&task.job, at, *level, control),
-            Order::Repair { damaged, from, .. } => self.repair(damaged, from, control),
+            Order::Repair { damaged, from, .. } => self.repair(&task.job, damaged, from, control),
             Order::Restore { .. } => self.restore(task, control),
             Order::Delete { at, .. } => self.delete(at),
             Order::Reclaim {
@@ -212,6 +212,17 @@ impl Inner {
                 grace_seconds,
             } => self.reclaim(resource, vault, *grace_seconds, control),
             Order::Clean { target, .. } => self.places.clean(target).map(|()| Outcome::Clean),
+        }
+    }
+
+    fn stopping(&self, order: &Order) -> Stopping {
+        match order {
+            Order::Backup { .. } => Stopping::Pauses,
+            Order::Copy { .. } | Order::Verify { .. } | Order::Repair { .. } => Stopping::GoesOn,
+            Order::Restore { target, .. } if self.places.goes_on(target) => Stopping::GoesOn,
+            Order::Restore { .. } | Order::Delete { .. } | Order::Reclaim { .. } | Order::Clean { .. } => {
+                Stopping::Fails
+            }
         }
     }
 
