@@ -158,3 +158,25 @@ async fn a_clean_without_its_receipt_is_completed_again() {
     let next = without_receipt(&world, &cleaned);
     assert_eq!(attempt(&next, &cleaned).await, Observation::Completed(Outcome::Clean));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_that_comes_no_further_from_one_stop_to_the_next_has_failed() {
+    let world = World::new();
+    let (engine, backup) = (world.engine(), world.backup("stuck"));
+    let stopped = async || {
+        world.door.shut(true);
+        engine.start(&backup).await.expect("start");
+        engine.stop();
+        world.door.shut(false);
+        finish(&engine).await;
+        engine.observe(&backup).await.expect("observe")
+    };
+    assert_eq!(stopped().await, Observation::NotStarted, "what it has is noted");
+    let seen = stopped().await;
+    let Observation::Failed { kind, message } = &seen else {
+        panic!("it would go on like this for ever: {seen:?}");
+    };
+    assert_eq!(*kind, FailureKind::Transient);
+    assert!(message.contains("came no further"), "{message}");
+    back_up(&engine, &again(&backup)).await;
+}

@@ -95,7 +95,10 @@ impl Inner {
                 let snapshot = repository.snapshot(&report.snapshot).map_err(failure)?;
                 outcome(report.snapshot, &snapshot, unread_entries(&report.unread)).map(Some)
             }
-            Ended::Stored(report) => portions::store(storage, &task.job, part, report).map(|()| None),
+            Ended::Stored(report) => {
+                let now = (repository.ambient().now)();
+                portions::store(storage, &task.job, part, report, now).map(|()| None)
+            }
         }
     }
 
