@@ -1,6 +1,7 @@
 //! Damage of every kind to one copy of a recovery point: the verdict names it, a repair from the other copy heals it, and
 //! what neither copy has is named to the file.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -154,6 +155,35 @@ async fn a_damaged_tree_pack_is_found_and_healed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_index_file_is_found_and_healed() {
     is_found_and_healed(|repo| only_file(&repo.join("index")), index_name, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_verdict_on_more_files_than_a_record_holds_names_the_file_that_lists_them() {
+    let world = World::new();
+    for number in 0..300 {
+        fs::write(world.source().join(format!("file {number:03}")), number.to_string()).expect("file");
+    }
+    let engine = world.engine();
+    let artefact = back_up(&engine, &world.backup("a")).await;
+    let repo = world.repository(PRIMARY);
+    let index = tools::open(&repo).load_index().expect("index");
+    let data = index.iter().filter(|(kind, ..)| *kind == BlobKind::Data);
+    let packs: BTreeSet<Id> = data.map(|(_, _, location)| location.pack).collect();
+    packs
+        .iter()
+        .for_each(|pack| harm(&pack_file(&repo, *pack), Harm::Deleted));
+    let found = verdict(&engine, "found", PRIMARY, &artefact).await;
+    assert_eq!((found.affected.len(), found.damages.len()), (201, packs.len()));
+    let job = task("found", copy(&artefact)).job;
+    let place = format!("holdfast/jobs/{job}.json");
+    assert_eq!(
+        found.affected[200],
+        format!("and 101 more, all in {place} of the repository")
+    );
+    let lists = fs::read_to_string(repo.join(place)).expect("the file");
+    let lists: serde_json::Value = serde_json::from_str(&lists).expect("JSON");
+    assert_eq!(lists["affected"].as_array().map(Vec::len), Some(301));
+    assert_eq!(lists["damages"], serde_json::json!(found.damages));
 }
 
 /// A file of one blob whose place in its pack is known.

@@ -7,6 +7,7 @@
 mod backup;
 mod executors;
 mod ledger;
+mod lists;
 mod moves;
 pub mod places;
 mod portions;

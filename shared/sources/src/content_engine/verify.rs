@@ -9,6 +9,7 @@ use holdfast_repository::{Id, Repository};
 
 use super::backup::printable;
 use super::ledger::Ledger;
+use super::lists;
 use super::repositories::{WRAPPED_KEY, snapshot_id};
 use super::task::Control;
 use super::{Inner, failure};
@@ -59,6 +60,8 @@ impl Inner {
             affected(&repository, snapshot, &report)?
         };
         let damages = report.damages.iter().map(ToString::to_string).collect();
+        let [damages, affected] =
+            lists::cut_and_kept(storage.as_ref(), job, [("damages", damages), ("affected", affected)]);
         Ok(Outcome::Verify(Verdict {
             damages,
             affected,
@@ -93,6 +96,8 @@ impl Inner {
             .map(ToString::to_string)
             .chain(lost)
             .collect();
+        let all = [("repaired", repaired), ("unrepairable", unrepairable)];
+        let [repaired, unrepairable] = lists::cut_and_kept(storage.as_ref(), job, all);
         Ok(Outcome::Repair { repaired, unrepairable })
     }
 
