@@ -89,6 +89,19 @@ async fn a_restore_that_is_done_is_not_done_again_over_what_has_changed_since() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_task_that_is_done_is_remembered_by_its_receipt_alone() {
+    let world = World::new();
+    let engine = world.engine();
+    let cleaned = task("clean", clean(&world.drills().join("drill")));
+    assert_eq!(run(&engine, &cleaned).await, Outcome::Clean);
+    fs::remove_file(world.receipt(&cleaned)).expect("there was a receipt");
+    assert_eq!(
+        engine.observe(&cleaned).await.expect("observe"),
+        Observation::NotStarted
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_receipt_that_is_cut_off_is_an_error_that_names_it() {
     let world = World::new();
     let backup = world.backup("a");

@@ -176,6 +176,24 @@ impl Inner {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How a task of this process stands; none where the world must tell. What its receipt tells from now on is forgotten,
+    /// so that a process that lives long does not grow; a failure is remembered until the next attempt.
+    fn remembered(&self, task: &Task) -> Option<Observation> {
+        let mut table = self.running();
+        let known = table.get(&task.job)?;
+        let seen = match known.state() {
+            TaskState::Working => return Some(Observation::Running(known.control.progress())),
+            TaskState::Failed(kind, message) if known.attempt >= task.attempt => {
+                return Some(Observation::Failed { kind, message });
+            }
+            TaskState::Completed(outcome) => Some(Observation::Completed(outcome)),
+            // It may have failed after its effect stood.
+            TaskState::Stored | TaskState::Failed(..) => None,
+        };
+        table.remove(&task.job);
+        seen
+    }
+
     /// Carries out an order to its end, unless its effect stands already: a restore that is done and in use must not be
     /// written over because its start is delivered once more.
     fn run(
@@ -253,17 +271,8 @@ impl Engine for ContentEngine {
     }
 
     async fn observe(&self, task: &Task) -> Result<Observation, Failure> {
-        let known = self.inner.running().get(&task.job).cloned();
-        if let Some(known) = known {
-            match known.state() {
-                TaskState::Working => return Ok(Observation::Running(known.control.progress())),
-                TaskState::Completed(outcome) => return Ok(Observation::Completed(outcome)),
-                TaskState::Failed(kind, message) if known.attempt >= task.attempt => {
-                    return Ok(Observation::Failed { kind, message });
-                }
-                // It may have failed after its effect stood.
-                TaskState::Stored | TaskState::Failed(..) => {}
-            }
+        if let Some(seen) = self.inner.remembered(task) {
+            return Ok(seen);
         }
         let (inner, task) = (Arc::clone(&self.inner), task.clone());
         let looked = tokio::task::spawn_blocking(move || inner.look(&task)).await;
