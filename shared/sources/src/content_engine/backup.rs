@@ -60,11 +60,11 @@ impl Inner {
             None => None,
         };
         let report_job = |snapshot: &Snapshot, unread: &[Unread]| {
-            // Another execution goes on with it: nothing of this one may become visible.
-            may_publish().map_err(|_| {
+            // Another execution goes on with it, or has published it: nothing of this one may become visible.
+            if may_publish().is_err() || published(&repository, &task.job)?.is_some() {
                 control.cancel.store(true, Ordering::SeqCst);
-                RepositoryError::Cancelled
-            })?;
+                return Err(RepositoryError::Cancelled);
+            }
             keep_report(&repository, &task.job, snapshot, unread)
         };
         let options = BackupOptions {
@@ -108,9 +108,7 @@ impl Inner {
         let Some(repository) = self.repositories.find(vault, resource)? else {
             return Ok(None);
         };
-        let tag = tag(job);
-        let snapshots = repository.snapshots().map_err(failure)?;
-        let Some((id, snapshot)) = snapshots.into_iter().find(|(_, snapshot)| snapshot.tags.contains(&tag)) else {
+        let Some((id, snapshot)) = published(&repository, job).map_err(failure)? else {
             return Ok(None);
         };
         let report = repository.storage().read(&lists::file_of(job)).map_err(failure)?;
@@ -122,6 +120,12 @@ impl Inner {
         })?;
         outcome(job, id, &snapshot, report.unread).map(Some)
     }
+}
+
+/// The snapshot of a job, if it stands.
+fn published(repository: &Repository, job: &JobId) -> holdfast_repository::Result<Option<(Id, Snapshot)>> {
+    let (snapshots, tag) = (repository.snapshots()?, tag(job));
+    Ok(snapshots.into_iter().find(|(_, snapshot)| snapshot.tags.contains(&tag)))
 }
 
 /// A parent that has been deleted meanwhile is no reason to fail: without it more is read, and the same is stored.

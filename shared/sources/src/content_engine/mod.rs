@@ -19,7 +19,6 @@ mod task;
 mod verify;
 
 use std::collections::HashMap;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -118,7 +117,7 @@ impl ContentEngine {
     /// Stops a task without keeping what it is at.
     fn cancel(&self, job: &JobId) {
         if let Some(running) = self.inner.running().get(job) {
-            running.control.cancel.store(true, Ordering::SeqCst);
+            running.cancel();
         }
     }
 

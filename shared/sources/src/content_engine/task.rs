@@ -85,6 +85,11 @@ impl Running {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Has it end at once, whatever it is at.
+    pub(super) fn cancel(&self) {
+        self.control.cancel.store(true, SeqCst);
+    }
+
     /// Asks it to stop.
     pub(super) fn stop(&self) {
         let stop = match self.stopping {
