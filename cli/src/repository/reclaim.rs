@@ -56,6 +56,7 @@ pub fn prune(
     let workers = std::thread::available_parallelism().map_or(2, usize::from);
     let cancel = interrupt.flag();
     let sweep_options = SweepOptions {
+        extra_roots: &[],
         dry_run,
         workers,
         cancel,
@@ -69,6 +70,7 @@ pub fn prune(
     )?;
     let meter = Meter::new("prune");
     let mark_options = MarkOptions {
+        extra_roots: &[],
         repack_above_percent: REPACK_ABOVE_PERCENT,
         pack_size: PACK_SIZE,
         dry_run,

@@ -23,7 +23,9 @@ use crate::system::ambient;
 const TERM: Span = Span::minutes(3);
 /// Into how many slices a backup is dealt that one execution could not finish. Each minute's wake-up brings one more
 /// execution to it.
-const SLICES: u32 = 8;
+const SLICES: u32 = 4;
+/// Tasks of one execution at one time: each may hold some hundred megabytes.
+const AT_ONCE: usize = 2;
 /// Objects read at one time by one execution: they wait for S3 most of the time.
 const READERS: usize = 16;
 /// Threads of every other stage at the least: they wait for S3, too.
@@ -68,6 +70,7 @@ pub(crate) fn engine(
         executor,
         term: TERM,
         slices: SLICES,
+        at_once: AT_ONCE,
     };
     Ok(SharedEngine::new(engine, parts))
 }

@@ -9,7 +9,7 @@ mod condemned;
 mod mark;
 mod sweep;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::AtomicBool;
 
 use crate::error::{RepositoryError, Result};
@@ -44,11 +44,24 @@ impl Survey {
         Ok(Self { index, stored, roots })
     }
 
-    /// Every blob that a snapshot needs. Fails when one is in no pack, or a tree cannot be read.
-    fn live(&self, repo: &Repository, workers: usize, cancel: &AtomicBool) -> Result<BlobSet<'_>> {
+    /// Every blob that a snapshot needs, and those below `extra_roots` that there are. Fails when one that a snapshot needs
+    /// is in no pack, or a tree cannot be read.
+    fn live(&self, repo: &Repository, extra_roots: &[Id], workers: usize, cancel: &AtomicBool) -> Result<BlobSet<'_>> {
         let reached = reach(repo, &self.index, &self.roots, workers, cancel)?;
         reached.require_whole(&repo.storage().location())?;
-        Ok(reached.blobs)
+        let mut live = reached.blobs;
+        let packs = self.index.packs().iter().enumerate();
+        let sound: HashSet<Id> = packs
+            .filter(|(n, _)| self.is_sound(*n))
+            .map(|(_, pack)| pack.id)
+            .collect();
+        for blob in reach(repo, &self.index, extra_roots, workers, cancel)?.blobs.iter() {
+            let mut places = self.index.lookup_all(blob.kind, &blob.id);
+            if places.any(|place| sound.contains(&place.pack)) {
+                live.insert(blob.kind, &blob.id);
+            }
+        }
+        Ok(live)
     }
 
     /// Whether the `pack`-th of the index is stored with the right size.

@@ -12,6 +12,7 @@ use crate::id::Id;
 use crate::index::{Index, IndexPack, decode_index};
 use crate::lock::{Lock, LockKind};
 use crate::pack::{BlobKind, PackBlob, decode_header, open_blob, read_header};
+use crate::parallel::stop_if;
 use crate::progress::NoProgress;
 use crate::reach::{PackContents, is_damage};
 use crate::repository::Repository;
@@ -62,21 +63,20 @@ pub fn repair_opening_files(damaged: &dyn Storage, copy: &Repository, wrapped_ke
 }
 
 /// Repairs what a [`check()`] of `repo` found, from `copy`, which must hold the same repository. Holds an exclusive lock.
-/// It can be killed and run again.
-pub fn repair(repo: &Repository, copy: &Repository, damages: &[Damage]) -> Result<RepairReport> {
+/// It can be killed and run again, and ends with [`RepositoryError::Cancelled`] once `cancel` is set.
+pub fn repair(repo: &Repository, copy: &Repository, damages: &[Damage], cancel: &AtomicBool) -> Result<RepairReport> {
     if repo.config().id != copy.config().id {
         let what = format!("the copy at {}", copy.storage().location());
         return Err(RepositoryError::invalid(what, "it holds another repository"));
     }
     let lock = Lock::acquire(repo, LockKind::Exclusive)?;
-    let go_on = AtomicBool::new(false);
     let mut work = Work {
         repo,
         copy,
         lock,
         copy_index: None,
         lost: BTreeMap::new(),
-        go_on,
+        cancel,
     };
     let mut seen: BTreeSet<Damage> = BTreeSet::new();
     let mut next: BTreeSet<Damage> = damages.iter().cloned().collect();
@@ -89,7 +89,7 @@ pub fn repair(repo: &Repository, copy: &Repository, damages: &[Damage]) -> Resul
             snapshots: None,
             workers: WORKERS,
             progress: &NoProgress,
-            cancel: &work.go_on,
+            cancel,
             ledger: None,
         };
         let left = check(repo, &options)?.damages;
@@ -123,7 +123,7 @@ struct Work<'a> {
     copy_index: Option<Index>,
     /// Blobs that neither side could give, by the pack that held them.
     lost: BTreeMap<Id, Vec<(BlobKind, Id)>>,
-    go_on: AtomicBool,
+    cancel: &'a AtomicBool,
 }
 
 /// How a damaged pack is dealt with.
@@ -186,7 +186,7 @@ impl Work<'_> {
         if lost.is_empty() {
             return Ok(unread);
         }
-        let files = index_files(self.repo, WORKERS, &self.go_on)?;
+        let files = index_files(self.repo, WORKERS, self.cancel)?;
         let named: HashSet<Id> = files
             .into_iter()
             .filter_map(|(_, file)| file.ok())
@@ -232,6 +232,7 @@ impl Work<'_> {
     fn repair_packs(&mut self, packs: &BTreeSet<Id>) -> Result<()> {
         let (mut reindex, mut by_blob) = (Vec::new(), Vec::new());
         for pack in packs {
+            stop_if(self.cancel)?;
             match self.cure(*pack)? {
                 Cure::Done => {}
                 Cure::Reindex(blobs) => reindex.push(IndexPack { id: *pack, blobs }),
@@ -240,7 +241,7 @@ impl Work<'_> {
         }
         if !reindex.is_empty() {
             let packs = reindex.iter().map(|pack| pack.id).collect();
-            drop_from_index(self.repo, &self.lock, &packs, reindex, WORKERS, &self.go_on)?;
+            drop_from_index(self.repo, &self.lock, &packs, reindex, WORKERS, self.cancel)?;
         }
         if by_blob.is_empty() {
             return Ok(());
@@ -249,6 +250,7 @@ impl Work<'_> {
         let contents = PackContents::new(&index);
         let mut writer = PackWriter::new(self.repo, PACK_SIZE)?;
         for pack in &by_blob {
+            stop_if(self.cancel)?;
             let Some(number) = index.packs().iter().position(|known| known.id == *pack) else {
                 continue;
             };
@@ -262,7 +264,7 @@ impl Work<'_> {
         writer.finish()?;
         // A backup stores again what no index names: so blobs that are lost must not stay there.
         let gone = by_blob.iter().copied().collect();
-        drop_from_index(self.repo, &self.lock, &gone, Vec::new(), WORKERS, &self.go_on)?;
+        drop_from_index(self.repo, &self.lock, &gone, Vec::new(), WORKERS, self.cancel)?;
         by_blob
             .into_iter()
             .try_for_each(|pack| quarantine(&**self.repo.storage(), FileKind::Data, pack))
@@ -320,6 +322,7 @@ impl Work<'_> {
         let index = self.repo.load_index()?;
         let mut writer = PackWriter::new(self.repo, PACK_SIZE)?;
         for (kind, id) in blobs {
+            stop_if(self.cancel)?;
             match self.repo.load_blob(&index, *kind, id) {
                 Ok(_) => continue,
                 Err(e) if is_damage(&e) => {}

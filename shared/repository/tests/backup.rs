@@ -389,6 +389,10 @@ struct Small {
 }
 
 impl holdfast_repository::backup::Content for Small {
+    fn opened(&self) -> Result<Node, holdfast_repository::backup::Unread> {
+        Ok(self.node.clone())
+    }
+
     fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
         if std::mem::replace(&mut self.given, true) {
             return Ok(0);

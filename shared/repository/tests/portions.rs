@@ -4,6 +4,8 @@
 mod support;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
 
 use holdfast_repository::backup::{BackupOptions, BackupReport, Ended, Portion, PortionReport, Slice, backup_portion};
 use holdfast_repository::check::{CheckOptions, check};
@@ -188,4 +190,56 @@ fn a_file_that_changed_after_it_was_read_in_part_is_read_from_its_beginning() {
         panic!("nothing paused it");
     };
     assert_eq!(report.tree, in_one_go(&repository, &source).tree);
+}
+
+#[test]
+fn a_file_that_is_written_anew_between_its_listing_and_its_opening_is_never_a_mixture() {
+    for patience in [u64::MAX, 4] {
+        let repository = memory_repository();
+        let Ended::Stored(stored) = portion(&repository, &source(), &[], None, 4) else {
+            panic!("it was to pause");
+        };
+        let mut anew = source().file(b"/data/a/large", noise(9, 12 << 20));
+        anew.touch(b"/data/a/large", 1_750_000_000);
+        let mut between = source();
+        between.opens_as = Some(Box::new(anew));
+        let (report, stands) = match portion(&repository, &between, &[stored], None, patience) {
+            Ended::Published(report) => (report, *between.opens_as.unwrap()),
+            // What stood before is put back, as a deletion in a bucket with versions does.
+            Ended::Stored(stored) => match portion(&repository, &source(), &[stored], None, u64::MAX) {
+                Ended::Published(report) => (report, source()),
+                Ended::Stored(_) => panic!("nothing paused it"),
+            },
+        };
+        assert_eq!(
+            report.tree,
+            in_one_go(&repository, &stands).tree,
+            "paused after {patience}"
+        );
+    }
+}
+
+#[test]
+fn a_pause_ends_the_waiting_for_bandwidth() {
+    let (repository, source) = (memory_repository(), source());
+    let (impatient, too_late) = (Impatient::after(3), AtomicBool::new(false));
+    let mut options = BackupOptions::new(Timestamp::from_second(1_800_000_000).unwrap(), &impatient, &too_late);
+    // Each pack has the line for hours.
+    (options.bandwidth_limit, options.pack_size) = (Some(100), 1 << 20);
+    let (done, slice, pause) = (&[], None, &impatient.pause);
+    let ended = std::thread::scope(|scope| {
+        let (ended, wait) = std::sync::mpsc::channel::<()>();
+        let too_late = &too_late;
+        scope.spawn(move || {
+            let waited = wait.recv_timeout(Duration::from_secs(20));
+            too_late.store(waited == Err(RecvTimeoutError::Timeout), Ordering::Relaxed);
+        });
+        let result = backup_portion(&repository, &source, &options, Portion { done, slice, pause });
+        drop(ended);
+        result
+    });
+    assert!(matches!(
+        ended.unwrap(),
+        Ended::Stored(PortionReport { complete: false, .. })
+    ));
 }

@@ -281,6 +281,7 @@ fn restic_is_content_after_our_prune_and_has_nothing_left_to_prune() {
     let old = setup.repo.snapshots().unwrap()[0].0;
     forget(&setup.repo, &[old]).unwrap();
     let options = MarkOptions {
+        extra_roots: &[],
         repack_above_percent: 0,
         pack_size: 4 << 20,
         dry_run: false,
@@ -293,6 +294,7 @@ fn restic_is_content_after_our_prune_and_has_nothing_left_to_prune() {
     assert_restic_is_content(&setup, &setup.path);
     let grace = SignedDuration::from_hours(48);
     let options = SweepOptions {
+        extra_roots: &[],
         dry_run: false,
         workers: 2,
         cancel: &GO_ON,
@@ -337,7 +339,7 @@ fn restic_is_content_after_our_repair() {
         }
     }
     assert!(!try_restic(&setup.path, &["check"]).0);
-    let report = repair(&setup.repo, &copied, &check_all(&setup.repo).damages).unwrap();
+    let report = repair(&setup.repo, &copied, &check_all(&setup.repo).damages, &GO_ON).unwrap();
     assert_eq!(report.unrepairable, []);
     assert_restic_is_content(&setup, &setup.path);
 }

@@ -33,6 +33,12 @@ impl<'a> Budget<'a> {
         (until_deadline - self.reserve).max(SignedDuration::ZERO)
     }
 
+    /// How long stopping may take: a quarter of the reserve is left for the answer.
+    pub fn to_stop(&self) -> SignedDuration {
+        let until_deadline = self.deadline.duration_since(self.clock.now());
+        (until_deadline - self.reserve / 4).max(SignedDuration::ZERO)
+    }
+
     /// Whether nothing new may be begun.
     pub fn is_spent(&self) -> bool {
         self.left().is_zero()
@@ -61,6 +67,7 @@ mod tests {
             clock.advance(Span::seconds(worked));
             assert!(budget.is_spent());
             assert_eq!(budget.used_ms(), worked * 1000);
+            assert_eq!(budget.to_stop(), budget.reserve * 3 / 4);
         }
     }
 

@@ -72,6 +72,8 @@ where
     if at_work == 0 {
         return Ended::Done;
     }
-    workers.stop().await;
+    workers
+        .stop(Duration::try_from(budget.to_stop()).unwrap_or_default())
+        .await;
     Ended::Stopped(at_work)
 }

@@ -33,6 +33,8 @@ struct FakeWorkers {
     clock: Arc<FakeClock>,
     ends: Mutex<Vec<Timestamp>>,
     stopped: AtomicUsize,
+    /// How long the last stop might take.
+    to_stop: Mutex<Duration>,
 }
 
 impl FakeWorkers {
@@ -42,6 +44,7 @@ impl FakeWorkers {
             ends: Mutex::new(ends.collect()),
             clock,
             stopped: AtomicUsize::new(0),
+            to_stop: Mutex::default(),
         })
     }
 }
@@ -66,7 +69,8 @@ impl Workers for FakeWorkers {
         self.clock.set(next.map_or(most, |next| next.min(most)));
     }
 
-    async fn stop(&self) {
+    async fn stop(&self, at_most: Duration) {
+        *self.to_stop.lock().unwrap() = at_most;
         self.stopped.store(self.working(), Ordering::SeqCst);
         self.ends.lock().unwrap().clear();
     }
@@ -266,6 +270,11 @@ fn work_is_stopped_before_the_deadline() {
     let now = scene.clock.now().duration_since(start()).as_secs();
     assert_eq!(now, 880);
     assert_eq!(scene.workers.stopped.load(Ordering::SeqCst), 1);
+    assert_eq!(
+        *scene.workers.to_stop.lock().unwrap(),
+        Duration::from_secs(15),
+        "and five for the answer"
+    );
     let looks: Vec<i64> = scene.taken().into_iter().map(|(_, since)| since).collect();
     assert_eq!(looks, [0, 10]);
 }

@@ -89,6 +89,19 @@ async fn a_restore_that_is_done_is_not_done_again_over_what_has_changed_since() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_task_that_is_done_is_remembered_by_its_receipt_alone() {
+    let world = World::new();
+    let engine = world.engine();
+    let cleaned = task("clean", clean(&world.drills().join("drill")));
+    assert_eq!(run(&engine, &cleaned).await, Outcome::Clean);
+    fs::remove_file(world.receipt(&cleaned)).expect("there was a receipt");
+    assert_eq!(
+        engine.observe(&cleaned).await.expect("observe"),
+        Observation::NotStarted
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_receipt_that_is_cut_off_is_an_error_that_names_it() {
     let world = World::new();
     let backup = world.backup("a");
@@ -108,7 +121,7 @@ async fn a_receipt_that_is_cut_off_is_an_error_that_names_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_task_that_was_told_to_stop_is_transient_and_its_next_attempt_completes() {
+async fn a_task_that_was_told_to_stop_has_not_failed_and_goes_on_but_a_reclaiming_is_done_again() {
     let world = World::with_everything();
     let engine = world.engine();
     let artefact = back_up(&engine, &world.backup("a")).await;
@@ -129,9 +142,11 @@ async fn a_task_that_was_told_to_stop_is_transient_and_its_next_attempt_complete
         world.door.shut(false);
         finish(&engine).await;
         match engine.observe(&order).await.expect("observe") {
-            Observation::Failed { kind, message } => assert_eq!(kind, FailureKind::Transient, "{message}"),
-            // A backup keeps what it has, and is started again as if nothing had been.
-            Observation::NotStarted if order.order.kind() == JobKind::Backup => {}
+            Observation::Failed { kind, message } if order.order.kind() == JobKind::Reclaim => {
+                assert_eq!(kind, FailureKind::Transient, "{message}");
+            }
+            // It keeps what it has, and is started again as if nothing had been.
+            Observation::NotStarted if order.order.kind() != JobKind::Reclaim => {}
             seen => panic!("{:?} is told to stop: {seen:?}", order.order),
         }
         assert!(!world.receipt(&order).exists());
@@ -155,4 +170,26 @@ async fn a_clean_without_its_receipt_is_completed_again() {
     assert_eq!(run(&world.engine(), &cleaned).await, Outcome::Clean);
     let next = without_receipt(&world, &cleaned);
     assert_eq!(attempt(&next, &cleaned).await, Observation::Completed(Outcome::Clean));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_that_comes_no_further_from_one_stop_to_the_next_has_failed() {
+    let world = World::new();
+    let (engine, backup) = (world.engine(), world.backup("stuck"));
+    let stopped = async || {
+        world.door.shut(true);
+        engine.start(&backup).await.expect("start");
+        engine.stop();
+        world.door.shut(false);
+        finish(&engine).await;
+        engine.observe(&backup).await.expect("observe")
+    };
+    assert_eq!(stopped().await, Observation::NotStarted, "what it has is noted");
+    let seen = stopped().await;
+    let Observation::Failed { kind, message } = &seen else {
+        panic!("it would go on like this for ever: {seen:?}");
+    };
+    assert_eq!(*kind, FailureKind::Transient);
+    assert!(message.contains("came no further"), "{message}");
+    back_up(&engine, &again(&backup)).await;
 }

@@ -1,16 +1,21 @@
 //! Damage of every kind to one copy of a recovery point: the verdict names it, a repair from the other copy heals it, and
 //! what neither copy has is named to the file.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use holdfast_core::domain::{FailureKind, Outcome};
+use holdfast_core::ports::{Engine, Observation};
 use holdfast_repository::Id;
 use holdfast_repository::pack::BlobKind;
 use holdfast_sources::content_engine::ContentEngine;
 
 use crate::tools;
-use crate::world::{PRIMARY, RECOVERY, World, assert_proven, back_up, copy, fail, repair, restore, run, task, verdict};
+use crate::world::{
+    PRIMARY, RECOVERY, World, assert_proven, back_up, copy, fail, finish, repair, restore, run, task, verdict,
+};
 
 /// What is done to a file.
 #[derive(Clone, Copy, Debug)]
@@ -152,6 +157,35 @@ async fn a_damaged_index_file_is_found_and_healed() {
     is_found_and_healed(|repo| only_file(&repo.join("index")), index_name, false).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_verdict_on_more_files_than_a_record_holds_names_the_file_that_lists_them() {
+    let world = World::new();
+    for number in 0..300 {
+        fs::write(world.source().join(format!("file {number:03}")), number.to_string()).expect("file");
+    }
+    let engine = world.engine();
+    let artefact = back_up(&engine, &world.backup("a")).await;
+    let repo = world.repository(PRIMARY);
+    let index = tools::open(&repo).load_index().expect("index");
+    let data = index.iter().filter(|(kind, ..)| *kind == BlobKind::Data);
+    let packs: BTreeSet<Id> = data.map(|(_, _, location)| location.pack).collect();
+    packs
+        .iter()
+        .for_each(|pack| harm(&pack_file(&repo, *pack), Harm::Deleted));
+    let found = verdict(&engine, "found", PRIMARY, &artefact).await;
+    assert_eq!((found.affected.len(), found.damages.len()), (201, packs.len()));
+    let job = task("found", copy(&artefact)).job;
+    let place = format!("holdfast/jobs/{job}.json");
+    assert_eq!(
+        found.affected[200],
+        format!("and 101 more, all in {place} of the repository")
+    );
+    let lists = fs::read_to_string(repo.join(place)).expect("the file");
+    let lists: serde_json::Value = serde_json::from_str(&lists).expect("JSON");
+    assert_eq!(lists["affected"].as_array().map(Vec::len), Some(301));
+    assert_eq!(lists["damages"], serde_json::json!(found.damages));
+}
+
 /// A file of one blob whose place in its pack is known.
 const VICTIM: &str = "deep/er/est/file";
 
@@ -217,4 +251,33 @@ async fn a_damaged_source_is_not_copied_and_publishes_nothing() {
         0,
         "no snapshot without its content"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repair_that_is_stopped_goes_on_with_the_packs_that_it_had_not_read() {
+    let world = World::new();
+    let engine = world.engine();
+    let mut artefact = String::new();
+    for number in 0..20 {
+        let name = format!("file {number}");
+        fs::write(world.source().join(&name), tools::noise(number, 3_000_000)).expect("file");
+        artefact = back_up(&engine, &world.backup(&name)).await;
+    }
+    run(&engine, &task("copy", copy(&artefact))).await;
+    harm(&pack(&world.repository(PRIMARY), BlobKind::Data), Harm::Flipped);
+    let order = task("repair", repair(&artefact));
+    engine.start(&order).await.expect("start");
+    while engine.working().iter().any(|(_, progress)| progress.done_bytes == 0) {
+        engine.wait(Duration::from_millis(1)).await;
+    }
+    engine.stop();
+    finish(&engine).await;
+    assert_eq!(engine.observe(&order).await.expect("observe"), Observation::NotStarted);
+    let notes = format!("holdfast/portions/{}/examined", order.job);
+    assert!(world.repository(PRIMARY).join(notes).exists());
+    let Outcome::Repair { repaired, unrepairable } = run(&engine, &order).await else {
+        panic!("the repair ends");
+    };
+    assert_eq!((repaired.is_empty(), unrepairable), (false, Vec::new()));
+    assert_proven(&world, &engine, "healed", PRIMARY, &artefact).await;
 }

@@ -4,16 +4,19 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
-use holdfast_core::domain::{Outcome, Span};
-use holdfast_core::ports::{Engine, Observation, Task, Workers};
+use holdfast_core::domain::{Order, Outcome, Span};
+use holdfast_core::ports::{Clock, Engine, Observation, Task, Workers};
+use holdfast_core::workflow::leases;
 use holdfast_sources::content_engine::{ContentEngine, ExecutorParts, SharedEngine};
 use holdfast_testkit::fakes::{FakeCatalog, FakeClock};
 
 use crate::tools::{self, noise};
-use crate::world::{PRIMARY, World};
+use crate::world::{self, PRIMARY, World, app, task, vault, verify};
 
 /// How long the part of an executor that died stays taken.
 const TERM: Span = Span::minutes(3);
+/// How long stopping may take.
+const BUDGET: Duration = Duration::from_secs(60);
 
 struct Fleet {
     world: World,
@@ -48,6 +51,7 @@ impl Fleet {
             executor: name.to_owned(),
             term: TERM,
             slices: self.slices,
+            at_once: 1,
         };
         (SharedEngine::new(engine.clone(), parts), engine)
     }
@@ -77,6 +81,25 @@ async fn observe(executor: &SharedEngine, task: &Task) -> Observation {
     executor.observe(task).await.expect("observe")
 }
 
+/// Starts a task in an execution whose time is over after some megabytes.
+async fn begin(task: &Task, (executor, engine): &(SharedEngine, ContentEngine)) {
+    executor.start(task).await.expect("start");
+    let done = || {
+        let working = engine.working();
+        working.iter().map(|(_, progress)| progress.done_bytes).sum::<u64>()
+    };
+    while executor.working() > 0 && done() < 9_000_000 {
+        executor.wait(Duration::from_millis(1)).await;
+    }
+    executor.stop(BUDGET).await;
+    assert_eq!(executor.working(), 0);
+}
+
+/// A task that waits behind the shut door of a vault, whoever starts it.
+fn behind_the_door(job: &str) -> Task {
+    task(job, verify(PRIMARY, &"0".repeat(64)))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn executors_side_by_side_read_each_file_once_and_one_of_them_publishes() {
     let fleet = Fleet::with_slices(3);
@@ -85,6 +108,13 @@ async fn executors_side_by_side_read_each_file_once_and_one_of_them_publishes() 
         .into_iter()
         .collect();
     let task = fleet.world.backup("shared");
+    let alone = fleet.executor("alone");
+    begin(&task, &alone).await;
+    assert_eq!(
+        observe(&alone.0, &task).await,
+        Observation::NotStarted,
+        "it was too short"
+    );
     for (executor, _) in &executors {
         executor.start(&task).await.expect("start");
     }
@@ -126,24 +156,11 @@ async fn a_backup_that_is_stopped_at_every_deadline_goes_on_elsewhere_and_comes_
     loop {
         executions += 1;
         assert!(executions < 200, "it makes no headway");
-        let (executor, engine) = fleet.executor(&format!("execution {executions}"));
-        if let Observation::Completed(_) = observe(&executor, &task).await {
+        let execution = fleet.executor(&format!("execution {executions}"));
+        if let Observation::Completed(_) = observe(&execution.0, &task).await {
             break;
         }
-        executor.start(&task).await.expect("start");
-        // The budget of one execution: some megabytes.
-        let done = || {
-            engine
-                .working()
-                .iter()
-                .map(|(_, progress)| progress.done_bytes)
-                .sum::<u64>()
-        };
-        let before = done();
-        while executor.working() > 0 && done() < before + 9_000_000 {
-            executor.wait(Duration::from_millis(1)).await;
-        }
-        executor.stop().await;
+        begin(&task, &execution).await;
     }
     assert!(executions > 2, "{executions} executions");
     fleet.require_whole();
@@ -189,4 +206,128 @@ async fn an_executor_that_stood_still_longer_than_its_lease_publishes_nothing() 
     finish(&heir).await;
     assert!(matches!(observe(&heir, &task).await, Observation::Completed(_)));
     fleet.require_whole();
+}
+
+#[tokio::test]
+async fn a_lease_that_another_had_meanwhile_is_not_kept() {
+    let (catalog, clock) = (
+        FakeCatalog::default(),
+        FakeClock::at("2026-06-01T00:00:00Z".parse().expect("a time")),
+    );
+    let take = async |owner| {
+        leases::take(&catalog, ("part", owner), clock.now(), TERM)
+            .await
+            .expect("take")
+    };
+    let keep = async |owner| {
+        leases::keep(&catalog, ("part", owner), clock.now(), TERM)
+            .await
+            .expect("keep")
+    };
+    assert!(!keep("first").await, "nobody has it");
+    assert!(take("first").await);
+    clock.advance(TERM);
+    assert!(keep("first").await, "it ran out, and nobody took it");
+    clock.advance(TERM);
+    assert!(take("second").await);
+    assert!(!keep("first").await);
+    leases::release(&catalog, "part", "second").await.expect("release");
+    assert!(!keep("first").await, "it is free, but what it guards has moved on");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_executor_with_its_hands_full_leaves_a_task_to_others_and_keeps_what_it_holds() {
+    let fleet = Fleet::with_slices(1);
+    let ((busy, _), (other, _)) = (fleet.executor("busy"), fleet.executor("other"));
+    let (first, second) = (behind_the_door("first"), behind_the_door("second"));
+    fleet.world.door.shut(true);
+    busy.start(&first).await.expect("start");
+    busy.start(&second).await.expect("it is left");
+    assert_eq!(busy.working(), 1);
+    assert_eq!(observe(&other, &second).await, Observation::NotStarted);
+    // Whatever it is asked, it renews its lease: two thirds of it pass each time.
+    for look in [true, false] {
+        fleet.clock.advance(Span::minutes(2));
+        if look {
+            observe(&busy, &first).await;
+        } else {
+            busy.start(&second).await.expect("it is left");
+        }
+        fleet.clock.advance(Span::minutes(2));
+        assert!(
+            matches!(observe(&other, &first).await, Observation::Running(_)),
+            "{look}"
+        );
+        busy.wait(Duration::ZERO).await;
+    }
+    fleet.world.door.shut(false);
+    finish(&busy).await;
+    busy.start(&second).await.expect("start");
+    finish(&busy).await;
+    assert!(matches!(observe(&busy, &second).await, Observation::Completed(_)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_ends_in_time_and_keeps_others_from_what_still_works() {
+    let fleet = Fleet::with_slices(1);
+    let ((deaf, _), (other, _)) = (fleet.executor("deaf"), fleet.executor("other"));
+    let task = behind_the_door("deaf");
+    fleet.world.door.shut(true);
+    deaf.start(&task).await.expect("start");
+    deaf.stop(Duration::from_millis(100)).await;
+    assert_eq!(deaf.working(), 1);
+    assert!(matches!(observe(&other, &task).await, Observation::Running(_)));
+    fleet.world.door.shut(false);
+    finish(&deaf).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_executors_that_come_to_the_end_of_a_backup_one_publishes() {
+    let world = World::new();
+    fs::write(world.source().join("two"), noise(2, 3_000_000)).expect("file");
+    let fast = world.backup("both");
+    let mut slow = fast.clone();
+    let Order::Backup { bandwidth_limit, .. } = &mut slow.order else {
+        panic!("a backup");
+    };
+    // Its trees wait five seconds for the content to be sent.
+    *bandwidth_limit = Some(600_000);
+    let (late, engine) = (world.engine(), world.engine());
+    late.start(&slow).await.expect("start");
+    while late.working().iter().any(|(_, progress)| progress.done_bytes == 0) {
+        late.wait(Duration::from_millis(1)).await;
+    }
+    let outcome = world::run(&engine, &fast).await;
+    assert_eq!(late.working().len(), 1, "it has seen that nothing stood");
+    world::finish(&late).await;
+    assert_eq!(
+        late.observe(&slow).await.expect("observe"),
+        Observation::Completed(outcome)
+    );
+    let snapshots = fs::read_dir(world.repository(PRIMARY).join("snapshots")).expect("snapshots");
+    assert_eq!(snapshots.count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_unfinished_backup_has_stored_is_reclaimed_only_when_it_has_given_up() {
+    let fleet = Fleet::with_slices(1);
+    let backup = fleet.world.backup("unfinished");
+    begin(&backup, &fleet.executor("stopped")).await;
+    let reclaimed = async |job, grace_seconds| {
+        let (resource, vault) = (app(), vault(PRIMARY));
+        let order = Order::Reclaim {
+            resource,
+            vault,
+            grace_seconds,
+        };
+        match world::run(&fleet.world.engine(), &task(job, order)).await {
+            Outcome::Reclaim { condemned, .. } => condemned,
+            other => panic!("no reclaiming: {other:?}"),
+        }
+    };
+    let folder = format!("holdfast/portions/{}/rest", backup.job);
+    let notes = || fs::read_dir(fleet.world.repository(PRIMARY).join(&folder)).map_or(0, Iterator::count);
+    assert_eq!((reclaimed("early", 3600).await, notes()), (0, 1));
+    assert!(reclaimed("late", 0).await > 0);
+    assert_eq!(notes(), 0);
 }

@@ -4,6 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::AtomicBool;
 
 use holdfast_repository::Id;
 use holdfast_repository::pack::BlobKind;
@@ -182,7 +183,13 @@ fn child_that_repairs() {
         return;
     };
     let (repository, copy) = (open(&damaged), open(&copy));
-    let report = repair(&repository, &copy, &checked(&repository).damages).unwrap();
+    let report = repair(
+        &repository,
+        &copy,
+        &checked(&repository).damages,
+        &AtomicBool::new(false),
+    )
+    .unwrap();
     assert!(report.unrepairable.is_empty(), "{:?}", report.unrepairable);
 }
 

@@ -122,6 +122,10 @@ impl Reader {
 }
 
 impl Content for Reader {
+    fn opened(&self) -> Result<Node, Unread> {
+        Ok(self.node.clone())
+    }
+
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         if self.used == self.bytes.len() {
             self.next_piece()?;

@@ -68,6 +68,8 @@ pub trait Workers: Send + Sync {
     /// Waits until a task ends, or for `at_most`. Meanwhile what the tasks hold (leases) is kept alive.
     async fn wait(&self, at_most: Duration);
 
-    /// Asks every task to stop, and waits until all have. What they have done is kept and found when they start again.
-    async fn stop(&self);
+    /// Asks every task to stop, and waits until all have, for `at_most`. What they have done is kept and found when they
+    /// start again; one that takes longer than half of the time ends without that, and one that works even at the end can
+    /// make nothing visible that another took over meanwhile.
+    async fn stop(&self, at_most: Duration);
 }

@@ -86,6 +86,29 @@ pub async fn take(
     }
 }
 
+/// Renews a lease from `now` for `term`. False when `owner` does not hold it any more, even where it is free again: what
+/// it guards may have been taken over, and given back, by another.
+pub async fn keep(
+    catalog: &dyn Catalog,
+    (name, owner): (&str, &str),
+    now: Timestamp,
+    term: Span,
+) -> Result<bool, Failure> {
+    let holds = |lease: &Lease| lease.owner.as_deref() == Some(owner);
+    let renew = |lease: &mut Lease| {
+        let holds = holds(lease);
+        if holds {
+            lease.expires_at = term.after(now);
+        }
+        holds
+    };
+    match records::amend(catalog, &lease_key(name), renew).await {
+        Ok(lease) => Ok(holds(&lease)),
+        Err(failure) if failure.kind == FailureKind::NotFound => Ok(false),
+        Err(failure) => Err(failure),
+    }
+}
+
 /// Whether somebody other than `owner` holds the lease now.
 pub async fn is_taken(catalog: &dyn Catalog, (name, owner): (&str, &str), now: Timestamp) -> Result<bool, Failure> {
     let lease = records::read::<Lease>(catalog, &lease_key(name)).await?;

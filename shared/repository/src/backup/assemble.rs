@@ -134,21 +134,20 @@ impl Assembly<'_> {
                 in_part,
             } => (node, content, size, unread, in_part),
         };
-        if in_part {
-            self.in_part = true;
-            let mut node = listed;
-            READ_IN_PART.clone_into(&mut node.error);
-            node.content = Some(content);
-            return self.push(&node);
-        }
         self.unread.extend(unread);
         // A file that changed keeps the metadata from before it was read: it differs from what is on disk then, so the
         // next backup reads the file again.
         let name = listed.name.clone();
         let mut node = node.unwrap_or(listed);
         node.name = name;
-        node.size = size;
         node.content = Some(content);
+        if in_part {
+            // It keeps the state that it was opened in: only a file that still is in that state goes on from here.
+            self.in_part = true;
+            READ_IN_PART.clone_into(&mut node.error);
+            return self.push(&node);
+        }
+        node.size = size;
         match before {
             Before::File => self.counts.files_changed += 1,
             Before::Absent | Before::Folder(_) => self.counts.files_new += 1,

@@ -9,7 +9,9 @@ use crate::chunker::MIN_CHUNK;
 use crate::error::{RepositoryError, Result};
 use crate::id::Id;
 use crate::pack::BlobKind;
+use crate::tree::Node;
 
+use super::parent::same_state;
 use super::run::Run;
 use super::window::{Piece, Window};
 use super::work::{Chunk, FileEnd, FileOutcome, OpenFile};
@@ -21,9 +23,18 @@ const BATCH_BYTES: usize = 256 << 10;
 /// A file to read.
 pub(super) struct FileJob {
     pub(super) path: PathBuf,
-    /// What an earlier portion read of it, and how many bytes that is.
-    pub(super) beginning: Option<(Vec<Id>, u64)>,
+    /// What an earlier portion read of it.
+    pub(super) beginning: Option<Beginning>,
     pub(super) outcome: Sender<FileOutcome>,
+}
+
+/// The first bytes of a file.
+pub(super) struct Beginning {
+    /// The file in the state that they belong to.
+    pub(super) listed: Node,
+    pub(super) chunks: Vec<Id>,
+    /// How many bytes that is.
+    pub(super) length: u64,
 }
 
 struct Reader<'a> {
@@ -86,12 +97,18 @@ impl Reader<'_> {
         &mut self,
         file: &Arc<OpenFile>,
         path: &std::path::Path,
-        beginning: Option<(Vec<Id>, u64)>,
+        beginning: Option<Beginning>,
         content: &mut dyn Content,
     ) -> Result<Result<FileEnd, Unread>> {
         let mut size = 0;
         self.window.clear();
-        if let Some((chunks, length)) = beginning {
+        // What was written anew between its listing and its opening has no beginning in what was read before.
+        let of_this = |beginning: &Beginning| {
+            content
+                .opened()
+                .is_ok_and(|opened| same_state(&opened, &beginning.listed))
+        };
+        if let Some(Beginning { chunks, length, .. }) = beginning.filter(of_this) {
             // Chunks are cut by the bytes after the last cut alone, so the rest falls into the same ones as in one go.
             if let Err(error) = content.skip(length) {
                 return Ok(Err(Unread {
@@ -108,8 +125,8 @@ impl Reader<'_> {
         loop {
             self.run.check()?;
             if self.run.is_paused() {
-                return Ok(Ok(FileEnd {
-                    node: None,
+                return Ok(content.opened().map(|opened| FileEnd {
+                    node: Some(Box::new(opened)),
                     size,
                     unread: None,
                     in_part: true,

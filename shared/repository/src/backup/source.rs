@@ -31,6 +31,8 @@ pub trait Source: Sync {
 
 /// The bytes of one open file, read once from start to end.
 pub trait Content: Send {
+    /// Metadata as it was when this was opened: it may have changed since it was listed.
+    fn opened(&self) -> Result<Node, Unread>;
     /// Fills part of `buf` with the next bytes; 0 at the end.
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize>;
     /// The number of zero bytes from here that need no reading, skipped by this call; 0 when data follows.

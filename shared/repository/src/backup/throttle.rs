@@ -20,14 +20,15 @@ pub(super) struct Throttle {
 }
 
 impl Throttle {
-    /// Returns when `bytes` may be sent.
+    /// Returns when `bytes` may be sent. A call that is to end does not wait: the few packs that it still holds go out
+    /// at once.
     pub(super) fn admit(&self, run: &Run<'_>, bytes: usize) -> Result<()> {
         let Some(limit) = run.options.bandwidth_limit else {
             return Ok(());
         };
         let now = (run.repository.ambient().now)();
         let mut wait = self.reserve(now, Duration::from_secs_f64(bytes as f64 / limit as f64));
-        while !wait.is_zero() {
+        while !wait.is_zero() && !run.is_paused() {
             run.check()?;
             let slice = wait.min(SLICE);
             self.pause(slice);

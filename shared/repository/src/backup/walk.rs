@@ -14,7 +14,7 @@ use crate::tree::{Node, NodeKind, mode};
 use super::Unread;
 use super::parent::{ParentFolder, unchanged_content};
 use super::portion::{Taken, taken_over};
-use super::read::FileJob;
+use super::read::{Beginning, FileJob};
 use super::run::Run;
 use super::work::FileOutcome;
 
@@ -279,7 +279,10 @@ impl Walk<'_> {
         for taken in earlier.done.iter().filter_map(|done| taken_over(self.run, &node, done)) {
             match taken {
                 Taken::Whole(content) => whole = Some(content),
-                Taken::Beginning(content, length) => beginning = Some((content, length)),
+                Taken::Beginning(chunks, length) => {
+                    let listed = Node::clone(&node);
+                    beginning = Some(Beginning { listed, chunks, length });
+                }
             }
         }
         let whole = whole.or_else(|| unchanged_content(self.run, &node, earlier.parent.as_ref()));

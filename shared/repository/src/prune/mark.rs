@@ -18,6 +18,9 @@ use crate::storage::{FileKind, FileName};
 
 /// How to mark.
 pub struct MarkOptions<'a> {
+    /// Trees that are needed too, as far as they are there: those of unfinished backups. Read where they are named before
+    /// this is called.
+    pub extra_roots: &'a [Id],
     /// A pack of which more than this part is of no use has its live blobs written anew; 100 never does.
     pub repack_above_percent: u8,
     /// Size of new packs in bytes. Packs below a quarter of it are merged.
@@ -88,7 +91,7 @@ pub fn mark(repo: &Repository, options: &MarkOptions<'_>) -> Result<MarkReport> 
     let survey = Survey::take(repo)?;
     // What a writer at work has stored but not indexed yet looks like an orphan.
     let orphans_are_dead = alone && is_alone(repo)?;
-    let live = survey.live(repo, options.workers, options.cancel)?;
+    let live = survey.live(repo, options.extra_roots, options.workers, options.cancel)?;
     let contents = PackContents::new(&survey.index);
     let (kept, mut doomed) = sort_out(repo, &survey, &live, &contents)?;
     if orphans_are_dead {

@@ -18,6 +18,9 @@ use crate::storage::{FileKind, FileName};
 
 /// How to sweep.
 pub struct SweepOptions<'a> {
+    /// Trees that are needed too, as far as they are there: those of unfinished backups. Read where they are named before
+    /// this is called.
+    pub extra_roots: &'a [Id],
     /// Only say what would be done.
     pub dry_run: bool,
     /// Threads.
@@ -55,7 +58,7 @@ pub fn sweep(
         return Ok(SweepReport::default());
     }
     let survey = Survey::take(repo)?;
-    let live = survey.live(repo, options.workers, options.cancel)?;
+    let live = survey.live(repo, options.extra_roots, options.workers, options.cancel)?;
     let report = judge(repo, &survey, &live, &lists, |marked_at| {
         now.duration_since(marked_at) >= grace
     })?;

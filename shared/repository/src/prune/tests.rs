@@ -19,6 +19,7 @@ const GRACE: SignedDuration = SignedDuration::from_hours(24);
 
 fn mark_with(repo: &Repository, repack_above_percent: u8, pack_size: usize, dry_run: bool) -> MarkReport {
     let options = MarkOptions {
+        extra_roots: &[],
         repack_above_percent,
         pack_size,
         dry_run,
@@ -35,6 +36,7 @@ fn try_sweep(repo: &Repository, dry_run: bool) -> Result<SweepReport> {
         now(),
         GRACE,
         &SweepOptions {
+            extra_roots: &[],
             dry_run,
             workers: 1,
             cancel: &GO_ON,
@@ -242,6 +244,7 @@ fn nothing_is_marked_or_swept_when_anything_cannot_be_read() {
         let repo = through(&repo, store.clone());
         let before = store.snapshot();
         let options = MarkOptions {
+            extra_roots: &[],
             repack_above_percent: 50,
             pack_size: 400,
             dry_run: false,
@@ -285,6 +288,7 @@ fn forgetting_twice_says_so() {
 fn all_of_it(repo: &Repository, a: Id) -> Result<()> {
     forget(repo, &[a])?;
     let options = MarkOptions {
+        extra_roots: &[],
         repack_above_percent: 20,
         pack_size: 1000,
         dry_run: false,
@@ -367,4 +371,33 @@ fn what_a_writer_has_not_indexed_yet_is_no_orphan() {
         reasons(&mark_with(&repo, 100, 400, false)),
         BTreeSet::from([Reason::Orphan])
     );
+}
+
+#[test]
+fn what_unfinished_backups_stored_is_needed_as_far_as_it_is_there() {
+    let (_store, repo) = memory();
+    let a = snapshot(&repo, A, 400);
+    let roots = [repo.snapshot(&a).unwrap().tree, Id::of(b"a tree that is gone")];
+    forget(&repo, &[a]).unwrap();
+    let marking = MarkOptions {
+        extra_roots: &roots,
+        repack_above_percent: 100,
+        pack_size: 400,
+        dry_run: false,
+        workers: 1,
+        progress: &NoProgress,
+        cancel: &GO_ON,
+    };
+    assert_eq!(mark(&repo, &marking).unwrap().condemned, []);
+    let condemned = mark_with(&repo, 100, 400, false).condemned.len();
+    assert!(condemned > 0);
+    pass(GRACE);
+    let sweeping = SweepOptions {
+        extra_roots: &roots,
+        dry_run: false,
+        workers: 1,
+        cancel: &GO_ON,
+    };
+    let swept = sweep(&repo, now(), GRACE, &sweeping).unwrap();
+    assert_eq!((swept.deleted.len(), swept.rescued.len()), (0, condemned));
 }

@@ -68,7 +68,7 @@ fn every_file_that_is_flipped_cut_or_lost_comes_back_from_the_copy() {
                 }
             }
             let damages = check_all(&pair.repo).damages;
-            let report = repair(&pair.repo, &pair.copy, &damages).unwrap();
+            let report = repair(&pair.repo, &pair.copy, &damages, &GO_ON).unwrap();
             assert_eq!(report.unrepairable, [], "{kind:?} {damage}");
             for damage in &damages {
                 assert!(report.repaired.contains(damage), "{damage}");
@@ -86,7 +86,7 @@ fn what_neither_side_has_is_named_and_the_rest_is_saved() {
     for store in [&pair.store, &pair.copy_store] {
         flip(store, FileKind::Data, location.pack, location.offset as usize + 20);
     }
-    let report = repair(&pair.repo, &pair.copy, &check_all(&pair.repo).damages).unwrap();
+    let report = repair(&pair.repo, &pair.copy, &check_all(&pair.repo).damages, &GO_ON).unwrap();
     assert_eq!(
         report.unrepairable,
         [Damage::MissingBlob {
@@ -123,7 +123,7 @@ fn a_pack_that_the_copy_lacks_is_saved_blob_by_blob() {
     for (store, blob) in [(&pair.store, &a), (&pair.copy_store, &b)] {
         flip(store, FileKind::Data, at(blob).pack, at(blob).offset as usize + 20);
     }
-    let report = repair(&pair.repo, &pair.copy, &check_all(&pair.repo).damages).unwrap();
+    let report = repair(&pair.repo, &pair.copy, &check_all(&pair.repo).damages, &GO_ON).unwrap();
     assert_eq!(report.unrepairable, []);
     assert_whole(&pair.repo, &pair.snapshots, "each side had one half");
 }
@@ -149,7 +149,7 @@ fn a_wrong_index_is_written_anew_from_the_pack() {
     pair.repo.save_index(&lists).unwrap();
     old.iter()
         .for_each(|id| pair.store.delete(&FileName::Object(FileKind::Index, *id)).unwrap());
-    let report = repair(&pair.repo, &pair.copy, &check_all(&pair.repo).damages).unwrap();
+    let report = repair(&pair.repo, &pair.copy, &check_all(&pair.repo).damages, &GO_ON).unwrap();
     assert_eq!(report.unrepairable, []);
     assert_whole(&pair.repo, &pair.snapshots, "wrong index");
 }
@@ -251,7 +251,7 @@ fn a_copy_without_the_opening_files_changes_nothing() {
 fn another_repository_is_no_copy() {
     let pair = pair();
     let (_store, other) = memory();
-    let error = repair(&pair.repo, &other, &[]).unwrap_err();
+    let error = repair(&pair.repo, &other, &[], &GO_ON).unwrap_err();
     assert_eq!(error.kind(), crate::error::ErrorKind::Invalid);
 }
 
@@ -288,7 +288,7 @@ fn a_repair_that_fails_or_crashes_at_any_call_is_finished_by_the_next() {
             through(&pair.repo, faulty.clone());
             let opening = faulty.calls();
             let faulty = Arc::new(Faulty::new(pair.store.clone(), opening + at, fault));
-            let result = repair(&through(&pair.repo, faulty.clone()), &pair.copy, &damages);
+            let result = repair(&through(&pair.repo, faulty.clone()), &pair.copy, &damages, &GO_ON);
             if faulty.calls() <= opening + at {
                 assert!(at > 20);
                 assert_eq!(result.unwrap().unrepairable, []);
@@ -304,9 +304,22 @@ fn a_repair_that_fails_or_crashes_at_any_call_is_finished_by_the_next() {
             };
             pass(jiff::SignedDuration::from_hours(1));
             let repo = through(&pair.repo, store);
-            let report = repair(&repo, &pair.copy, &check_all(&repo).damages).unwrap();
+            let report = repair(&repo, &pair.copy, &check_all(&repo).damages, &GO_ON).unwrap();
             assert_eq!(report.unrepairable, [], "{context}");
             assert_whole(&repo, &pair.snapshots, &context);
         }
     }
+}
+
+#[test]
+fn a_repair_that_is_told_to_stop_changes_no_more() {
+    let pair = pair();
+    for pack in all(&pair.store, FileKind::Data) {
+        flip(&pair.store, FileKind::Data, pack, 20);
+    }
+    let damages = check_all(&pair.repo).damages;
+    let before = pair.store.snapshot();
+    let error = repair(&pair.repo, &pair.copy, &damages, &AtomicBool::new(true)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Cancelled);
+    assert_eq!(pair.store.snapshot(), before);
 }

@@ -95,6 +95,8 @@ pub struct TestSource {
     roots: Vec<PathBuf>,
     pub opened: Mutex<BTreeSet<PathBuf>>,
     pub cancel_on_open: Option<Arc<AtomicBool>>,
+    /// What stands there once everything is listed.
+    pub opens_as: Option<Box<TestSource>>,
 }
 
 impl TestSource {
@@ -217,7 +219,7 @@ impl Source for TestSource {
         if let Some(cancel) = &self.cancel_on_open {
             cancel.store(true, Ordering::Relaxed);
         }
-        let item = self.item(path)?.clone();
+        let item = self.opens_as.as_deref().unwrap_or(self).item(path)?.clone();
         if item.trouble == Trouble::Denied {
             return Err(Unread {
                 path: path.to_owned(),
@@ -243,6 +245,10 @@ struct TestContent {
 }
 
 impl Content for TestContent {
+    fn opened(&self) -> Result<Node, Unread> {
+        Ok(self.item.node.clone())
+    }
+
     fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
         if let Trouble::BreaksAfter(limit) = self.item.trouble
             && self.given >= limit

@@ -7,10 +7,10 @@ use holdfast_core::domain::{
 };
 use holdfast_core::ports::Task;
 use holdfast_repository::backup::{BackupOptions, Ended, Portion, Unread, backup_portion};
-use holdfast_repository::storage::FileName;
 use holdfast_repository::{Id, Repository, RepositoryError, Snapshot};
 use serde::{Deserialize, Serialize};
 
+use super::lists;
 use super::portions::{self, Part};
 use super::task::{Control, MayPublish};
 use super::{Inner, failure};
@@ -25,10 +25,6 @@ struct JobReport {
 
 fn tag(job: &JobId) -> String {
     format!("holdfast-job={job}")
-}
-
-fn report_name(job: &JobId) -> FileName {
-    FileName::Sidecar(format!("jobs/{job}.json"))
 }
 
 impl Inner {
@@ -64,11 +60,11 @@ impl Inner {
             None => None,
         };
         let report_job = |snapshot: &Snapshot, unread: &[Unread]| {
-            // Another execution goes on with it: nothing of this one may become visible.
-            may_publish().map_err(|_| {
+            // Another execution goes on with it, or has published it: nothing of this one may become visible.
+            if may_publish().is_err() || published(&repository, &task.job)?.is_some() {
                 control.cancel.store(true, Ordering::SeqCst);
-                RepositoryError::Cancelled
-            })?;
+                return Err(RepositoryError::Cancelled);
+            }
             keep_report(&repository, &task.job, snapshot, unread)
         };
         let options = BackupOptions {
@@ -93,9 +89,12 @@ impl Inner {
         match backup_portion(&repository, source.as_ref(), &options, portion).map_err(failure)? {
             Ended::Published(report) => {
                 let snapshot = repository.snapshot(&report.snapshot).map_err(failure)?;
-                outcome(report.snapshot, &snapshot, unread_entries(&report.unread)).map(Some)
+                outcome(&task.job, report.snapshot, &snapshot, unread_entries(&report.unread)).map(Some)
             }
-            Ended::Stored(report) => portions::store(storage, &task.job, part, report).map(|()| None),
+            Ended::Stored(report) => {
+                let now = (repository.ambient().now)();
+                portions::store(storage, &task.job, part, report, now).map(|()| None)
+            }
         }
     }
 
@@ -109,20 +108,24 @@ impl Inner {
         let Some(repository) = self.repositories.find(vault, resource)? else {
             return Ok(None);
         };
-        let tag = tag(job);
-        let snapshots = repository.snapshots().map_err(failure)?;
-        let Some((id, snapshot)) = snapshots.into_iter().find(|(_, snapshot)| snapshot.tags.contains(&tag)) else {
+        let Some((id, snapshot)) = published(&repository, job).map_err(failure)? else {
             return Ok(None);
         };
-        let report = repository.storage().read(&report_name(job)).map_err(failure)?;
+        let report = repository.storage().read(&lists::file_of(job)).map_err(failure)?;
         let report: JobReport = serde_json::from_slice(&report).map_err(|error| {
             Failure::unreadable(
                 &format!("report of job {job} in {}", repository.storage().location()),
                 error,
             )
         })?;
-        outcome(id, &snapshot, report.unread).map(Some)
+        outcome(job, id, &snapshot, report.unread).map(Some)
     }
+}
+
+/// The snapshot of a job, if it stands.
+fn published(repository: &Repository, job: &JobId) -> holdfast_repository::Result<Option<(Id, Snapshot)>> {
+    let (snapshots, tag) = (repository.snapshots()?, tag(job));
+    Ok(snapshots.into_iter().find(|(_, snapshot)| snapshot.tags.contains(&tag)))
 }
 
 /// A parent that has been deleted meanwhile is no reason to fail: without it more is read, and the same is stored.
@@ -146,7 +149,7 @@ fn keep_report(
     };
     let json = serde_json::to_vec(&report)
         .map_err(|error| holdfast_repository::RepositoryError::invalid(format!("report of job {job}"), error))?;
-    let name = report_name(job);
+    let name = lists::file_of(job);
     // An earlier attempt may have written its report and died before its snapshot: this attempt's is the one that counts.
     repository.storage().delete(&name)?;
     repository.storage().put(&name, &json)?;
@@ -181,13 +184,21 @@ pub fn printable(path: &std::path::Path) -> String {
     text
 }
 
-fn outcome(id: Id, snapshot: &Snapshot, unread: Vec<UnreadEntry>) -> Result<Outcome, Failure> {
+fn outcome(job: &JobId, id: Id, snapshot: &Snapshot, mut unread: Vec<UnreadEntry>) -> Result<Outcome, Failure> {
     let summary = snapshot.summary.clone().ok_or_else(|| {
         Failure::new(
             FailureKind::Integrity,
             format!("snapshot {id} carries no summary, so Holdfast did not write it"),
         )
     })?;
+    let more = unread.len() - lists::fitting(&unread);
+    if more > 0 {
+        unread.truncate(unread.len() - more);
+        unread.push(UnreadEntry {
+            path: format!("and {more} more"),
+            reason: format!("all in {} of the repository", lists::file_of(job)),
+        });
+    }
     Ok(Outcome::Backup {
         artefact: id.to_string(),
         taken_at: snapshot.time.timestamp(),

@@ -25,6 +25,8 @@ pub struct ExecutorParts {
     pub term: Span,
     /// How many executors may read one backup's files side by side.
     pub slices: u32,
+    /// How many tasks this process works on at one time. Others are left to other executors, or for later.
+    pub at_once: usize,
 }
 
 /// A content engine that shares its tasks with the engines of other processes.
@@ -72,8 +74,9 @@ impl SharedEngine {
         Ok(())
     }
 
-    /// Renews what is held. A part whose lease was lost belongs to another executor now, and is worked on no more.
-    async fn renew(&self) -> Result<(), Failure> {
+    /// Renews what is held. A part whose lease was lost belongs to another executor now, and is worked on no more. A
+    /// renewal that fails is tried again at the next call, long before the lease expires.
+    async fn renew(&self) {
         let third = Span::seconds(self.parts.term.as_seconds() / 3);
         let held: Vec<(JobId, Held)> = self.held().clone().into_iter().collect();
         for (job, Held { lease, renewed_at }) in held {
@@ -81,14 +84,31 @@ impl SharedEngine {
             if now < third.after(renewed_at) {
                 continue;
             }
-            if self.take(&lease).await? {
-                self.held().insert(job, Held { lease, renewed_at: now });
-            } else {
-                self.engine.cancel(&job);
-                self.held().remove(&job);
+            let who = (lease.as_str(), self.parts.executor.as_str());
+            match leases::keep(self.parts.catalog.as_ref(), who, now, self.parts.term).await {
+                Ok(true) => drop(self.held().insert(job, Held { lease, renewed_at: now })),
+                Ok(false) => {
+                    self.engine.cancel(&job);
+                    self.held().remove(&job);
+                }
+                Err(_) => {}
             }
         }
-        Ok(())
+    }
+
+    fn has_room_for(&self, job: &JobId) -> bool {
+        let working = self.engine.working();
+        working.len() < self.parts.at_once && working.iter().all(|(known, _)| known != job)
+    }
+
+    /// Waits until nothing works here, for `at_most`.
+    async fn end_within(&self, at_most: Duration) {
+        let ended = async {
+            while self.working() > 0 {
+                self.engine.wait(Duration::from_secs(1)).await;
+            }
+        };
+        drop(tokio::time::timeout(at_most, ended).await);
     }
 }
 
@@ -99,6 +119,10 @@ fn lease_name(job: &JobId, part: &str) -> String {
 #[async_trait]
 impl Engine for SharedEngine {
     async fn start(&self, task: &Task) -> Result<(), Failure> {
+        self.renew().await;
+        if !self.has_room_for(&task.job) {
+            return Ok(());
+        }
         for part in self.engine.parts_left(task, self.parts.slices).await? {
             let lease = lease_name(&task.job, &part.name());
             if !self.take(&lease).await? {
@@ -116,7 +140,7 @@ impl Engine for SharedEngine {
             // Asked on the engine's own thread, right before the point becomes visible: an executor that stood still for
             // longer than its lease must not publish what another has taken over.
             let may_publish = move || {
-                let still = leases::take(catalog.as_ref(), (&lease, &executor), clock.now(), term);
+                let still = leases::keep(catalog.as_ref(), (&lease, &executor), clock.now(), term);
                 if runtime.block_on(still)? {
                     return Ok(());
                 }
@@ -129,6 +153,7 @@ impl Engine for SharedEngine {
     }
 
     async fn observe(&self, task: &Task) -> Result<Observation, Failure> {
+        self.renew().await;
         let seen = self.engine.observe(task).await?;
         if matches!(seen, Observation::Running(_)) {
             return Ok(seen);
@@ -156,19 +181,21 @@ impl Workers for SharedEngine {
 
     async fn wait(&self, at_most: Duration) {
         self.engine.wait(at_most).await;
-        // A renewal that fails is tried again at the next wait, long before the lease expires.
-        drop(self.renew().await);
+        self.renew().await;
     }
 
-    async fn stop(&self) {
+    async fn stop(&self, at_most: Duration) {
         self.engine.stop();
-        while self.working() > 0 {
-            self.engine.wait(Duration::from_secs(1)).await;
-        }
+        self.end_within(at_most / 2).await;
         let jobs: Vec<JobId> = self.held().keys().cloned().collect();
+        jobs.iter().for_each(|job| self.engine.cancel(job));
+        self.end_within(at_most / 2).await;
+        let working = self.engine.working();
         for job in jobs {
-            // What cannot be given back expires.
-            drop(self.let_go(&job).await);
+            // What cannot be given back expires, and so does what is still at work: until then nobody else begins it.
+            if working.iter().all(|(known, _)| *known != job) {
+                drop(self.let_go(&job).await);
+            }
         }
     }
 }

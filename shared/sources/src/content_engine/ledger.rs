@@ -1,13 +1,14 @@
-//! What a verification has read already, noted beside the repository when it is stopped: the next execution of the same job
-//! goes on with the packs that are left.
+//! What a verification or a repair has read already, noted beside the repository when it is stopped: the next execution of
+//! the same job goes on with the packs that are left.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use holdfast_core::domain::{Failure, FailureKind, JobId};
-use holdfast_repository::Id;
 use holdfast_repository::check::{Damage, PackLedger};
 use holdfast_repository::storage::{FileName, Storage};
+use holdfast_repository::{Id, Repository};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::failure;
@@ -21,6 +22,13 @@ struct Examined {
     bytes: u64,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     damages: Vec<Damage>,
+}
+
+/// A note.
+#[derive(Serialize, Deserialize)]
+struct Note {
+    stored_at: Timestamp,
+    packs: Vec<Examined>,
 }
 
 /// The packs that one verification has read, in this execution and in earlier ones.
@@ -42,9 +50,8 @@ impl Ledger {
         for (name, _) in names {
             let shown = format!("{name} at {}", storage.location());
             let json = storage.read(&FileName::Sidecar(name)).map_err(failure)?;
-            let noted: Vec<Examined> =
-                serde_json::from_slice(&json).map_err(|error| Failure::unreadable(&shown, error))?;
-            known.extend(noted.into_iter().map(|examined| (examined.pack, examined)));
+            let note: Note = serde_json::from_slice(&json).map_err(|error| Failure::unreadable(&shown, error))?;
+            known.extend(note.packs.into_iter().map(|examined| (examined.pack, examined)));
         }
         let fresh = Mutex::default();
         Ok(Self {
@@ -55,13 +62,20 @@ impl Ledger {
         })
     }
 
-    /// Notes what this execution has read.
-    pub(super) fn store(self, storage: &dyn Storage) -> Result<(), Failure> {
-        let fresh = self.fresh.into_inner().unwrap_or_else(PoisonError::into_inner);
-        if fresh.is_empty() {
+    /// Passes on what work on a repository came to, having noted what this execution has read if that came to no end.
+    pub(super) fn kept_for_the_next<T>(self, repository: &Repository, done: Result<T, Failure>) -> Result<T, Failure> {
+        if done.is_err() {
+            self.store(repository.storage().as_ref(), (repository.ambient().now)())?;
+        }
+        done
+    }
+
+    fn store(self, storage: &dyn Storage, stored_at: Timestamp) -> Result<(), Failure> {
+        let packs = self.fresh.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if packs.is_empty() {
             return Ok(());
         }
-        let json = serde_json::to_vec(&fresh)
+        let json = serde_json::to_vec(&Note { stored_at, packs })
             .map_err(|error| Failure::caused(FailureKind::Bug, "packs that were read cannot be noted", error))?;
         let name = FileName::Sidecar(format!("{}{:06}.json", self.prefix, self.notes));
         storage.put(&name, &json).map_err(failure)?;

@@ -7,6 +7,7 @@
 mod backup;
 mod executors;
 mod ledger;
+mod lists;
 mod moves;
 pub mod places;
 mod portions;
@@ -18,7 +19,6 @@ mod task;
 mod verify;
 
 use std::collections::HashMap;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ use places::Places;
 use portions::Part;
 use receipts::Receipts;
 use repositories::Repositories;
-use task::{MayPublish, Running, TaskState};
+use task::{MayPublish, Running, Stopping, TaskState};
 
 pub use executors::{ExecutorParts, SharedEngine};
 pub use receipts::ReceiptStore;
@@ -117,7 +117,7 @@ impl ContentEngine {
     /// Stops a task without keeping what it is at.
     fn cancel(&self, job: &JobId) {
         if let Some(running) = self.inner.running().get(job) {
-            running.control.cancel.store(true, Ordering::SeqCst);
+            running.cancel();
         }
     }
 
@@ -135,7 +135,7 @@ impl ContentEngine {
 
     /// Starts a part of a task, unless this process is at work on the task or has done it.
     fn start_part(&self, task: &Task, part: Part, may_publish: MayPublish) -> Result<(), Failure> {
-        let running = Running::new(task.attempt, &task.order);
+        let running = Running::new(task.attempt, self.inner.stopping(&task.order));
         {
             let mut table = self.inner.running();
             if let Some(known) = table.get(&task.job) {
@@ -175,6 +175,24 @@ impl Inner {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How a task of this process stands; none where the world must tell. What its receipt tells from now on is forgotten,
+    /// so that a process that lives long does not grow; a failure is remembered until the next attempt.
+    fn remembered(&self, task: &Task) -> Option<Observation> {
+        let mut table = self.running();
+        let known = table.get(&task.job)?;
+        let seen = match known.state() {
+            TaskState::Working => return Some(Observation::Running(known.control.progress())),
+            TaskState::Failed(kind, message) if known.attempt >= task.attempt => {
+                return Some(Observation::Failed { kind, message });
+            }
+            TaskState::Completed(outcome) => Some(Observation::Completed(outcome)),
+            // It may have failed after its effect stood.
+            TaskState::Stored | TaskState::Failed(..) => None,
+        };
+        table.remove(&task.job);
+        seen
+    }
+
     /// Carries out an order to its end, unless its effect stands already: a restore that is done and in use must not be
     /// written over because its start is delivered once more.
     fn run(
@@ -203,7 +221,7 @@ impl Inner {
             Order::Backup { .. } => Err(Failure::new(FailureKind::Bug, "a backup is done part by part")),
             Order::Copy { from, to, .. } => self.copy(from, to, control),
             Order::Verify { at, level, .. } => self.verify(&task.job, at, *level, control),
-            Order::Repair { damaged, from, .. } => self.repair(damaged, from, control),
+            Order::Repair { damaged, from, .. } => self.repair(&task.job, damaged, from, control),
             Order::Restore { .. } => self.restore(task, control),
             Order::Delete { at, .. } => self.delete(at),
             Order::Reclaim {
@@ -212,6 +230,17 @@ impl Inner {
                 grace_seconds,
             } => self.reclaim(resource, vault, *grace_seconds, control),
             Order::Clean { target, .. } => self.places.clean(target).map(|()| Outcome::Clean),
+        }
+    }
+
+    fn stopping(&self, order: &Order) -> Stopping {
+        match order {
+            Order::Backup { .. } => Stopping::Pauses,
+            Order::Copy { .. } | Order::Verify { .. } | Order::Repair { .. } => Stopping::GoesOn,
+            Order::Restore { target, .. } if self.places.goes_on(target) => Stopping::GoesOn,
+            Order::Restore { .. } | Order::Delete { .. } | Order::Reclaim { .. } | Order::Clean { .. } => {
+                Stopping::Fails
+            }
         }
     }
 
@@ -241,17 +270,8 @@ impl Engine for ContentEngine {
     }
 
     async fn observe(&self, task: &Task) -> Result<Observation, Failure> {
-        let known = self.inner.running().get(&task.job).cloned();
-        if let Some(known) = known {
-            match known.state() {
-                TaskState::Working => return Ok(Observation::Running(known.control.progress())),
-                TaskState::Completed(outcome) => return Ok(Observation::Completed(outcome)),
-                TaskState::Failed(kind, message) if known.attempt >= task.attempt => {
-                    return Ok(Observation::Failed { kind, message });
-                }
-                // It may have failed after its effect stood.
-                TaskState::Stored | TaskState::Failed(..) => {}
-            }
+        if let Some(seen) = self.inner.remembered(task) {
+            return Ok(seen);
         }
         let (inner, task) = (Arc::clone(&self.inner), task.clone());
         let looked = tokio::task::spawn_blocking(move || inner.look(&task)).await;

@@ -5,10 +5,16 @@
 //! can go on side by side: `portions/<job>/slices` says into how many, `portions/<job>/<part>/<place>` holds one report
 //! each. All are written once; of the reports of one part the newest holds all that earlier ones held.
 
+use std::collections::BTreeMap;
+
 use holdfast_core::domain::{Failure, FailureKind, JobId, Order};
 use holdfast_core::ports::Task;
+use holdfast_repository::Id;
 use holdfast_repository::backup::{PortionReport, Slice};
 use holdfast_repository::storage::{FileName, Storage};
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::{Inner, failure};
 
@@ -32,6 +38,14 @@ impl Part {
             Self::Slice(Slice { number, of }) => format!("{number}-of-{of}"),
         }
     }
+}
+
+/// A report as it is noted.
+#[derive(Serialize, Deserialize)]
+struct Note {
+    stored_at: Timestamp,
+    #[serde(flatten)]
+    report: PortionReport,
 }
 
 impl Inner {
@@ -78,35 +92,81 @@ pub(super) fn stored(storage: &dyn Storage, job: &JobId, part: Part) -> Result<V
     Ok(reports)
 }
 
-/// Removes the notes of jobs that are done.
-pub(super) fn tidy(storage: &dyn Storage, is_done: impl Fn(&JobId) -> Result<bool, Failure>) -> Result<(), Failure> {
-    let mut known: Option<(JobId, bool)> = None;
+/// Removes the notes of jobs that are done, and of those that have noted nothing since `given_up`. Returns the trees that
+/// the others go on with.
+pub(super) fn tidy(
+    storage: &dyn Storage,
+    is_done: impl Fn(&JobId) -> Result<bool, Failure>,
+    given_up: Timestamp,
+) -> Result<Vec<Id>, Failure> {
+    let mut notes: BTreeMap<JobId, Vec<String>> = BTreeMap::new();
     for (name, _) in storage.list_sidecar(FOLDER).map_err(failure)? {
         let job = name[FOLDER.len()..].split('/').next().unwrap_or_default();
-        let Ok(job) = JobId::try_from(job.to_owned()) else {
-            continue;
-        };
-        let done = match &known {
-            Some((last, done)) if *last == job => *done,
-            _ => is_done(&job)?,
-        };
-        if done {
-            storage.delete(&FileName::Sidecar(name)).map_err(failure)?;
+        if let Ok(job) = JobId::try_from(job.to_owned()) {
+            notes.entry(job).or_default().push(name);
         }
-        known = Some((job, done));
     }
-    Ok(())
+    let mut trees = Vec::new();
+    for (job, names) in notes {
+        let open = if is_done(&job)? {
+            None
+        } else {
+            open_trees(storage, &names, given_up)?
+        };
+        match open {
+            Some(open) => trees.extend(open),
+            None => names
+                .into_iter()
+                .try_for_each(|name| storage.delete(&FileName::Sidecar(name)))
+                .map_err(failure)?,
+        }
+    }
+    Ok(trees)
 }
 
-/// Notes what an execution stored for a part, its figures added to those of earlier ones.
-pub(super) fn store(storage: &dyn Storage, job: &JobId, part: Part, mut report: PortionReport) -> Result<(), Failure> {
+/// The newest tree of each part of a job; none when the job has noted nothing since `given_up`.
+fn open_trees(storage: &dyn Storage, names: &[String], given_up: Timestamp) -> Result<Option<Vec<Id>>, Failure> {
+    /// What notes of every kind have.
+    #[derive(Deserialize)]
+    struct Dated {
+        stored_at: Timestamp,
+        tree: Option<Id>,
+    }
+    let (mut is_open, mut trees) = (false, BTreeMap::new());
+    for name in names {
+        let Some((part, _)) = name.strip_suffix(".json").and_then(|name| name.rsplit_once('/')) else {
+            continue;
+        };
+        let note: Dated = read(storage, name)?;
+        is_open |= note.stored_at > given_up;
+        trees.extend(note.tree.map(|tree| (part, tree)));
+    }
+    Ok(is_open.then(|| trees.into_values().collect()))
+}
+
+/// Notes what an execution stored for a part, its figures added to those of earlier ones. One that came no further than the
+/// one before has failed: the next would not either.
+pub(super) fn store(
+    storage: &dyn Storage,
+    job: &JobId,
+    part: Part,
+    mut report: PortionReport,
+    stored_at: Timestamp,
+) -> Result<(), Failure> {
     let mut place = 0;
     if let Some((last, earlier)) = newest(storage, job, part)? {
+        if !report.complete && report.added_bytes == 0 && report.tree == earlier.tree {
+            let message = format!(
+                "this execution of job {job} came no further than the one before: what it has to look at first takes all of \
+                 its time; give executions more time, or protect the resource in several parts"
+            );
+            return Err(Failure::new(FailureKind::Transient, message));
+        }
         place = last + 1;
         report.added_bytes += earlier.added_bytes;
         report.added_packed_bytes += earlier.added_packed_bytes;
     }
-    let json = serde_json::to_vec(&report).map_err(|error| {
+    let json = serde_json::to_vec(&Note { stored_at, report }).map_err(|error| {
         Failure::caused(
             FailureKind::Bug,
             format!("portion of job {job} cannot be written"),
@@ -128,14 +188,19 @@ fn newest(storage: &dyn Storage, job: &JobId, part: Part) -> Result<Option<(u32,
     let Some((name, _)) = storage.list_sidecar(&prefix).map_err(failure)?.pop() else {
         return Ok(None);
     };
-    let shown = format!("{name} at {}", storage.location());
     let place = name.strip_prefix(&prefix).and_then(|place| place.strip_suffix(".json"));
-    let place = place
-        .and_then(|place| place.parse().ok())
-        .ok_or_else(|| Failure::new(FailureKind::Integrity, format!("{shown} is not the name of a portion")))?;
-    let json = storage.read(&FileName::Sidecar(name)).map_err(failure)?;
-    let report = serde_json::from_slice(&json).map_err(|error| Failure::unreadable(&shown, error))?;
-    Ok(Some((place, report)))
+    let place = place.and_then(|place| place.parse().ok()).ok_or_else(|| {
+        let message = format!("{name} at {} is not the name of a portion", storage.location());
+        Failure::new(FailureKind::Integrity, message)
+    })?;
+    let note: Note = read(storage, &name)?;
+    Ok(Some((place, note.report)))
+}
+
+fn read<T: DeserializeOwned>(storage: &dyn Storage, name: &str) -> Result<T, Failure> {
+    let json = storage.read(&FileName::Sidecar(name.to_owned())).map_err(failure)?;
+    serde_json::from_slice(&json)
+        .map_err(|error| Failure::unreadable(&format!("{name} at {}", storage.location()), error))
 }
 
 fn slices_name(job: &JobId) -> FileName {

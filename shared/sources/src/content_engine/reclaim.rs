@@ -2,7 +2,7 @@
 
 use holdfast_core::domain::{Failure, Outcome, ResourceId, VaultName};
 use holdfast_repository::prune::{MarkOptions, SweepOptions, mark, sweep};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::portions;
 use super::task::Control;
@@ -32,7 +32,14 @@ impl Inner {
         let now = (repository.ambient().now)();
         let grace = SignedDuration::from_secs(grace_seconds);
         let cancel = &control.cancel;
+        // Before anything else is listed: what the notes name was indexed before they were written.
+        let open = portions::tidy(
+            repository.storage().as_ref(),
+            |job| Ok(self.receipts.find(job)?.is_some()),
+            now.checked_sub(grace).unwrap_or(Timestamp::MIN),
+        )?;
         let sweeping = SweepOptions {
+            extra_roots: &open,
             dry_run: false,
             workers: self.threads,
             cancel,
@@ -41,15 +48,13 @@ impl Inner {
         let marking = MarkOptions {
             repack_above_percent: REPACK_ABOVE_PERCENT,
             pack_size: PACK_SIZE,
+            extra_roots: &open,
             dry_run: false,
             workers: self.threads,
             progress: control,
             cancel,
         };
         let marked = mark(&repository, &marking).map_err(failure)?;
-        portions::tidy(repository.storage().as_ref(), |job| {
-            Ok(self.receipts.find(job)?.is_some())
-        })?;
         Ok(Outcome::Reclaim {
             condemned: marked.condemned.len() as u64,
             deleted: swept.deleted.len() as u64,

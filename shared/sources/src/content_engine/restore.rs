@@ -9,6 +9,7 @@ use holdfast_repository::lock::{Lock, LockKind};
 use holdfast_repository::tree::NodeKind;
 use holdfast_repository::{Id, Repository, Snapshot};
 
+use super::lists;
 use super::places::{PointContent, RestoreRequest, Target};
 use super::repositories::snapshot_id;
 use super::task::Control;
@@ -52,7 +53,7 @@ impl Inner {
         Ok(Outcome::Restore {
             files: restored.files,
             bytes: restored.bytes,
-            differences: restored.differences,
+            differences: lists::cut(restored.differences, None),
             heartbeat_at: heartbeat.as_ref().and_then(|heartbeat| target.heartbeat(heartbeat)),
         })
     }

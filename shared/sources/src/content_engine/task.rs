@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use holdfast_core::domain::{Failure, FailureKind, Order, Outcome, Progress};
+use holdfast_core::domain::{Failure, FailureKind, Outcome, Progress};
 
 /// How a task stands.
 #[derive(Debug, Clone)]
@@ -51,12 +51,14 @@ impl holdfast_repository::Progress for Control {
 
 /// What it means for a task to be stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stopping {
+pub(super) enum Stopping {
     /// It pauses: what it read is kept.
     Pauses,
-    /// It ends at once, and whoever starts it again finds what it did: packs that were copied, packs that were proven.
+    /// It ends at once, and whoever starts it again finds what it did: packs that were copied, proven or put right, files
+    /// that were restored. Only the look at what there is (snapshots, indexes, trees) must come to its end in one execution.
     GoesOn,
-    /// It ends at once and has failed: there is nothing to go on from, or too little to come to an end that way.
+    /// It ends at once and has failed: there is nothing to go on from, or too little to come to an end that way. So all of
+    /// it must come to its end in one execution: a restore to a place that has no cursor, a reclaiming.
     Fails,
 }
 
@@ -70,16 +72,7 @@ pub(super) struct Running {
 }
 
 impl Running {
-    pub(super) fn new(attempt: u32, order: &Order) -> Self {
-        let stopping = match order {
-            Order::Backup { .. } => Stopping::Pauses,
-            Order::Copy { .. } | Order::Verify { .. } => Stopping::GoesOn,
-            Order::Repair { .. }
-            | Order::Restore { .. }
-            | Order::Delete { .. }
-            | Order::Reclaim { .. }
-            | Order::Clean { .. } => Stopping::Fails,
-        };
+    pub(super) fn new(attempt: u32, stopping: Stopping) -> Self {
         Self {
             attempt,
             stopping,
@@ -90,6 +83,11 @@ impl Running {
 
     pub(super) fn state(&self) -> TaskState {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Has it end at once, whatever it is at.
+    pub(super) fn cancel(&self) {
+        self.control.cancel.store(true, SeqCst);
     }
 
     /// Asks it to stop.

@@ -9,6 +9,7 @@ use holdfast_repository::{Id, Repository};
 
 use super::backup::printable;
 use super::ledger::Ledger;
+use super::lists;
 use super::repositories::{WRAPPED_KEY, snapshot_id};
 use super::task::Control;
 use super::{Inner, failure};
@@ -51,19 +52,16 @@ impl Inner {
         };
         let _reading = Lock::acquire(&repository, LockKind::Shared).map_err(failure)?;
         let ledger = Ledger::of(storage.as_ref(), job)?;
-        let report = match self.check(&repository, snapshot, read_data, Some(&ledger), control) {
-            Ok(report) => report,
-            Err(stopped) => {
-                ledger.store(storage.as_ref())?;
-                return Err(stopped);
-            }
-        };
+        let checked = self.check(&repository, snapshot, read_data, &ledger, control);
+        let report = ledger.kept_for_the_next(&repository, checked)?;
         let affected = if report.is_clean() {
             Vec::new()
         } else {
             affected(&repository, snapshot, &report)?
         };
         let damages = report.damages.iter().map(ToString::to_string).collect();
+        let [damages, affected] =
+            lists::cut_and_kept(storage.as_ref(), job, [("damages", damages), ("affected", affected)]);
         Ok(Outcome::Verify(Verdict {
             damages,
             affected,
@@ -71,14 +69,24 @@ impl Inner {
         }))
     }
 
-    pub(super) fn repair(&self, damaged: &Location, from: &Location, control: &Control) -> Result<Outcome, Failure> {
+    pub(super) fn repair(
+        &self,
+        job: &JobId,
+        damaged: &Location,
+        from: &Location,
+        control: &Control,
+    ) -> Result<Outcome, Failure> {
         let snapshot = snapshot_id(damaged)?;
         let good = self.repositories.open(&from.vault, &from.resource)?;
         let storage = self.repositories.storage(&damaged.vault, &damaged.resource)?;
         repair_opening_files(storage.as_ref(), &good, WRAPPED_KEY).map_err(failure)?;
         let repository = self.repositories.open(&damaged.vault, &damaged.resource)?;
-        let found = self.check(&repository, snapshot, true, None, control)?;
-        let report = repair(&repository, &good, &found.damages).map_err(failure)?;
+        // What was damaged when it was read may be whole by now: a repair looks at each pack before it touches it.
+        let ledger = Ledger::of(storage.as_ref(), job)?;
+        let repaired = self
+            .check(&repository, snapshot, true, &ledger, control)
+            .and_then(|found| repair(&repository, &good, &found.damages, &control.cancel).map_err(failure));
+        let report = ledger.kept_for_the_next(&repository, repaired)?;
         let repaired = report.repaired.iter().map(ToString::to_string).collect();
         let lost = report.affected.iter().filter(|file| file.snapshot == snapshot);
         let lost = lost.map(|file| format!("lost: {}", printable(&file.path)));
@@ -88,6 +96,8 @@ impl Inner {
             .map(ToString::to_string)
             .chain(lost)
             .collect();
+        let all = [("repaired", repaired), ("unrepairable", unrepairable)];
+        let [repaired, unrepairable] = lists::cut_and_kept(storage.as_ref(), job, all);
         Ok(Outcome::Repair { repaired, unrepairable })
     }
 
@@ -96,7 +106,7 @@ impl Inner {
         repository: &Repository,
         snapshot: Id,
         read_data: bool,
-        ledger: Option<&dyn PackLedger>,
+        ledger: &dyn PackLedger,
         control: &Control,
     ) -> Result<CheckReport, Failure> {
         let options = CheckOptions {
@@ -105,7 +115,7 @@ impl Inner {
             workers: self.threads,
             progress: control,
             cancel: &control.cancel,
-            ledger,
+            ledger: Some(ledger),
         };
         check(repository, &options).map_err(failure)
     }

@@ -27,6 +27,13 @@ pub trait Places: Send + Sync {
     /// The restore target at `address`. Nothing is made or looked at yet.
     fn target(&self, address: &str) -> Result<Box<dyn Target>, Failure>;
 
+    /// Whether a restore to `address` that was stopped goes on from what it wrote when it is started again. Otherwise it must
+    /// come to its end in one execution. Asks nobody.
+    fn goes_on(&self, address: &str) -> bool {
+        let _ = address;
+        false
+    }
+
     /// Removes what a drill restored to `target`, which may be gone already. [`FailureKind::Invalid`] unless it lies
     /// inside the drill area, whatever the order says.
     fn clean(&self, target: &str) -> Result<(), Failure>;
@@ -131,6 +138,10 @@ impl Places for PlacesByScheme {
 
     fn target(&self, address: &str) -> Result<Box<dyn Target>, Failure> {
         self.of(address)?.target(address)
+    }
+
+    fn goes_on(&self, address: &str) -> bool {
+        self.of(address).is_ok_and(|places| places.goes_on(address))
     }
 
     fn clean(&self, target: &str) -> Result<(), Failure> {

@@ -47,6 +47,10 @@ impl Reader {
 }
 
 impl Content for Reader {
+    fn opened(&self) -> Result<Node, Unread> {
+        metadata::node(&self.path, &self.before, &self.owners, None)
+    }
+
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         loop {
             match pread(&self.file, &mut *buf, self.position) {
