@@ -9,9 +9,10 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use base64::Engine;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::environment::{Answer, now};
+use super::environment::Answer;
 use super::wiring::name_in;
 use super::{Functions, Invoked, Refused, locked};
 
