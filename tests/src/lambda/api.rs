@@ -74,7 +74,11 @@ async fn invoke(
             StatusCode::ACCEPTED.into_response()
         }
         "" | "RequestResponse" => match functions.invoke(&name, payload).await {
-            Ok(invoked) => answered(&functions, &name, invoked, said("x-amz-log-type") == "Tail"),
+            Ok(invoked) if said("x-amz-log-type") == "Tail" => {
+                functions.until_logged(&name).await;
+                answered(&functions, &name, invoked, true)
+            }
+            Ok(invoked) => answered(&functions, &name, invoked, false),
             Err(Refused::NotFound) => refuse(StatusCode::NOT_FOUND, "ResourceNotFoundException", &name),
             Err(Refused::Throttled) => refuse(
                 StatusCode::TOO_MANY_REQUESTS,

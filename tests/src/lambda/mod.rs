@@ -131,6 +131,16 @@ impl Functions {
         self.deployed.get(wiring::name_in(name))
     }
 
+    /// Waits until something that a function wrote has been collected; what was written just now may still be on its way.
+    async fn until_logged(&self, name: &str) {
+        for _ in 0..100 {
+            if self.find(name).is_none_or(|function| !locked(&function.log).is_empty()) {
+                return;
+            }
+            environment::elapsed(Duration::from_millis(20)).await;
+        }
+    }
+
     fn request_id(&self) -> String {
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
         format!("00000000-0000-4000-8000-{number:012x}")

@@ -100,7 +100,7 @@ fn what_kills_or_refuses_loses_nothing_and_doubles_nothing() {
 
     // For a while, S3 and the catalog's table refuse most of what they are asked.
     scene.put(SOURCE, "2026/new.raw", &noise(99, 400_000));
-    scene.s3.trouble(" /vault-", 0, 60, What::Answered(503));
+    scene.s3.trouble(" /vault-", 0, 12, What::Answered(503));
     scene.dynamodb.trouble("POST /", 5, 60, What::Answered(500));
     scene.advance_to(2, 0);
     for resource in ["photos", "orders"] {
