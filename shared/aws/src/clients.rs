@@ -8,13 +8,16 @@ use aws_config::{BehaviorVersion, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation};
 use aws_smithy_types::retry::RetryConfig;
-use aws_smithy_types::timeout::TimeoutConfig;
+use aws_smithy_types::timeout::{TimeoutConfig, TimeoutConfigBuilder};
 use holdfast_core::domain::Region;
 
 /// How long to wait for a connection. A Region that is lost must be known to be lost within seconds.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long to wait for the first byte of an answer.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long one attempt of a call may take, from the first byte sent to the last one read, where these are few: a Region may
+/// be lost in such a way that it takes connections and never answers.
+pub(crate) const SMALL_CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The clients of every Region.
 #[derive(Debug)]
@@ -131,11 +134,12 @@ impl RegionClients {
     client!(sns, aws_sdk_sns, "SNS");
     client!(sqs, aws_sdk_sqs, "SQS");
 
-    /// The client of S3. It adds no checksums of its own: whoever writes sends the SHA-256 of what it writes, and whoever
+    /// The client of S3. What it carries may be large, so that a call takes as long as bytes move. It adds no checksums of its own: whoever writes sends the SHA-256 of what it writes, and whoever
     /// reads compares with the SHA-256 it knows, which holds for every store that speaks S3.
     pub fn s3(&self) -> aws_sdk_s3::Client {
         let make = || {
             let config = aws_sdk_s3::config::Builder::from(&self.config)
+                .timeout_config(connection_timeouts().build())
                 .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
                 .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
                 .build();
@@ -149,10 +153,15 @@ fn sdk_region(region: &Region) -> aws_types::region::Region {
     aws_types::region::Region::new(region.as_str().to_owned())
 }
 
-fn timeouts() -> TimeoutConfig {
+fn connection_timeouts() -> TimeoutConfigBuilder {
     TimeoutConfig::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .read_timeout(READ_TIMEOUT)
+}
+
+fn timeouts() -> TimeoutConfig {
+    connection_timeouts()
+        .operation_attempt_timeout(SMALL_CALL_TIMEOUT)
         .build()
 }
 
@@ -173,6 +182,16 @@ mod tests {
         let clients = clients().await;
         assert!(Arc::ptr_eq(&clients.home(), &clients.of(&region("eu-central-1"))));
         assert!(!Arc::ptr_eq(&clients.home(), &clients.of(&region("eu-west-1"))));
+    }
+
+    #[tokio::test]
+    async fn a_small_call_gives_up_soon_and_a_large_body_may_take_its_time() {
+        let home = clients().await.home();
+        let attempt = |timeouts: Option<&TimeoutConfig>| timeouts.unwrap().operation_attempt_timeout();
+        let soon = Some(Duration::from_secs(10));
+        assert_eq!(attempt(home.dynamodb().config().timeout_config()), soon);
+        assert_eq!(attempt(home.rds().config().timeout_config()), soon);
+        assert_eq!(attempt(home.s3().config().timeout_config()), None);
     }
 
     #[tokio::test]

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::operation::get_object::GetObjectError;
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
 use aws_sdk_s3::types::ObjectLockMode;
@@ -15,7 +16,9 @@ use futures::future::join_all;
 use holdfast_core::domain::{Failure, FailureKind, Region, Span};
 use holdfast_core::ports::{Clock, EvidenceStore};
 use sha2::{Digest, Sha256};
+use tokio::sync::Mutex;
 
+use crate::clients::SMALL_CALL_TIMEOUT;
 use crate::failure::{code, failure};
 
 /// Where one Region's statements are kept.
@@ -39,6 +42,8 @@ pub struct EvidenceRegion {
 pub struct S3Evidence {
     regions: Vec<Copies>,
     clock: Arc<dyn Clock>,
+    /// One document is written at a time: a Region that missed one is not told to lack nothing by the end of another.
+    writing: Mutex<()>,
 }
 
 /// The documents of one Region.
@@ -51,13 +56,17 @@ struct Copies {
 impl S3Evidence {
     /// A store over these Regions. Nothing is called yet.
     pub fn new(regions: Vec<EvidenceRegion>, clock: Arc<dyn Clock>) -> Self {
-        let copies = |at| Copies {
-            at,
+        let copies = |at: EvidenceRegion| Copies {
+            at: EvidenceRegion {
+                client: impatient(&at.client),
+                ..at
+            },
             behind: AtomicBool::new(true),
         };
         Self {
             regions: regions.into_iter().map(copies).collect(),
             clock,
+            writing: Mutex::default(),
         }
     }
 
@@ -69,7 +78,7 @@ impl S3Evidence {
         for (copies, answer) in self.regions.iter().zip(answers) {
             match answer {
                 Ok(answer) => answered.push((copies, answer)),
-                Err(failure) if failure.kind == FailureKind::Transient => {
+                Err(failure) if is_away(&failure) => {
                     copies.behind.store(true, Ordering::Release);
                     lost.get_or_insert(failure);
                 }
@@ -96,19 +105,21 @@ impl S3Evidence {
         let listed = self.names().await?;
         let all: BTreeSet<&String> = listed.iter().flat_map(|(_, names)| names).collect();
         for (copies, present) in &listed {
-            copies.behind.store(false, Ordering::Release);
-            for name in all.iter().copied().filter(|name| !present.contains(*name)) {
-                let Some(document) = self.agreed(name).await? else {
-                    continue;
-                };
-                match copies.write(name, &document, self.clock.as_ref()).await {
-                    Ok(()) => {}
-                    Err(failure) if failure.kind == FailureKind::Transient => {
-                        copies.behind.store(true, Ordering::Release);
-                        break;
-                    }
-                    Err(failure) => return Err(failure),
-                }
+            let missing = all.iter().copied().filter(|name| !present.contains(*name));
+            match self.bring(copies, missing).await {
+                Ok(()) => copies.behind.store(false, Ordering::Release),
+                Err(failure) if is_away(&failure) => {}
+                Err(failure) => return Err(failure),
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings documents that others have to a Region.
+    async fn bring(&self, to: &Copies, missing: impl Iterator<Item = &String>) -> Result<(), Failure> {
+        for name in missing {
+            if let Some(document) = self.agreed(name).await? {
+                to.write(name, &document, self.clock.as_ref()).await?;
             }
         }
         Ok(())
@@ -129,6 +140,23 @@ impl S3Evidence {
         }
         Ok(found)
     }
+}
+
+/// Whether a Region does not answer now. One that refuses is there.
+fn is_away(failure: &Failure) -> bool {
+    matches!(failure.kind, FailureKind::Transient | FailureKind::Throttled)
+}
+
+/// A client that gives a call up, its repetitions included, when a Region that stands would long have answered: documents
+/// are small, and whoever fails over waits for this.
+fn impatient(client: &Client) -> Client {
+    let config = client.config();
+    let timeouts = config
+        .timeout_config()
+        .map(TimeoutConfig::to_builder)
+        .unwrap_or_default();
+    let timeouts = timeouts.operation_timeout(SMALL_CALL_TIMEOUT).build();
+    Client::from_conf(config.to_builder().timeout_config(timeouts).build())
 }
 
 impl Copies {
@@ -215,6 +243,7 @@ impl Copies {
 impl EvidenceStore for S3Evidence {
     async fn put(&self, name: &str, document: &[u8]) -> Result<(), Failure> {
         require_name(name)?;
+        let _writing = self.writing.lock().await;
         self.catch_up().await?;
         // Nothing is written anywhere before all agree.
         if self.agreed(name).await?.is_some_and(|stored| stored != document) {

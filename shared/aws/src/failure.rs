@@ -15,8 +15,11 @@ const CODES: [(FailureKind, &[&str]); 8] = [
         FailureKind::Deferred,
         &[
             "BackupInUseException",
+            "DBClusterQuotaExceededFault",
+            "InstanceQuotaExceeded",
             "InsufficientDBClusterCapacityFault",
             "InsufficientDBInstanceCapacity",
+            "InsufficientStorageClusterCapacity",
             "InvalidDBClusterSnapshotStateFault",
             "InvalidDBClusterStateFault",
             "InvalidDBInstanceState",
@@ -24,6 +27,7 @@ const CODES: [(FailureKind, &[&str]); 8] = [
             "InvalidResourceStateException",
             "ResourceInUseException",
             "SnapshotQuotaExceeded",
+            "StorageQuotaExceeded",
             "TableInUseException",
         ],
     ),
@@ -42,6 +46,7 @@ const CODES: [(FailureKind, &[&str]); 8] = [
             "BandwidthLimitExceeded",
             "LimitExceededException",
             "SlowDown",
+            "KMSThrottling",
             "KMSThrottlingException",
             "Throttled",
             "OverLimit",
@@ -66,8 +71,8 @@ const CODES: [(FailureKind, &[&str]); 8] = [
             "InvalidToken",
             "KMSAccessDenied",
             "KMSAccessDeniedException",
-            "KmsAccessDenied",
             "KMSKeyNotAccessibleFault",
+            "KMSOptInRequired",
             "MissingAuthenticationToken",
             "NotAuthorized",
             "NotAuthorizedForDetailTypeException",
@@ -143,10 +148,14 @@ const CODES: [(FailureKind, &[&str]); 8] = [
             "DisabledException",
             "KMSDisabled",
             "KMSDisabledException",
+            "InvalidStateException",
             "KMSInvalidState",
             "KMSInvalidStateException",
-            "KmsInvalidStateException",
             "InvalidKeyUsageException",
+            // The Region is another one than configured.
+            "AuthorizationHeaderMalformed",
+            "IllegalLocationConstraintException",
+            "PermanentRedirect",
         ],
     ),
     (
@@ -210,15 +219,22 @@ pub(crate) fn code<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -
 
 /// The kind of a refusal that the service told by code alone, such as an entry of a batch.
 pub(crate) fn kind_of_code(code: &str) -> FailureKind {
+    known_kind(code).unwrap_or(FailureKind::Transient)
+}
+
+fn known_kind(code: &str) -> Option<FailureKind> {
+    // SQS and S3 name what KMS refused to them as `KMS.DisabledException`.
+    let code = code.strip_prefix("KMS.").unwrap_or(code);
     let known = CODES.iter().find(|(_, codes)| codes.contains(&code));
-    known.map_or(FailureKind::Transient, |(kind, _)| *kind)
+    known.map(|(kind, _)| *kind)
 }
 
 /// The kind of a refusal. A code that is not known is judged by the status it came with.
 fn kind(code: Option<&str>, status: u16) -> FailureKind {
-    let known = code.and_then(|code| CODES.iter().find(|(_, codes)| codes.contains(&code)));
-    match (known, status) {
-        (Some((kind, _)), _) => *kind,
+    match (code.and_then(known_kind), status) {
+        (Some(kind), _) => kind,
+        // Sent on to another Region: it would be sent on again.
+        (None, 300..=399) => FailureKind::Invalid,
         (None, 401 | 403) => FailureKind::Denied,
         (None, 404) => FailureKind::NotFound,
         (None, 409 | 412) => FailureKind::Conflict,
@@ -274,7 +290,7 @@ mod tests {
 
     #[test]
     fn every_refusal_has_one_kind() {
-        use FailureKind::{Conflict, Denied, Integrity, Invalid, NotFound, Throttled, Transient};
+        use FailureKind::{Conflict, Deferred, Denied, Integrity, Invalid, NotFound, Throttled, Transient};
         let table = [
             (400, Some("ThrottlingException"), Throttled),
             (400, Some("ProvisionedThroughputExceededException"), Throttled),
@@ -297,6 +313,22 @@ mod tests {
             (400, Some("DisabledException"), Invalid),
             (400, Some("SomethingNew"), Invalid),
             (418, None, Invalid),
+            (301, Some("PermanentRedirect"), Invalid),
+            (301, None, Invalid),
+            (307, None, Invalid),
+            (400, Some("AuthorizationHeaderMalformed"), Invalid),
+            (400, Some("IllegalLocationConstraintException"), Invalid),
+            (400, Some("KMSThrottling"), Throttled),
+            (400, Some("KMS.ThrottlingException"), Throttled),
+            (400, Some("KMS.AccessDeniedException"), Denied),
+            (400, Some("KMS.OptInRequired"), Denied),
+            (400, Some("KMS.NotFoundException"), NotFound),
+            (400, Some("KMS.DisabledException"), Invalid),
+            (400, Some("KMS.InvalidStateException"), Invalid),
+            (403, Some("DBClusterQuotaExceededFault"), Deferred),
+            (400, Some("InstanceQuotaExceeded"), Deferred),
+            (400, Some("InsufficientStorageClusterCapacity"), Deferred),
+            (400, Some("StorageQuotaExceeded"), Deferred),
             (500, Some("InternalServerError"), Transient),
             (400, Some("RequestTimeout"), Transient),
             (503, Some("SomethingNew"), Transient),

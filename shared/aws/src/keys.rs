@@ -233,9 +233,14 @@ impl Keys for KmsKeys {
             .send()
             .await
             .map_err(|error| failure("KMS Sign", &self.signing.key, &error))?;
+        let bytes = answer.signature.map(Blob::into_inner).unwrap_or_default();
+        if bytes.is_empty() {
+            let message = format!("KMS Sign on {}: an empty answer", self.signing.key);
+            return Err(Failure::new(FailureKind::Transient, message));
+        }
         Ok(Signature {
             key_id: public.key_id.clone(),
-            bytes: answer.signature.map(Blob::into_inner).unwrap_or_default(),
+            bytes,
         })
     }
 

@@ -102,18 +102,24 @@ impl SqsQueue {
         Ok(numbers.sum())
     }
 
-    /// Every message of the queue at `url`, put back when all were seen. Who reads at the same time hides messages from
+    /// Every message of the queue at `url`, put back when all were seen. Reading many takes longer than those seen first
+    /// stay hidden, so it ends with the first round that gives nothing new. Who reads at the same time hides messages from
     /// this: then the answer is a failure that passes.
     async fn read_all(&self, url: &str) -> Result<Vec<Message>, Failure> {
         let expected = self.count(url).await?;
-        let mut messages = Vec::new();
+        let mut seen = BTreeMap::new();
         let read = loop {
+            let known = seen.len();
             match self.take(url, MOST_MESSAGES, READING).await {
-                Ok(taken) if taken.is_empty() => break Ok(()),
-                Ok(taken) => messages.extend(taken),
+                // The newest receipt of a message is the one that puts it back.
+                Ok(taken) => seen.extend(taken.into_iter().map(|message| (message.message_id.clone(), message))),
                 Err(failure) => break Err(failure),
             }
+            if seen.len() == known {
+                break Ok(());
+            }
         };
+        let messages: Vec<Message> = seen.into_values().collect();
         self.put_back(url, &messages).await?;
         read?;
         if messages.len() >= expected {

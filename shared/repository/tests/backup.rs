@@ -195,6 +195,18 @@ fn a_file_that_cannot_be_opened_is_left_out_and_listed() {
 }
 
 #[test]
+fn what_may_be_readable_a_minute_later_fails_the_backup() {
+    let repository = memory_repository();
+    let source = TestSource::new()
+        .file(b"/data/a", b"a")
+        .troubled(b"/data/b", b"b", Trouble::ConnectionLost);
+    let error = back_up(&repository, &source, |_| ()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Transient);
+    assert_eq!(error.to_string(), "cannot read /data/b: no answer");
+    assert_eq!(repository.snapshots().unwrap(), []);
+}
+
+#[test]
 fn a_file_that_changed_while_read_is_kept_listed_and_read_again() {
     let repository = memory_repository();
     let source = TestSource::new().troubled(b"/data/log", noise(5, 2 << 20), Trouble::ChangedWhileRead);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
+use super::points::{Point, original_key};
 use super::rds::Refusal;
 use super::requests::Request;
 use super::state::{ACCOUNT, State};
@@ -14,6 +15,7 @@ use super::state::{ACCOUNT, State};
 pub(super) struct Protected {
     pub kind: String,
     pub bytes: u64,
+    pub is_encrypted: bool,
 }
 
 /// A vault.
@@ -21,23 +23,6 @@ pub(super) struct Protected {
 pub(super) struct Vault {
     pub key: String,
     pub is_locked: bool,
-}
-
-/// A recovery point.
-#[derive(Debug, Clone)]
-pub(super) struct Point {
-    pub arn: String,
-    pub region: String,
-    pub vault: String,
-    pub resource: String,
-    pub kind: String,
-    pub bytes: u64,
-    pub key: String,
-    pub tags: BTreeMap<String, String>,
-    /// The vault it was copied from.
-    pub from: Option<String>,
-    pub made_at: Timestamp,
-    pub is_completed: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +53,8 @@ pub(super) struct Backup {
     pub protected: BTreeMap<String, Protected>,
     pub points: BTreeMap<String, Point>,
     pub issue: Option<String>,
+    /// Whether deletions are accepted and not carried out, for want of a right.
+    pub lacks_right_to_delete: bool,
     jobs: BTreeMap<String, Job>,
     /// Tokens, and the jobs that they started.
     tokens: BTreeMap<String, String>,
@@ -78,11 +65,11 @@ pub(super) fn refuse<T>(code: &'static str, message: impl Into<String>) -> Resul
     Err(Refusal(code, message.into(), 400))
 }
 
-fn seconds(at: Timestamp) -> Value {
+pub(super) fn seconds(at: Timestamp) -> Value {
     json!(at.as_millisecond() as f64 / 1000.0)
 }
 
-fn vault_arn(region: &str, name: &str) -> String {
+pub(super) fn vault_arn(region: &str, name: &str) -> String {
     format!("arn:aws:backup:{region}:{ACCOUNT}:backup-vault:{name}")
 }
 
@@ -102,13 +89,7 @@ pub(super) fn carry_out(state: &mut State, request: &Request) -> Result<Value, R
         "DescribeRecoveryPoint" => state.describe_point(request),
         "DeleteRecoveryPoint" => state.delete_point(request),
         "GetRecoveryPointRestoreMetadata" => state.restore_metadata(request),
-        "ListTags" => {
-            let point = state.backup.points.get(request.part(1));
-            match point {
-                Some(point) => Ok(json!({ "Tags": point.tags })),
-                None => refuse("ResourceNotFoundException", "Cannot find the resource."),
-            }
-        }
+        "ListTags" => state.point_tags(request),
         _ => Err(Refusal(
             "UnknownOperationException",
             "No such operation in the stand-in.".to_owned(),
@@ -118,27 +99,23 @@ pub(super) fn carry_out(state: &mut State, request: &Request) -> Result<Value, R
 }
 
 impl State {
+    /// Whether AWS Backup accepts deletions from now on and does not carry them out, for want of a right.
+    pub fn lack_right_to_delete(&mut self, lacks: bool) {
+        self.backup.lacks_right_to_delete = lacks;
+    }
+
     /// What the service says of every backup that completes from now on, if it says anything.
     pub fn set_backup_issue(&mut self, issue: Option<&str>) {
         self.backup.issue = issue.map(str::to_owned);
     }
 
-    fn vault_of(&self, region: &str, name: &str) -> Result<Vault, Refusal> {
+    pub(super) fn vault_of(&self, region: &str, name: &str) -> Result<Vault, Refusal> {
         match self.backup.vaults.get(&(region.to_owned(), name.to_owned())) {
             Some(vault) => Ok(vault.clone()),
             None => refuse(
                 "ResourceNotFoundException",
                 format!("Backup vault {name} does not exist."),
             ),
-        }
-    }
-
-    fn point_of(&self, request: &Request) -> Result<Point, Refusal> {
-        let (vault, arn) = (request.part(1), request.part(3));
-        let found = self.backup.points.get(arn);
-        match found.filter(|point| point.region == request.region && point.vault == vault) {
-            Some(point) => Ok(point.clone()),
-            None => refuse("ResourceNotFoundException", "Cannot find recovery point."),
         }
     }
 
@@ -168,10 +145,6 @@ impl State {
         job
     }
 
-    fn new_point_arn(&mut self, region: &str) -> String {
-        format!("arn:aws:backup:{region}:{ACCOUNT}:recovery-point:{}", self.next_id())
-    }
-
     fn start_backup(&mut self, request: &Request) -> Result<Value, Refusal> {
         let answer = |job: &Job| json!({ "BackupJobId": job.id, "CreationDate": seconds(job.made_at) });
         if let Some(job) = self.by_token(request) {
@@ -196,18 +169,20 @@ impl State {
         let tags = tags
             .into_iter()
             .map(|(name, value)| (name, value.as_str().unwrap_or_default().to_owned()));
+        let arn = self.new_point_arn(&protected.kind, &request.region);
         let point = Point {
-            arn: self.new_point_arn(&request.region),
+            key: original_key(&protected, &request.region, key),
+            arn,
             region: request.region.clone(),
             vault,
             resource,
             kind: protected.kind,
             bytes: protected.bytes,
-            key,
+            role: request.text("IamRoleArn")?,
             tags: tags.collect(),
-            from: None,
             made_at: self.now,
             is_completed: false,
+            is_expired: false,
         };
         let job = self.insert_job(request, JobKind::Backup, Some(point), String::new());
         Ok(answer(&job))
@@ -235,11 +210,11 @@ impl State {
         );
         let key = self.vault_of(&region, &name)?.key;
         let copy = Point {
-            arn: self.new_point_arn(&region),
-            from: Some(vault_arn(&request.region, &vault)),
+            arn: self.new_point_arn(&source.kind, &region),
             region,
             vault: name,
-            key,
+            role: request.text("IamRoleArn")?,
+            key: source.key.as_ref().map(|_| key),
             made_at: self.now,
             is_completed: false,
             ..source
@@ -329,82 +304,6 @@ impl State {
             "BackupVaultArn": vault_arn(&request.region, request.part(1)),
             "EncryptionKeyArn": vault.key,
             "Locked": vault.is_locked,
-        }))
-    }
-
-    fn point_json(&self, point: &Point) -> Value {
-        let state = if point.is_completed { "COMPLETED" } else { "CREATING" };
-        let state = self.word.as_deref().unwrap_or(state);
-        let bytes = (point.kind != "Aurora").then_some(point.bytes);
-        json!({
-            "RecoveryPointArn": point.arn,
-            "BackupVaultName": point.vault,
-            "BackupVaultArn": vault_arn(&point.region, &point.vault),
-            "SourceBackupVaultArn": point.from,
-            "ResourceArn": point.resource,
-            "ResourceType": point.kind,
-            "Status": state,
-            "CreationDate": seconds(point.made_at),
-            "BackupSizeInBytes": bytes,
-            "EncryptionKeyArn": point.key,
-            "IsEncrypted": true,
-        })
-    }
-
-    fn list_points(&self, request: &Request) -> Result<Value, Refusal> {
-        let vault = request.part(1);
-        self.vault_of(&request.region, vault)?;
-        let after = request
-            .query
-            .get("createdAfter")
-            .and_then(|at| at.parse::<Timestamp>().ok());
-        let resource = request.query.get("resourceArn");
-        let here = self.backup.points.values().filter(|point| {
-            point.region == request.region
-                && point.vault == vault
-                && resource.is_none_or(|resource| resource == &point.resource)
-                && after.is_none_or(|after| point.made_at >= after)
-        });
-        let all: Vec<Value> = here.map(|point| self.point_json(point)).collect();
-        let number = |name: &str, otherwise: usize| {
-            request
-                .query
-                .get(name)
-                .and_then(|value| value.parse().ok())
-                .unwrap_or(otherwise)
-        };
-        let (start, size) = (number("nextToken", 0), number("maxResults", 100).clamp(1, 1000));
-        let shown: Vec<&Value> = all.iter().skip(start).take(size).collect();
-        let next = (start + size < all.len()).then(|| (start + size).to_string());
-        Ok(json!({ "RecoveryPoints": shown, "NextToken": next }))
-    }
-
-    fn describe_point(&self, request: &Request) -> Result<Value, Refusal> {
-        self.point_of(request).map(|point| self.point_json(&point))
-    }
-
-    fn delete_point(&mut self, request: &Request) -> Result<Value, Refusal> {
-        let point = self.point_of(request)?;
-        if self.vault_of(&point.region, &point.vault)?.is_locked {
-            return refuse(
-                "InvalidRequestException",
-                "Recovery point cannot be deleted: its vault is locked.",
-            );
-        }
-        if !point.is_completed {
-            return refuse("InvalidResourceStateException", "Recovery point is in use.");
-        }
-        self.backup.points.remove(&point.arn);
-        Ok(json!({}))
-    }
-
-    fn restore_metadata(&self, request: &Request) -> Result<Value, Refusal> {
-        let point = self.point_of(request)?;
-        Ok(json!({
-            "BackupVaultArn": vault_arn(&point.region, &point.vault),
-            "RecoveryPointArn": point.arn,
-            "ResourceType": point.kind,
-            "RestoreMetadata": { "DBSubnetGroupName": "private", "encryptionType": "Default" },
         }))
     }
 

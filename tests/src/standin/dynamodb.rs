@@ -15,7 +15,7 @@ pub(super) struct Table {
     bytes: u64,
     tags: BTreeMap<String, String>,
     ready_at: Timestamp,
-    /// What it was restored from, and when.
+    /// What it was restored from, and the time whose content it holds.
     restored: Option<(Option<String>, Timestamp)>,
 }
 
@@ -75,7 +75,7 @@ pub(super) fn carry_out(state: &mut State, region: &str, operation: &str, body: 
             if backup.ready_at > state.now {
                 return refuse("BackupInUseException", "The backup is being created.");
             }
-            state.restore_table(region, body, backup.bytes, Some(backup.arn))
+            state.restore_table(region, body, backup.bytes, (Some(backup.arn), backup.made_at))
         }
         "RestoreTableToPointInTime" => state.restore_table_to_time(region, body),
         "DescribeTable" => state.describe_table(region, body),
@@ -199,7 +199,7 @@ impl State {
         region: &str,
         body: &Value,
         bytes: u64,
-        from: Option<String>,
+        from: (Option<String>, Timestamp),
     ) -> Result<Value, Refusal> {
         let name = text(body, "TargetTableName")?.to_owned();
         if self.has_table(region, &name) {
@@ -210,7 +210,7 @@ impl State {
             bytes,
             tags: BTreeMap::new(),
             ready_at: self.after(self.durations.restore),
-            restored: Some((from, self.now)),
+            restored: Some(from),
         };
         let answer = self.table_json(&name, &table);
         self.dynamo.tables.insert((region.to_owned(), name), table);
@@ -224,16 +224,15 @@ impl State {
         let first = latest
             .saturating_sub(SignedDuration::from_hours(35 * 24))
             .unwrap_or(latest);
-        if let Some(at) = body["RestoreDateTime"].as_f64() {
-            let at = Timestamp::from_second(at as i64).unwrap_or(Timestamp::MAX);
-            if at > latest || at < first {
-                return refuse(
-                    "InvalidRestoreTimeException",
-                    format!("The time must lie between {first} and {latest}."),
-                );
-            }
+        let wanted = body["RestoreDateTime"].as_f64();
+        let at = wanted.map_or(latest, |at| Timestamp::from_second(at as i64).unwrap_or(Timestamp::MAX));
+        if at > latest || at < first {
+            return refuse(
+                "InvalidRestoreTimeException",
+                format!("The time must lie between {first} and {latest}."),
+            );
         }
-        self.restore_table(region, body, table.bytes, None)
+        self.restore_table(region, body, table.bytes, (None, at))
     }
 
     fn table_json(&self, name: &str, table: &Table) -> Value {
@@ -255,11 +254,12 @@ impl State {
         Ok(json!({ "Table": self.table_json(&name, &table) }))
     }
 
+    /// The table whose tags are asked about; one that is being made has none to ask about.
     fn tagged<'a>(&'a mut self, body: &Value) -> Result<&'a mut Table, Refusal> {
         let arn = text(body, "ResourceArn")?;
         match self.dynamo.tables.values_mut().find(|table| table.arn == arn) {
-            Some(table) => Ok(table),
-            None => refuse(
+            Some(table) if table.ready_at <= self.now => Ok(table),
+            _ => refuse(
                 "ResourceNotFoundException",
                 format!("Requested resource not found: {arn}"),
             ),

@@ -13,6 +13,8 @@ pub enum Trouble {
     Deny,
     /// The call is carried out, and its answer is lost.
     LoseAnswer,
+    /// What the call asks about is not found: made just now, it is not visible everywhere yet.
+    Overlook,
 }
 
 /// Trouble for some calls.

@@ -91,6 +91,11 @@ fn respond(
             Some(Trouble::Throttle) => Err(throttle(protocol)),
             Some(Trouble::Deny) => Err(denial(protocol, operation)),
             Some(Trouble::ServerError) => Err(broken()),
+            Some(Trouble::Overlook) => Err(Refusal(
+                "ResourceNotFoundException",
+                "Requested resource not found.".to_owned(),
+                400,
+            )),
             Some(Trouble::LoseAnswer) => {
                 // Carried out or refused, nobody hears of it.
                 let _ = work(state);

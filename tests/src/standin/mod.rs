@@ -8,6 +8,7 @@ mod dynamodb;
 mod events;
 mod faults;
 mod http;
+mod points;
 mod rds;
 mod requests;
 mod restores;

@@ -220,6 +220,12 @@ impl State {
     /// What RDS asks of a copy: a key where one is needed, and a place.
     fn check_copy(&self, call: &Call<'_>, source: &Snapshot, region: &str) -> Result<(), Refusal> {
         match call.get("KmsKeyId") {
+            Some(_) if call.is_cluster() && source.key.is_none() => {
+                return refuse(
+                    "InvalidParameterCombination",
+                    "A copy of an unencrypted DB cluster snapshot cannot be encrypted.",
+                );
+            }
             Some(key) => self.check_key(call, key)?,
             None if source.key.is_some() && region != call.region => {
                 return refuse(

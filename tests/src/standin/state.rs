@@ -162,8 +162,16 @@ impl State {
         let protected = Protected {
             kind: kind.to_owned(),
             bytes,
+            is_encrypted: true,
         };
         self.backup.protected.insert(arn.to_owned(), protected);
+    }
+
+    /// Makes a resource that AWS Backup can protect one that is not encrypted.
+    pub fn leave_plain(&mut self, arn: &str) {
+        if let Some(protected) = self.backup.protected.get_mut(arn) {
+            protected.is_encrypted = false;
+        }
     }
 
     /// Gives a database another state word, such as `modifying`.

@@ -3,19 +3,22 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use axum::response::IntoResponse as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use holdfast_aws::{EventBridgeBus, KmsKeys, SnsPager, SqsQueue};
-use holdfast_core::domain::{Detail, FunctionName, JobId, JobKind, JobState, ResourceId, Span, routes};
+use holdfast_aws::{Clients, EventBridgeBus, KmsKeys, QueueUrls, SnsPager, SqsQueue};
+use holdfast_core::domain::{Detail, FailureKind, FunctionName, JobId, JobKind, JobState, ResourceId, Span, routes};
 use holdfast_core::ports::{Bus, Keys, Pager, Queue, Severity};
 use holdfast_local::verify_with_public_key;
 use holdfast_testkit::contract::pager::{Heard, PagerWorld};
 use holdfast_testkit::contract::{self, queue::QueueWorld};
+use holdfast_tests::front::{Front, Server};
 use serde_json::{Value, json};
 
-use crate::ground::{Ground, fresh, text};
+use crate::ground::{Ground, HOME, fresh, region, text};
 
 #[tokio::test]
 async fn the_dynamodb_catalog_obeys_the_contract() {
@@ -219,4 +222,58 @@ async fn a_key_of_another_kind_is_refused_and_says_what_to_make() {
     assert!(refused.message.contains("ECC_NIST_P256"), "{refused}");
     let too_long = keys.wrap(&[0; 4096], "context").await.expect_err("too long");
     assert!(too_long.message.contains("4095"), "{too_long}");
+}
+
+/// A service that answers each operation as told, and its clients.
+async fn service(answer: impl Fn(&str) -> Value + Send + Sync + 'static) -> (Front, Clients) {
+    let server: Server = Box::new(move |parts, _| {
+        let target = parts.headers["x-amz-target"].to_str().expect("text");
+        let body = answer(target.rsplit('.').next().unwrap_or_default()).to_string();
+        let kind = ("content-type", "application/x-amz-json-1.0");
+        Box::pin(async move { ([kind], body).into_response() })
+    });
+    // It has a runtime of its own, which is not started inside another.
+    let front = tokio::task::spawn_blocking(|| Front::before(server));
+    let front = front.await.expect("a front");
+    let clients = Clients::of_emulator(region(HOME), &front.endpoint()).await;
+    (front, clients)
+}
+
+/// Reading many dead letters takes longer than those that were seen first stay hidden.
+#[tokio::test]
+async fn dead_letters_that_come_again_while_they_are_read_are_told_once() {
+    let letter = |id: &str| {
+        let attributes = json!({"ApproximateReceiveCount": "9", "SentTimestamp": "1772359200000"});
+        json!({"MessageId": id, "ReceiptHandle": format!("receipt of {id}"), "Body": id, "Attributes": attributes})
+    };
+    let messages = json!({"Messages": [letter("a"), letter("b")]});
+    let (_front, clients) = service(move |operation| match operation {
+        "GetQueueAttributes" => json!({"Attributes": {"ApproximateNumberOfMessages": "2"}}),
+        "ReceiveMessage" => messages.clone(),
+        _ => json!({"Successful": [], "Failed": []}),
+    })
+    .await;
+    let urls = QueueUrls {
+        messages: "http://queue".to_owned(),
+        dead_letters: "http://dead".to_owned(),
+    };
+    let queue = SqsQueue::new(clients.home().sqs(), BTreeMap::from([(FunctionName::Verifier, urls)]));
+    let read = tokio::time::timeout(Duration::from_secs(20), queue.dead_letters()).await;
+    let letters = read.expect("an end").expect("letters");
+    let bodies: Vec<&str> = letters.iter().map(|letter| letter.body.as_str()).collect();
+    assert_eq!(bodies, ["a", "b"]);
+}
+
+#[tokio::test]
+async fn an_empty_signature_is_none() {
+    let (_front, clients) = service(|operation| match operation {
+        "GetPublicKey" => json!({"KeySpec": "ECC_NIST_P256", "PublicKey": BASE64.encode([4; 91])}),
+        _ => json!({}),
+    })
+    .await;
+    let client = || (clients.home().kms(), "key".to_owned());
+    let refused = KmsKeys::new(client(), client()).sign(b"a statement").await;
+    let refused = refused.expect_err("no signature");
+    assert_eq!(refused.kind, FailureKind::Transient, "{refused}");
+    assert!(refused.message.contains("an empty answer"), "{refused}");
 }

@@ -1,12 +1,15 @@
 //! Evidence in the buckets of two Regions: the contract, a Region that is lost and comes back, and who may delete.
 
+use std::net::TcpListener;
 use std::sync::Arc;
+use std::time::Duration;
 
 use holdfast_aws::{Clients, EvidenceRegion, S3Evidence};
 use holdfast_core::domain::FailureKind;
 use holdfast_core::ports::EvidenceStore;
 use holdfast_testkit::contract;
 use holdfast_testkit::fakes::FakeClock;
+use holdfast_tests::front::{Front, What};
 use jiff::Timestamp;
 
 use crate::ground::{Ground, HOME, region};
@@ -68,8 +71,24 @@ impl Buckets {
     }
 
     fn home_lost(&self) -> S3Evidence {
+        self.home_by(&self.lost)
+    }
+
+    /// Both Regions, and the home Region as these clients see it.
+    fn home_by(&self, clients: &Clients) -> S3Evidence {
         let away = at(&self.ground.clients, AWAY, &self.away);
-        store(vec![at(&self.lost, HOME, &self.home), away])
+        store(vec![at(clients, HOME, &self.home), away])
+    }
+
+    /// Both Regions, and a front before the home Region.
+    async fn home_behind_a_front(&self) -> (Front, S3Evidence) {
+        let endpoint = self.ground.moto.endpoint().to_owned();
+        // It has a runtime of its own, which is not started inside another.
+        let front = tokio::task::spawn_blocking(|| Front::before_endpoint(endpoint));
+        let front = front.await.unwrap();
+        let clients = Clients::of_emulator(region(HOME), &front.endpoint()).await;
+        let store = self.home_by(&clients);
+        (front, store)
     }
 }
 
@@ -100,6 +119,52 @@ async fn a_region_that_was_lost_gets_what_it_lacks() {
         assert_eq!(one.list().await.unwrap(), ["1.json", "2.json", "3.json", "4.json"]);
         assert_eq!(one.get("3.json").await.unwrap().as_deref(), Some(&b"333"[..]));
     }
+}
+
+#[tokio::test]
+async fn a_region_that_refused_what_it_lacks_is_brought_it_again() {
+    let buckets = Buckets::new().await;
+    buckets.only_away().put("1.json", b"one").await.unwrap();
+    let (front, both) = buckets.home_behind_a_front().await;
+    front.trouble("1.json", 1, 1, What::Answered(403));
+    let refused = both.put("2.json", b"two").await.unwrap_err();
+    assert_eq!(refused.kind, FailureKind::Denied, "{refused}");
+    both.put("2.json", b"two").await.unwrap();
+    assert_eq!(buckets.only_home().list().await.unwrap(), ["1.json", "2.json"]);
+}
+
+#[tokio::test]
+async fn a_region_that_throttles_is_as_one_that_does_not_answer() {
+    let buckets = Buckets::new().await;
+    let (front, both) = buckets.home_behind_a_front().await;
+    front.trouble("", 0, usize::MAX, What::Answered(429));
+    both.put("1.json", b"one").await.unwrap();
+    front.no_more_trouble();
+    assert!(buckets.only_home().list().await.unwrap().is_empty());
+    both.put("2.json", b"two").await.unwrap();
+    assert_eq!(buckets.only_home().list().await.unwrap(), ["1.json", "2.json"]);
+}
+
+#[tokio::test]
+async fn a_bucket_of_another_region_is_no_lost_region() {
+    let buckets = Buckets::new().await;
+    let (front, both) = buckets.home_behind_a_front().await;
+    front.trouble("", 0, usize::MAX, What::Answered(301));
+    let refused = both.put("1.json", b"one").await.unwrap_err();
+    assert_eq!(refused.kind, FailureKind::Invalid, "{refused}");
+    assert!(buckets.only_away().list().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_region_that_takes_connections_and_says_nothing_is_lost_within_seconds() {
+    let buckets = Buckets::new().await;
+    buckets.only_away().put("1.json", b"one").await.unwrap();
+    let silent = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let endpoint = format!("http://{}", silent.local_addr().unwrap());
+    let hung = Clients::of_emulator(region(HOME), &endpoint).await;
+    let both = buckets.home_by(&hung);
+    let listed = tokio::time::timeout(Duration::from_secs(15), both.list()).await;
+    assert_eq!(listed.expect("an answer in time").unwrap(), ["1.json"]);
 }
 
 #[tokio::test]

@@ -55,6 +55,14 @@ impl SnapshotService for AuroraSnapshots {
         false
     }
 
+    fn encrypts_copies(&self) -> bool {
+        false
+    }
+
+    fn delete_command(&self, region: &Region, name: &str) -> String {
+        format!("aws rds delete-db-cluster-snapshot --region {region} --db-cluster-snapshot-identifier {name}")
+    }
+
     async fn find(&self, region: &Region, name: &str) -> Result<Option<Snapshot>, Failure> {
         let call = self
             .client(region)
@@ -122,7 +130,7 @@ impl SnapshotService for AuroraSnapshots {
             .copy_db_cluster_snapshot()
             .source_db_cluster_snapshot_identifier(&source.arn)
             .target_db_cluster_snapshot_identifier(name)
-            .kms_key_id(key)
+            .set_kms_key_id(source.key.as_ref().map(|_| key.to_owned()))
             .set_tags(Some(databases::to_sdk(tags)));
         databases::made(
             call.send().await,

@@ -124,8 +124,6 @@ pub(super) fn state(on: &str, word: &str) -> Result<RestoredState, Failure> {
         | "configuring-log-exports"
         | "converting-to-vpc"
         | "creating"
-        | "delete-precheck"
-        | "deleting"
         | "failing-over"
         | "maintenance"
         | "migrating"
@@ -136,12 +134,15 @@ pub(super) fn state(on: &str, word: &str) -> Result<RestoredState, Failure> {
         | "rebooting"
         | "renaming"
         | "resetting-master-credentials"
+        | "scaling-compute"
         | "starting"
         | "stopping"
         | "storage-config-upgrade"
         | "update-iam-db-auth"
         | "upgrading" => Ok(RestoredState::Busy),
         "cloning-failed"
+        | "delete-precheck"
+        | "deleting"
         | "failed"
         | "inaccessible-encryption-credentials"
         | "inaccessible-encryption-credentials-recoverable"
@@ -197,6 +198,14 @@ mod tests {
         let away = Surroundings::read(&tags, &region("eu-west-1"));
         assert!(away.security_groups.is_empty());
         assert_eq!(away.subnet_group.as_deref(), Some("private"));
+    }
+
+    #[test]
+    fn a_database_that_goes_away_never_becomes_available() {
+        for word in ["deleting", "delete-precheck"] {
+            assert_eq!(state("instance a", word).unwrap(), RestoredState::Failed, "{word}");
+        }
+        assert_eq!(state("cluster a", "scaling-compute").unwrap(), RestoredState::Busy);
     }
 
     #[test]

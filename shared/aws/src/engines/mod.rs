@@ -25,8 +25,8 @@ use self::rds::RdsSnapshots;
 use self::snapshots::SnapshotEngine;
 use crate::clients::Clients;
 
-/// The engines of managed resources, by kind. The catalog holds the places of copies and the ids that AWS Backup gave to jobs;
-/// the clock says when such a place is free again.
+/// The engines of managed resources, by kind. The catalog holds the places of copies, the ids that AWS Backup gave to jobs,
+/// and the tables that restores are about to make; the clock says when such a place is free again.
 pub fn managed(
     clients: &Arc<Clients>,
     deployment: &Deployment,
@@ -64,7 +64,7 @@ pub fn managed(
     let dynamodb = DynamoTables {
         clients: Arc::clone(clients),
         deployment: Arc::clone(&deployment),
-        clock: Arc::clone(clock),
+        catalog: Arc::clone(catalog),
     };
     // Whether copies of cluster snapshots have places of their own, AWS does not say; counted together, none is refused.
     BTreeMap::from([

@@ -34,6 +34,14 @@ impl SnapshotService for RdsSnapshots {
         true
     }
 
+    fn encrypts_copies(&self) -> bool {
+        true
+    }
+
+    fn delete_command(&self, region: &Region, name: &str) -> String {
+        format!("aws rds delete-db-snapshot --region {region} --db-snapshot-identifier {name}")
+    }
+
     async fn find(&self, region: &Region, name: &str) -> Result<Option<Snapshot>, Failure> {
         let call = self.client(region).describe_db_snapshots().db_snapshot_identifier(name);
         match call.send().await {

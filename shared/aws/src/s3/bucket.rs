@@ -156,8 +156,13 @@ impl Bucket {
             let rest = bytes.len() as u64..total;
             bytes.resize(usize::try_from(total).unwrap_or(usize::MAX), 0);
             let (_, into) = bytes.split_at_mut(rest.start as usize);
-            self.fill(key, rest.start, into, etag.as_deref()).await?;
-            Ok(bytes)
+            if self.fill(key, rest.start, into, etag.as_deref()).await? {
+                return Ok(bytes);
+            }
+            let (name, key) = (&self.name, key.escape_debug());
+            Err(Refused::broken(format!(
+                "S3 GetObject on s3://{name}/{key}: it ended before its {total} bytes"
+            )))
         })
     }
 

@@ -4,8 +4,9 @@
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
-use holdfast_core::domain::Failure;
+use holdfast_core::domain::{Failure, FailureKind};
 use holdfast_repository::Id;
+use holdfast_repository::backup::UnreadReason;
 use holdfast_repository::pack::BlobKind;
 use holdfast_sources::content_engine::places::{PointContent, RestoreRequest};
 
@@ -114,7 +115,12 @@ impl Comparison<'_> {
                         "content differs in the {length} bytes from byte {offset}"
                     )));
                 }
-                Err(error) => return Ok(Some(format!("cannot be read at byte {offset}: {error}"))),
+                Err(error) => {
+                    return match UnreadReason::from_io(&error) {
+                        UnreadReason::Unavailable(why) => Err(Failure::new(FailureKind::Transient, why)),
+                        why => Ok(Some(format!("cannot be read at byte {offset}: {why}"))),
+                    };
+                }
             }
         }
         Ok(None)

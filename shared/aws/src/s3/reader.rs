@@ -188,6 +188,8 @@ pub(crate) fn reason(refused: Refused) -> UnreadReason {
         UnreadReason::Unsupported("it is archived, and must be restored in S3 before it can be read".to_owned())
     } else if refused.kind == FailureKind::Denied {
         UnreadReason::Denied
+    } else if refused.kind.may_pass() {
+        UnreadReason::Unavailable(refused.message)
     } else {
         UnreadReason::Io(refused.message)
     }
@@ -197,6 +199,7 @@ fn io_error(refused: Refused) -> io::Error {
     let kind = match refused.kind {
         _ if refused.is_missing() => io::ErrorKind::NotFound,
         FailureKind::Denied => io::ErrorKind::PermissionDenied,
+        kind if kind.may_pass() => io::ErrorKind::ConnectionAborted,
         _ => io::ErrorKind::Other,
     };
     io::Error::new(kind, refused.message)

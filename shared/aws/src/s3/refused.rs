@@ -39,7 +39,7 @@ impl Refused {
         match code.as_str() {
             "NoSuchBucket" => message.push_str(" (the bucket does not exist: check its name and its Region)"),
             "InvalidObjectState" => message.push_str(" (it is archived: restore it in S3 first)"),
-            "PermanentRedirect" | "AuthorizationHeaderMalformed" => {
+            "PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException" => {
                 message.push_str(" (the bucket is in another Region than configured)");
             }
             _ => {}
@@ -72,14 +72,15 @@ impl Refused {
         self.code == "NoSuchBucket"
     }
 
-    /// A condition on the call did not hold: something is there already, or is not what it was.
+    /// A condition on the call did not hold: something is there already, or is not what it was. The end of an upload in
+    /// parts says so with status 200.
     pub(crate) fn is_condition(&self) -> bool {
-        self.status == 412
+        self.status == 412 || self.code == "PreconditionFailed"
     }
 
     /// Somebody else writes the same key at this moment.
     pub(crate) fn is_race(&self) -> bool {
-        self.status == 409 && (self.code.is_empty() || self.code == "ConditionalRequestConflict")
+        self.code == "ConditionalRequestConflict" || (self.status == 409 && self.code.is_empty())
     }
 
     /// The range begins at or after the end.
@@ -105,5 +106,35 @@ impl Refused {
     /// As it crosses a port.
     pub(crate) fn into_failure(self) -> Failure {
         Failure::new(self.kind, self.message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_smithy_runtime_api::http::StatusCode;
+    use aws_smithy_types::body::SdkBody;
+    use aws_smithy_types::error::ErrorMetadata;
+
+    use super::*;
+
+    fn refused(status: u16, code: &str) -> Refused {
+        let response = HttpResponse::new(StatusCode::try_from(status).unwrap(), SdkBody::empty());
+        let error = SdkError::service_error(ErrorMetadata::builder().code(code).build(), response);
+        Refused::new("CompleteMultipartUpload", "bucket", "key", &error)
+    }
+
+    #[test]
+    fn the_end_of_an_upload_tells_what_is_there_by_its_code() {
+        assert!(refused(200, "PreconditionFailed").is_condition());
+        assert!(refused(200, "ConditionalRequestConflict").is_race());
+        assert!(!refused(200, "InternalError").is_condition());
+        assert!(!refused(409, "OperationAborted").is_race());
+    }
+
+    #[test]
+    fn a_bucket_of_another_region_is_no_lost_region() {
+        let elsewhere = refused(301, "PermanentRedirect");
+        assert_eq!(elsewhere.kind, FailureKind::Invalid);
+        assert!(elsewhere.message.contains("another Region"), "{}", elsewhere.message);
     }
 }

@@ -260,7 +260,8 @@ impl Restore<'_> {
                 .try_collect::<Vec<_>>();
             match self.target.bucket.block_on(calls) {
                 Ok(parts) => sent.extend(parts),
-                Err(refused) => return written(item, Err(refused)).map(|what| Err(what.unwrap_or_default())),
+                Err(refused) if refused.kind == FailureKind::Invalid => return Ok(Err(refused.message)),
+                Err(refused) => return Err(refused.into_failure()),
             }
             bytes = rest;
         }
@@ -272,7 +273,8 @@ impl Restore<'_> {
 fn written(item: &Item, written: Result<(), Refused>) -> Result<Option<String>, Failure> {
     match written {
         Ok(()) => Ok(None),
-        Err(refused) if refused.is_condition() => Ok(Some(item.differs("something else was written there meanwhile"))),
+        // It is the object itself where only the answer to its writing was lost, or else another one: the comparison tells.
+        Err(refused) if refused.is_condition() || refused.is_race() => Ok(None),
         // A name or header that S3 does not take is no reason to leave out the others.
         Err(refused) if refused.kind == FailureKind::Invalid => Ok(Some(item.differs(refused.message))),
         Err(refused) => Err(refused.into_failure()),

@@ -78,7 +78,7 @@ pub(super) fn assemble(run: &Run<'_>, entries: Receiver<Entry>, packs: Sender<Fi
             Entry::Leave => assembly.leave()?,
             Entry::Whole(node) => assembly.whole(&node)?,
             Entry::File { node, before, outcome } => assembly.file(node, before, &outcome)?,
-            Entry::Unread(unread) => assembly.unread.push(unread),
+            Entry::Unread(unread) => assembly.unread.push(unread.passed_over()?),
             Entry::End { unusable, complete } => return assembly.end(unusable, complete),
         }
     }
@@ -119,7 +119,7 @@ impl Assembly<'_> {
     fn file(&mut self, listed: Box<Node>, before: Before, outcome: &Receiver<FileOutcome>) -> Result<()> {
         let (node, content, size, unread, in_part) = match outcome.recv().map_err(|_| RepositoryError::Cancelled)? {
             FileOutcome::Unread(unread) => {
-                self.unread.push(unread);
+                self.unread.push(unread.passed_over()?);
                 return Ok(());
             }
             FileOutcome::NotReached => {
@@ -134,7 +134,7 @@ impl Assembly<'_> {
                 in_part,
             } => (node, content, size, unread, in_part),
         };
-        self.unread.extend(unread);
+        self.unread.extend(unread.map(Unread::passed_over).transpose()?);
         // A file that changed keeps the metadata from before it was read: it differs from what is on disk then, so the
         // next backup reads the file again.
         let name = listed.name.clone();

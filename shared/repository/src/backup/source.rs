@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::error::{RepositoryError, Result};
 use crate::tree::Node;
 
 /// A tree of files to back up.
@@ -65,6 +66,22 @@ pub enum UnreadReason {
     Unsupported(String),
     /// Reading failed.
     Io(String),
+    /// Whatever holds it does not answer now, named here. It passes, so the backup fails and is tried again: a snapshot
+    /// that leaves out what can be read a minute later is worth less than a later one.
+    Unavailable(String),
+}
+
+impl Unread {
+    /// What a backup may go on without; a failure that passes where it may not.
+    pub(super) fn passed_over(self) -> Result<Unread> {
+        match self.reason {
+            UnreadReason::Unavailable(why) => Err(RepositoryError::Io {
+                what: format!("read {}", self.path.display()),
+                source: io::Error::new(io::ErrorKind::ConnectionAborted, why),
+            }),
+            _ => Ok(self),
+        }
+    }
 }
 
 impl UnreadReason {
@@ -73,6 +90,9 @@ impl UnreadReason {
         match error.kind() {
             io::ErrorKind::NotFound => UnreadReason::Vanished,
             io::ErrorKind::PermissionDenied => UnreadReason::Denied,
+            io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::TimedOut => {
+                UnreadReason::Unavailable(error.to_string())
+            }
             _ => UnreadReason::Io(error.to_string()),
         }
     }
@@ -84,7 +104,9 @@ impl fmt::Display for UnreadReason {
             UnreadReason::Vanished => f.write_str("it vanished"),
             UnreadReason::ChangedWhileRead => f.write_str("it changed while it was read"),
             UnreadReason::Denied => f.write_str("permission denied"),
-            UnreadReason::Unsupported(what) | UnreadReason::Io(what) => f.write_str(what),
+            UnreadReason::Unsupported(what) | UnreadReason::Io(what) | UnreadReason::Unavailable(what) => {
+                f.write_str(what)
+            }
         }
     }
 }

@@ -332,6 +332,7 @@ impl Walk<'_> {
     }
 
     fn unread(&mut self, unread: Unread) -> Result<()> {
+        let unread = unread.passed_over()?;
         if self.roots.contains(&unread.path) {
             self.unread_roots.push(unread.clone());
         }

@@ -79,6 +79,8 @@ pub enum Trouble {
     Denied,
     ChangedWhileRead,
     BreaksAfter(usize),
+    /// The connection to what holds it is lost.
+    ConnectionLost,
 }
 
 #[derive(Clone, Debug)]
@@ -254,6 +256,9 @@ impl Content for TestContent {
             && self.given >= limit
         {
             return Err(std::io::Error::other("the disk is failing"));
+        }
+        if self.item.trouble == Trouble::ConnectionLost {
+            return Err(std::io::Error::new(std::io::ErrorKind::ConnectionReset, "no answer"));
         }
         while let Some(Part::Data(bytes)) = self.item.parts.get(self.part) {
             let rest = &bytes[self.offset..];

@@ -8,7 +8,7 @@ use holdfast_tests::front::What;
 use holdfast_tests::lambda::ACCOUNT;
 use serde_json::json;
 
-use super::scene::{HOME, SOURCE, Scene, Wishes};
+use super::scene::{HOME, SOURCE, Scene, Wishes, rest};
 use crate::tools::noise;
 
 const CONFIGURATION: &str = r#"
@@ -160,7 +160,7 @@ fn a_copy_waits_quietly_while_the_quota_of_its_region_is_used_up() {
     });
     for _ in 0..6 {
         scene.advance(600);
-        scene.rest(Duration::from_secs(2));
+        rest(Duration::from_secs(2));
     }
     assert_eq!(scene.points("orders")[0].copies.len(), 1);
     assert_eq!(

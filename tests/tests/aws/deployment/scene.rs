@@ -272,7 +272,7 @@ impl Scene {
     /// Waits as [`Scene::until`] does, while half a minute passes with each second: for what is tried again after a while.
     pub fn until_tried_again(&self, what: &str, mut holds: impl FnMut() -> bool) {
         self.until(what, || {
-            self.rest(Duration::from_secs(1));
+            rest(Duration::from_secs(1));
             self.advance(30);
             holds()
         });
@@ -285,12 +285,6 @@ impl Scene {
             self.tell();
             std::panic::resume_unwind(panic);
         }
-    }
-
-    /// Lets real time pass.
-    #[expect(clippy::disallowed_methods, reason = "real programs take real time")]
-    pub fn rest(&self, time: Duration) {
-        std::thread::sleep(time);
     }
 
     /// Shows what the functions wrote that was no success.
@@ -381,6 +375,12 @@ impl Scene {
         // Locks are of a time to come, as restic sees it: it has the machine's own clock.
         Ran::of(command.arg("--no-lock").args(arguments)).ends(0)
     }
+}
+
+/// Lets real time pass.
+#[expect(clippy::disallowed_methods, reason = "real programs take real time")]
+pub fn rest(time: Duration) {
+    std::thread::sleep(time);
 }
 
 /// What RDS and AWS Backup tell goes to the account's own bus.

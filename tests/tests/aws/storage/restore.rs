@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use holdfast_core::domain::{Order, Outcome};
+use holdfast_core::domain::{FailureKind, Order, Outcome};
 use holdfast_core::ports::{Observation, Task};
 use holdfast_tests::front::{Front, What};
 use holdfast_tests::radosgw::Radosgw;
@@ -224,6 +224,47 @@ fn a_restore_is_compared_with_the_point_by_reading_it_again() {
     let (files, differences) = world.restore("late", &backup.artefact, &format!("s3://{bucket}/late"));
     assert_eq!(files, 3);
     assert_eq!(differences, ["two: content differs in the 5 bytes from byte 0"]);
+}
+
+#[test]
+fn a_restore_that_cannot_be_read_again_now_is_tried_again() {
+    let (front, world, bucket) = scene();
+    world.reach.put(&bucket, "a/large", &noise(1, 20 << 20));
+    let backup = world.back_up("backup", &format!("s3://{bucket}/a"), None);
+    front.trouble(&format!("GET /{bucket}/back/large"), 1, usize::MAX, What::Answered(503));
+    let first = task("restore", restore(&backup.artefact, &format!("s3://{bucket}/back")));
+    match world.attempt(&world.engine(), &first) {
+        Observation::Failed { kind, message } => assert_eq!(kind, FailureKind::Transient, "{message}"),
+        other => panic!("{other:?}"),
+    }
+    front.no_more_trouble();
+    let again = Task { attempt: 2, ..first };
+    match world.attempt(&world.engine(), &again) {
+        Observation::Completed(Outcome::Restore { differences, .. }) => assert_eq!(differences, [""; 0]),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A write whose answer was lost and that was sent again meets its own object. Whether it is that one, the bytes tell.
+#[test]
+fn what_stands_already_is_judged_by_the_comparison() {
+    let (front, world, bucket) = scene();
+    for key in ["a/one", "a/two", "back/one"] {
+        world
+            .reach
+            .put(&bucket, key, key.rsplit('/').next().unwrap().as_bytes());
+    }
+    world.reach.put(&bucket, "back/two", b"another");
+    let backup = world.back_up("backup", &format!("s3://{bucket}/a"), None);
+    front.trouble(&format!("PUT /{bucket}/back/"), 0, 2, What::Answered(412));
+    let mut order = restore(&backup.artefact, &format!("s3://{bucket}/back"));
+    if let Order::Restore { overwrite, .. } = &mut order {
+        *overwrite = true;
+    }
+    let Outcome::Restore { differences, .. } = world.run("restore", order) else {
+        panic!("a restore");
+    };
+    assert_eq!(differences, ["two: size is 7, was 3"]);
 }
 
 #[test]

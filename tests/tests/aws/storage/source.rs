@@ -2,12 +2,13 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use holdfast_core::domain::{BackupKind, Order, Outcome, Patterns};
+use holdfast_core::domain::{BackupKind, FailureKind, Order, Outcome, Patterns};
+use holdfast_core::ports::Observation;
 use holdfast_tests::front::What;
 use holdfast_tests::radosgw::Radosgw;
 use holdfast_tests::s3s::S3s;
 
-use super::world::{World, restore};
+use super::world::{World, restore, task};
 use crate::tools::noise;
 
 /// A vault and a bucket of objects on a server that names ETags in its listings, behind a front.
@@ -19,6 +20,18 @@ fn scene() -> (holdfast_tests::front::Front, World, String) {
     world.reach.make_bucket(&vault, false);
     world.reach.make_bucket(&objects, true);
     (front, world, objects)
+}
+
+fn backup(path: &str) -> Order {
+    Order::Backup {
+        resource: "photos".parse().expect("a name"),
+        path: path.to_owned(),
+        vault: "primary".parse().expect("a name"),
+        kind: BackupKind::Full,
+        base: None,
+        patterns: Patterns::default(),
+        bandwidth_limit: None,
+    }
 }
 
 #[test]
@@ -66,18 +79,9 @@ fn an_empty_prefix_is_backed_up_and_a_missing_bucket_is_not() {
     assert_eq!((empty.files, empty.unread.len()), (0, 0));
     let (files, differences) = world.restore("restore", &empty.artefact, &format!("s3://{bucket}/back"));
     assert_eq!((files, differences), (0, vec![]));
-    let order = |path: &str| Order::Backup {
-        resource: "photos".parse().expect("a name"),
-        path: path.to_owned(),
-        vault: "primary".parse().expect("a name"),
-        kind: BackupKind::Full,
-        base: None,
-        patterns: Patterns::default(),
-        bandwidth_limit: None,
-    };
-    let message = world.fail("missing", order("s3://no-such-bucket-here/x"));
+    let message = world.fail("missing", backup("s3://no-such-bucket-here/x"));
     assert!(message.contains("the bucket does not exist"), "{message}");
-    let message = world.fail("address", order("s3://X/y"));
+    let message = world.fail("address", backup("s3://X/y"));
     assert!(message.contains("write s3://bucket/prefix"), "{message}");
 }
 
@@ -149,6 +153,34 @@ fn what_cannot_be_read_is_named() {
     let (files, differences) = world.restore("restore", &second.artefact, &format!("s3://{bucket}/back"));
     assert_eq!((files, differences), (4, vec![]));
     assert!(world.reach.get(&bucket, "back/moving") == large);
+}
+
+#[test]
+fn a_store_that_does_not_answer_now_makes_no_partial_backup() {
+    let (front, world, bucket) = scene();
+    world.reach.put(&bucket, "a/large", &noise(1, 20 << 20));
+    world.reach.put(&bucket, "a/deep/one", b"x");
+    let path = format!("s3://{bucket}/a");
+    let troubles = [
+        ("delimiter=", 0, 503),
+        ("delimiter=", 1, 429),
+        ("/a/large", 0, 503),
+        ("/a/large", 1, 503),
+    ];
+    for (number, (words, after, status)) in troubles.into_iter().enumerate() {
+        front.trouble(words, after, usize::MAX, What::Answered(status));
+        let order = backup(&path);
+        match world.attempt(&world.engine(), &task(&format!("attempt {number}"), order)) {
+            Observation::Failed { kind, message } => {
+                assert_eq!(kind, FailureKind::Transient, "{words}: {message}");
+                assert!(message.contains(&format!("status {status}")), "{words}: {message}");
+            }
+            other => panic!("{words}: {other:?}"),
+        }
+        front.no_more_trouble();
+    }
+    let whole = world.back_up("whole", &path, None);
+    assert_eq!((whole.files, whole.unread), (2, vec![]));
 }
 
 /// Tells another thread to end, also when this one fails.

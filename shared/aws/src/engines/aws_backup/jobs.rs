@@ -152,11 +152,17 @@ impl AwsBackupEngine {
         let kind = told.resource_type.unwrap_or_default();
         let name = match kind.as_str() {
             "RDS" => "DBInstanceIdentifier",
-            "Aurora" => "DBClusterIdentifier",
             "DynamoDB" => "targetTableName",
+            "Aurora" => {
+                return Err(words::invalid(format!(
+                    "AWS Backup restores cluster \"{target}\" without an instance, and nobody could use it: restore this \
+                     recovery point in the AWS console and add one, and protect the cluster as kind aurora, whose restore makes \
+                     an instance too"
+                )));
+            }
             other => {
                 return Err(words::invalid(format!(
-                    "recovery points of type \"{other}\" are not restored under a name: Holdfast restores RDS, Aurora and DynamoDB \
+                    "recovery points of type \"{other}\" are not restored under a name: Holdfast restores RDS and DynamoDB \
                      through AWS Backup; restore this one in the AWS console"
                 )));
             }

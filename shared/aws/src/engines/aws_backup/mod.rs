@@ -13,13 +13,16 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use aws_sdk_backup::Client;
 use holdfast_core::config::deployment::{DeployedVault, Deployment};
-use holdfast_core::domain::{Failure, FailureKind, Level, Location, Order, Outcome, Progress, VaultName};
+use holdfast_core::domain::{Failure, FailureKind, Level, Location, Order, Outcome, Progress, Span, VaultName};
 use holdfast_core::ports::{Catalog, Clock, Engine, Observation, Task};
 
 use self::jobs::{JobView, ServiceJob};
 use self::receipt::Receipt;
 use super::words::{self, artefact, check_restore};
 use crate::clients::Clients;
+
+/// When a job that was started is found at the latest. AWS Backup keeps its jobs for a month.
+const VISIBLE_WITHIN: Span = Span::hours(1);
 
 /// The engine of AWS Backup.
 pub(super) struct AwsBackupEngine {
@@ -54,12 +57,20 @@ impl AwsBackupEngine {
         )))
     }
 
+    /// How the service's job behind a receipt is doing; none when the service has forgotten it. One that was started just now
+    /// need not be visible yet.
+    async fn look_for(&self, job: &ServiceJob<'_>, receipt: &Receipt) -> Result<Option<JobView>, Failure> {
+        let seen = self.look(job, &receipt.service_job).await?;
+        let is_new = self.clock.now() < VISIBLE_WITHIN.after(receipt.started_at);
+        Ok(seen.or_else(|| is_new.then(|| JobView::Running(Progress::default()))))
+    }
+
     /// Starts the service's job of this task, unless this attempt has one.
     async fn start_job(&self, task: &Task, job: &ServiceJob<'_>) -> Result<(), Failure> {
         let catalog = self.catalog.as_ref();
         let mut generation = 0;
         if let Some(receipt) = Receipt::of(catalog, &task.job).await? {
-            match self.look(job, &receipt.service_job).await? {
+            match self.look_for(job, &receipt).await? {
                 Some(JobView::Failed(_)) if receipt.attempt < task.attempt => generation = receipt.generation + 1,
                 // The service has forgotten it, and its token may be forgotten too or not.
                 None => generation = receipt.generation + 1,
@@ -73,6 +84,7 @@ impl AwsBackupEngine {
             service_job,
             generation,
             attempt: task.attempt,
+            started_at: self.clock.now(),
         };
         receipt.keep(catalog).await
     }
@@ -82,7 +94,7 @@ impl AwsBackupEngine {
         let Some(receipt) = Receipt::of(self.catalog.as_ref(), &task.job).await? else {
             return Ok(None);
         };
-        Ok(match self.look(job, &receipt.service_job).await? {
+        Ok(match self.look_for(job, &receipt).await? {
             None => None,
             Some(JobView::Running(progress)) => Some(Observation::Running(progress)),
             Some(JobView::Completed(outcome)) => Some(Observation::Completed(outcome)),

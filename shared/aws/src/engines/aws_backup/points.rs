@@ -4,13 +4,13 @@ use aws_sdk_backup::operation::describe_recovery_point::DescribeRecoveryPointOut
 use aws_sdk_backup::types::RecoveryPointStatus;
 use aws_smithy_types::DateTime;
 use holdfast_core::domain::{
-    Failure, FailureKind, JobId, Location, Outcome, Progress, Span, UnreadEntry, VaultName, Verdict,
+    Failure, FailureKind, JobId, Location, Outcome, Progress, Region, Span, UnreadEntry, VaultName, Verdict,
 };
 use holdfast_core::ports::Observation;
 use jiff::Timestamp;
 
 use super::super::databases::time;
-use super::super::words::{self, Tags, is_of_job, is_of_resource};
+use super::super::words::{self, Tags, is_of_job};
 use super::{AwsBackupEngine, failed};
 use crate::failure::{code, failure};
 
@@ -21,8 +21,8 @@ pub(super) type Point = DescribeRecoveryPointOutput;
 /// seconds after the start, so a job without one is new, or the catalog was lost; older jobs are nobody's concern then.
 const SEARCH_BACK: Span = Span::days(3);
 
-/// Types whose recovery points do not tell their size.
-const SIZELESS: [&str; 3] = ["Aurora", "DocumentDB", "Neptune"];
+/// Types whose recovery points always tell their size.
+const SIZED: [&str; 2] = ["EBS", "EC2"];
 
 /// Whether it is still being made.
 pub(super) fn is_busy(point: &Point) -> bool {
@@ -62,6 +62,18 @@ fn size(point: &Point) -> u64 {
     u64::try_from(point.backup_size_in_bytes.unwrap_or(0)).unwrap_or(0)
 }
 
+/// A part of an ARN, `arn:partition:service:region:account:…`, counted from 0.
+fn part(arn: &str, at: usize) -> &str {
+    arn.split(':').nth(at).unwrap_or_default()
+}
+
+/// Whether a point is known to be a copy: of a resource in another Region, or from a vault that is told. That vault is told
+/// only of another account.
+fn is_copy(point: &Point, region: &Region) -> bool {
+    let home = part(point.resource_arn().unwrap_or_default(), 3);
+    point.source_backup_vault_arn.is_some() || (!home.is_empty() && home != region.as_str())
+}
+
 impl AwsBackupEngine {
     /// The recovery point of this ARN in a vault, if it is there.
     pub(super) async fn find_point(&self, vault: &VaultName, arn: &str) -> Result<Option<Point>, Failure> {
@@ -84,6 +96,8 @@ impl AwsBackupEngine {
     }
 
     /// The recovery point that carries the tag of a job, newest first. Listings do not show tags, so each is asked for its own.
+    /// Only those that AWS Backup keeps itself can be asked; the others have the ARNs of their services. A job whose point is
+    /// not found so is started again, with its token, which starts nothing new.
     pub(super) async fn find_by_tag(
         &self,
         vault: &VaultName,
@@ -109,11 +123,8 @@ impl AwsBackupEngine {
                     &error,
                 )
             })?;
-            found.extend(
-                listed
-                    .recovery_point_arn
-                    .map(|arn| (time(listed.creation_date.as_ref()), arn)),
-            );
+            let arn = listed.recovery_point_arn.filter(|arn| part(arn, 2) == "backup");
+            found.extend(arn.map(|arn| (time(listed.creation_date.as_ref()), arn)));
         }
         found.sort();
         for (_, arn) in found.into_iter().rev() {
@@ -131,13 +142,16 @@ impl AwsBackupEngine {
         Ok(answer.tags.unwrap_or_default().into_iter().collect())
     }
 
-    /// Whether a point is ours: it carries our tags, or it is a copy. Copies are made without tags of their own, and nobody but
-    /// Holdfast copies into the vaults of its deployment.
-    async fn is_ours(&self, point: &Point, at: &Location) -> Result<bool, Failure> {
-        if point.source_backup_vault_arn.is_some() {
-            return Ok(true);
-        }
-        Ok(is_of_resource(&self.tags(&at.vault, &at.artefact).await?, &at.resource))
+    /// Whether a point is ours: Holdfast's role made it, as an original or as a copy. Most types of points tell no tags.
+    fn is_ours(&self, point: &Point) -> bool {
+        point.iam_role_arn() == Some(self.deployment.backup_role.as_str())
+    }
+
+    fn not_ours(&self, at: &Location) -> String {
+        format!(
+            "recovery point {} was not made by role {}: it is not ours, and stays as it is",
+            at.artefact, self.deployment.backup_role
+        )
     }
 
     /// What level L1 finds.
@@ -154,19 +168,15 @@ impl AwsBackupEngine {
                 if let Some(problem) = status_problem(&point, name)? {
                     damages.push(problem);
                 }
-                if size(&point) == 0 && !SIZELESS.contains(&point.resource_type().unwrap_or_default()) {
+                if size(&point) == 0 && SIZED.contains(&point.resource_type().unwrap_or_default()) {
                     damages.push(format!("recovery point {name} has no size"));
                 }
-                if !self.is_ours(&point, at).await? {
-                    damages.push(format!(
-                        "recovery point {name} has lost its tag {}={}",
-                        words::RESOURCE,
-                        at.resource
-                    ));
+                if !self.is_ours(&point) {
+                    damages.push(self.not_ours(at));
                 }
-                // The original of some types is encrypted as its source is; a copy always with the key of its vault.
+                // The original of some types is encrypted as its source is, or not; a copy that is, with the key of its vault.
                 let key = point.encryption_key_arn().unwrap_or("no key");
-                if point.source_backup_vault_arn.is_some() && key != deployed.key {
+                if point.is_encrypted && is_copy(&point, &deployed.region) && key != deployed.key {
                     damages.push(format!(
                         "recovery point {name} is encrypted with {key}, not with {}",
                         deployed.key
@@ -186,8 +196,8 @@ impl AwsBackupEngine {
         let Some(point) = self.find_point(&at.vault, &at.artefact).await? else {
             return Ok(Observation::Completed(Outcome::Delete));
         };
-        if !self.is_ours(&point, at).await? {
-            return Ok(failed(FailureKind::Invalid, not_ours(at)));
+        if !self.is_ours(&point) {
+            return Ok(failed(FailureKind::Invalid, self.not_ours(at)));
         }
         Ok(match point.status {
             Some(RecoveryPointStatus::Deleting) => Observation::Running(Progress::default()),
@@ -199,8 +209,8 @@ impl AwsBackupEngine {
         let Some(point) = self.find_point(&at.vault, &at.artefact).await? else {
             return Ok(());
         };
-        if !self.is_ours(&point, at).await? {
-            return Err(words::invalid(not_ours(at)));
+        if !self.is_ours(&point) {
+            return Err(words::invalid(self.not_ours(at)));
         }
         let (vault, client) = self.vault(&at.vault)?;
         let call = client
@@ -208,21 +218,26 @@ impl AwsBackupEngine {
             .backup_vault_name(&vault.backup_vault)
             .recovery_point_arn(&at.artefact);
         match call.send().await {
+            // An earlier deletion was accepted and did not happen. This one may, when the right was given meanwhile.
+            Ok(_) if point.status == Some(RecoveryPointStatus::Expired) => Err(self.undeleted(&point, at)),
             Ok(_) => Ok(()),
             Err(error) if code(&error) == Some("ResourceNotFoundException") => Ok(()),
             Err(error) => Err(failure("AWS Backup DeleteRecoveryPoint", &at.artefact, &error)),
         }
     }
-}
 
-fn not_ours(at: &Location) -> String {
-    format!(
-        "recovery point {} does not carry the tags {} and {}={}: it is not ours, and stays as it is",
-        at.artefact,
-        words::JOB,
-        words::RESOURCE,
-        at.resource
-    )
+    /// A point that was to be deleted and is EXPIRED instead: AWS Backup accepts a deletion and lets it be where a right is
+    /// missing.
+    fn undeleted(&self, point: &Point, at: &Location) -> Failure {
+        let message = format!(
+            "recovery point {} is EXPIRED, not deleted ({}): role {} must exist with the right to delete such backups, and \
+             whoever deletes needs iam:CreateServiceLinkedRole for backup.amazonaws.com",
+            at.artefact,
+            point.status_message().unwrap_or("AWS Backup does not say why"),
+            self.deployment.backup_role
+        );
+        Failure::new(FailureKind::Transient, message)
+    }
 }
 
 /// What is wrong with the status of a point that is not being made. The list is closed.

@@ -6,6 +6,7 @@
 use holdfast_core::domain::{Failure, JobId};
 use holdfast_core::ports::{Catalog, Key, Wake};
 use holdfast_core::workflow::records::{self, Record};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// The service's job that stands for a job of ours.
@@ -19,6 +20,8 @@ pub(super) struct Receipt {
     pub generation: u32,
     /// The attempt of our job that started it.
     pub attempt: u32,
+    /// When it was started.
+    pub started_at: Timestamp,
 }
 
 fn key(job: &JobId) -> Key {

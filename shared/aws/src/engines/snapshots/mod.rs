@@ -131,7 +131,9 @@ impl<S: SnapshotService> SnapshotEngine<S> {
             damages.push(format!("{name} has lost its tag {}={}", words::RESOURCE, at.resource));
         }
         // The original is encrypted as its source is; only copies are made with the key of their vault.
-        if found.tags.contains_key(words::ORIGIN) && found.key.as_deref() != Some(vault.key.as_str()) {
+        let is_encrypted_here =
+            found.tags.contains_key(words::ORIGIN) && (found.key.is_some() || self.service.encrypts_copies());
+        if is_encrypted_here && found.key.as_deref() != Some(vault.key.as_str()) {
             let key = found.key.as_deref().unwrap_or("no key");
             damages.push(format!("{name} is encrypted with {key}, not with {}", vault.key));
         }

@@ -6,7 +6,7 @@ use holdfast_core::domain::{
 use holdfast_core::ports::{Observation, Task};
 use jiff::Timestamp;
 
-use super::super::words::{self, check_restore, is_of_job, target_is_taken};
+use super::super::words::{check_restore, is_of_job, target_is_taken};
 use super::{RestoredState, Snapshot, SnapshotEngine, SnapshotService, SnapshotState, Trace};
 
 /// A failed attempt.
@@ -44,7 +44,7 @@ impl<S: SnapshotService> SnapshotEngine<S> {
             Order::Backup { vault, .. } => self.observe_made(task, vault, backup_outcome).await,
             Order::Copy { to, .. } => self.observe_made(task, to, copy_outcome).await,
             Order::Verify { at, .. } => self.verify(at).await,
-            Order::Repair { damaged, .. } => self.observe_repair(task, damaged).await,
+            Order::Repair { damaged, .. } => self.observe_repair(damaged).await,
             Order::Restore {
                 from,
                 target,
@@ -108,29 +108,27 @@ impl<S: SnapshotService> SnapshotEngine<S> {
         })))
     }
 
-    async fn observe_repair(&self, task: &Task, damaged: &Location) -> Result<Observation, Failure> {
+    /// A copy that stands and is wrong, or has failed, cannot be made again under its name, and only `lifecycle` deletes.
+    async fn observe_repair(&self, damaged: &Location) -> Result<Observation, Failure> {
         let region = self.region(&damaged.vault)?;
         let Some(found) = self.service.find(region, &damaged.artefact).await? else {
             return Ok(Observation::NotStarted);
         };
-        let made_here = is_of_job(&found.tags, &task.job) && words::attempt_of(&found.tags) >= task.attempt;
-        Ok(match found.state {
-            SnapshotState::Busy | SnapshotState::Deleting => progress(&found),
-            SnapshotState::Failed if made_here => failed(
-                FailureKind::Transient,
-                format!("{} has failed", self.named(region, &found.name)),
-            ),
-            SnapshotState::Failed => Observation::NotStarted,
-            SnapshotState::Available => {
-                let damages = self.damages(&found, damaged)?;
-                let stands = damages.is_empty().then(|| self.named(region, &found.name));
-                // One that stands and is wrong cannot be made again under its name, and only `lifecycle` deletes.
-                Observation::Completed(Outcome::Repair {
-                    repaired: stands.into_iter().collect(),
-                    unrepairable: damages,
-                })
-            }
-        })
+        if matches!(found.state, SnapshotState::Busy | SnapshotState::Deleting) {
+            return Ok(progress(&found));
+        }
+        let mut unrepairable = self.damages(&found, damaged)?;
+        let stands = unrepairable.is_empty().then(|| self.named(region, &found.name));
+        if found.state == SnapshotState::Failed && self.check_ours(region, &found, damaged).is_ok() {
+            unrepairable.push(format!(
+                "its name is free for another copy when somebody with the right to has run: {}",
+                self.service.delete_command(region, &found.name)
+            ));
+        }
+        Ok(Observation::Completed(Outcome::Repair {
+            repaired: stands.into_iter().collect(),
+            unrepairable,
+        }))
     }
 
     async fn observe_restore(&self, job: &JobId, from: &Location, target: &str) -> Result<Observation, Failure> {

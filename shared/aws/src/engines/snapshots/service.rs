@@ -105,6 +105,12 @@ pub(in super::super) trait SnapshotService: Send + Sync {
     /// Whether every snapshot tells its size. That of an Aurora cluster may be told as 0.
     fn tells_size(&self) -> bool;
 
+    /// Whether a copy is encrypted where its source is not. That of an Aurora cluster cannot be.
+    fn encrypts_copies(&self) -> bool;
+
+    /// The command by which a person deletes a snapshot.
+    fn delete_command(&self, region: &Region, name: &str) -> String;
+
     /// The snapshot of this name, if there is one.
     async fn find(&self, region: &Region, name: &str) -> Result<Option<Snapshot>, Failure>;
 
@@ -117,7 +123,7 @@ pub(in super::super) trait SnapshotService: Send + Sync {
     /// Begins a snapshot of a source.
     async fn create(&self, region: &Region, name: &str, source: &str, tags: &Tags) -> Result<Made, Failure>;
 
-    /// Begins a copy in the given Region, encrypted with a key of that Region.
+    /// Begins a copy in the given Region, encrypted with a key of that Region where it can be.
     async fn copy(
         &self,
         region: &Region,

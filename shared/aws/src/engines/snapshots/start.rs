@@ -65,13 +65,7 @@ impl<S: SnapshotService> SnapshotEngine<S> {
     async fn start_repair(&self, task: &Task, damaged: &Location, from: &Location) -> Result<(), Failure> {
         let vault = self.deployment.vault(&damaged.vault)?;
         if let Some(found) = self.service.find(&vault.region, &damaged.artefact).await? {
-            self.check_ours(&vault.region, &found, damaged)?;
-            let answers = is_of_job(&found.tags, &task.job) && words::attempt_of(&found.tags) >= task.attempt;
-            if found.state == SnapshotState::Failed && !answers {
-                // It holds nothing, and the copy needs its name; the copy itself follows when the name is free.
-                self.service.delete(&vault.region, &damaged.artefact).await?;
-            }
-            return Ok(());
+            return self.check_ours(&vault.region, &found, damaged);
         }
         let source = self.source_of_copy(from).await?;
         let tags = Self::copy_tags(task, &source)?;
@@ -152,11 +146,13 @@ impl<S: SnapshotService> SnapshotEngine<S> {
 
     async fn source_of_copy(&self, from: &Location) -> Result<Snapshot, Failure> {
         let source = self.ours(from).await?;
-        if source.state == SnapshotState::Available {
-            return Ok(source);
-        }
-        let message = format!("{} is {} and cannot be copied now", source.arn, source.state);
-        Err(Failure::new(FailureKind::Deferred, message))
+        let kind = match source.state {
+            SnapshotState::Available => return Ok(source),
+            SnapshotState::Busy => FailureKind::Deferred,
+            SnapshotState::Failed | SnapshotState::Deleting => FailureKind::Integrity,
+        };
+        let message = format!("{} is {} and cannot be copied", source.arn, source.state);
+        Err(Failure::new(kind, message))
     }
 
     /// What the source carries for restores, and whose copy it is.

@@ -2,41 +2,29 @@
 //! unique, so its name says whose it is, and the oldest of one name counts. It stays in its Region: a table that must be
 //! copied is protected through AWS Backup.
 
+mod intent;
+mod restore;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::{
-    BackupDetails, BackupStatus, BackupSummary, BackupTypeFilter, TableDescription, TableStatus, Tag,
-};
+use aws_sdk_dynamodb::types::{BackupDetails, BackupStatus, BackupSummary, BackupTypeFilter};
 use aws_smithy_types::DateTime;
 use holdfast_core::config::deployment::Deployment;
-use holdfast_core::domain::{
-    Failure, FailureKind, JobId, Level, Location, Order, Outcome, Progress, Span, VaultName, Verdict,
-};
-use holdfast_core::ports::{Clock, Engine, Observation, Task};
+use holdfast_core::domain::{Failure, FailureKind, Level, Location, Order, Outcome, Progress, VaultName, Verdict};
+use holdfast_core::ports::{Catalog, Engine, Observation, Task};
 
 use super::databases::time;
-use super::words::{self, Tags, artefact, check_restore, is_of_job, tags, target_is_taken};
+use super::words::{self, artefact, check_restore};
 use crate::clients::Clients;
 use crate::failure::{code, failure};
-
-/// A table that was restored from the wanted backup this recently and carries no tag was made by a start that ended before
-/// it could tag it. The service cannot make a table with its tags in one call.
-const ADOPTED_WITHIN: Span = Span::hours(1);
 
 /// The engine of DynamoDB tables.
 pub(super) struct DynamoTables {
     pub clients: Arc<Clients>,
     pub deployment: Arc<Deployment>,
-    pub clock: Arc<dyn Clock>,
-}
-
-/// A table at the target of a restore, and what is known of it.
-struct Target {
-    table: TableDescription,
-    arn: String,
-    tags: Tags,
+    pub catalog: Arc<dyn Catalog>,
 }
 
 fn failed(refused: Failure) -> Observation {
@@ -198,114 +186,6 @@ impl DynamoTables {
             // Nothing is read: the level says so.
             bytes: 0,
         })))
-    }
-
-    async fn target(&self, client: &Client, name: &str) -> Result<Option<Target>, Failure> {
-        let table = match client.describe_table().table_name(name).send().await {
-            Ok(answer) => answer.table,
-            Err(error) if code(&error) == Some("ResourceNotFoundException") => None,
-            Err(error) => return Err(failure("DynamoDB DescribeTable", name, &error)),
-        };
-        let Some((table, arn)) = table.and_then(|table| Some((table.clone(), table.table_arn?))) else {
-            return Ok(None);
-        };
-        let mut tags = Tags::new();
-        let mut after = None;
-        loop {
-            let call = client.list_tags_of_resource().resource_arn(&arn).set_next_token(after);
-            let page = call.send().await;
-            let page = page.map_err(|error| failure("DynamoDB ListTagsOfResource", name, &error))?;
-            tags.extend(
-                page.tags
-                    .unwrap_or_default()
-                    .into_iter()
-                    .map(|tag| (tag.key, tag.value)),
-            );
-            after = page.next_token;
-            if after.is_none() {
-                break;
-            }
-        }
-        Ok(Some(Target { table, arn, tags }))
-    }
-
-    /// Whether a table without our tag was made by a start of ours.
-    fn may_adopt(&self, target: &Target, from: &Location) -> bool {
-        let summary = target.table.restore_summary();
-        summary.is_some_and(|summary| {
-            let is_recent = time(Some(&summary.restore_date_time))
-                .is_some_and(|made| ADOPTED_WITHIN.after(made) > self.clock.now());
-            summary.source_backup_arn.as_ref() == Some(&from.artefact)
-                && (summary.restore_in_progress || is_recent)
-                && !target.tags.contains_key(words::JOB)
-        })
-    }
-
-    async fn observe_restore(&self, job: &JobId, from: &Location, target: &str) -> Result<Observation, Failure> {
-        let client = self.client(&from.vault)?;
-        let Some(found) = self.target(&client, target).await? else {
-            return Ok(Observation::NotStarted);
-        };
-        if !is_of_job(&found.tags, job) {
-            return Ok(match self.may_adopt(&found, from) {
-                true => Observation::NotStarted,
-                false => failed(target_is_taken(&format!("table {target}"), job)),
-            });
-        }
-        match &found.table.table_status {
-            Some(TableStatus::Creating | TableStatus::Updating) => Ok(Observation::Running(Progress::default())),
-            Some(TableStatus::Active) => Ok(Observation::Completed(Outcome::Restore {
-                files: 0,
-                bytes: bytes(found.table.table_size_bytes),
-                differences: Vec::new(),
-                heartbeat_at: None,
-            })),
-            Some(
-                word @ (TableStatus::Deleting
-                | TableStatus::Archiving
-                | TableStatus::Archived
-                | TableStatus::ReplicationNotAuthorized
-                | TableStatus::InaccessibleEncryptionCredentials),
-            ) => Ok(failed(words::invalid(format!(
-                "restored table {target} is {word}: delete it and restore again"
-            )))),
-            other => {
-                let word = other.as_ref().map_or("none", TableStatus::as_str);
-                Err(words::unknown_word(&format!("table {target}"), word))
-            }
-        }
-    }
-
-    async fn start_restore(&self, task: &Task, from: &Location, target: &str) -> Result<(), Failure> {
-        let client = self.client(&from.vault)?;
-        let arn = match self.target(&client, target).await? {
-            Some(found) if is_of_job(&found.tags, &task.job) => return Ok(()),
-            Some(found) if self.may_adopt(&found, from) => found.arn,
-            Some(_) => return Err(target_is_taken(&format!("table {target}"), &task.job)),
-            None => {
-                let call = client
-                    .restore_table_from_backup()
-                    .backup_arn(&from.artefact)
-                    .target_table_name(target);
-                let answer = call.send().await;
-                let answer = answer.map_err(|error| failure("DynamoDB RestoreTableFromBackup", target, &error))?;
-                answer
-                    .table_description
-                    .and_then(|table| table.table_arn)
-                    .unwrap_or_default()
-            }
-        };
-        let all = tags(&task.job, task.attempt, &from.resource);
-        let mut call = client.tag_resource().resource_arn(arn);
-        for (name, value) in &all {
-            let tag = Tag::builder().key(name).value(value).build();
-            call = call
-                .tags(tag.map_err(|error| Failure::caused(FailureKind::Bug, format!("tag {name}: {error}"), error))?);
-        }
-        let tagged = call.send().await;
-        tagged
-            .map(|_| ())
-            .map_err(|error| failure("DynamoDB TagResource", target, &error))
     }
 
     /// The backups that go with a point: all of its name, should there be two.
