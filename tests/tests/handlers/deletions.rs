@@ -96,3 +96,40 @@ fn the_last_proven_point_stays_whatever_retention_says() {
     assert_eq!(points[0].state, PointState::Available, "no later point was ever proven");
     assert_eq!(points[1].state, PointState::Deleted);
 }
+
+#[test]
+fn an_older_version_of_a_policy_never_comes_back_whatever_stopped_the_change() {
+    let system = settled();
+    let changed = PolicyDraft {
+        retention: Retention {
+            keep_last: 365,
+            ..system.records::<Policy>()[0].draft.retention.clone()
+        },
+        ..system.records::<Policy>()[0].draft.clone()
+    };
+    let id = PolicyId::new("main").unwrap();
+    // A change that was stopped between its two writes: both versions stand.
+    let newer = Policy {
+        version: 2,
+        draft: changed.clone(),
+        ..system.records::<Policy>()[0].clone()
+    };
+    now(records::insert(system.world.catalog.as_ref(), &newer)).unwrap();
+    let active = |system: &System| -> Vec<u32> {
+        let policies = system.records::<Policy>().into_iter();
+        policies
+            .filter(|policy| policy.active)
+            .map(|policy| policy.version)
+            .collect()
+    };
+    assert_eq!(active(&system), [1, 2]);
+    let applied = now(apply::apply(&system.world, &[], &[(id, changed)], &[])).unwrap();
+    assert_eq!((active(&system), applied.changed), (vec![2], vec![]));
+    now(apply::apply(&system.world, &[], &[], &[])).unwrap();
+    assert!(
+        active(&system).is_empty(),
+        "its points stay, and nothing judges them any more"
+    );
+    system.pass(Span::hours(24));
+    assert_eq!(system.points()[0].state, PointState::Available);
+}

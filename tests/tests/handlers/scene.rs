@@ -8,7 +8,7 @@ pub use futures::FutureExt;
 pub use holdfast_cli::embedded::invoke;
 pub use holdfast_core::domain::{
     BackupKind, Check, CopyRule, CopyState, Detail, Event, Failure, FailureKind, FunctionName, Job, JobId, JobKind,
-    JobState, Level, Objectives, Occurrence, OccurrenceState, Patterns, PlanId, Point, PointId, PointState,
+    JobState, Level, Objectives, Occurrence, OccurrenceState, Patterns, PlanId, Point, PointId, PointState, Policy,
     PolicyDraft, PolicyId, RecoveryPlan, Region, Resource, ResourceId, ResourceKind, Retention, Rule, RuleName, Run,
     RunId, RunKind, RunState, Selection, Span, Step, StepAction, StepName, StepState, UnreadEntry, Vault, VaultName,
     VerifyRule,

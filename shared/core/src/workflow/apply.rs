@@ -3,7 +3,7 @@
 use super::World;
 use super::inventory;
 use super::records::{self, Stored};
-use crate::domain::{Failure, Policy, PolicyDraft, PolicyId, RecoveryPlan, Resource};
+use crate::domain::{Failure, FailureKind, Policy, PolicyDraft, PolicyId, RecoveryPlan, Resource};
 use crate::planning::{carry_over, same_policy};
 
 /// What was put into force.
@@ -15,7 +15,7 @@ pub struct Applied {
     pub retired: Vec<PolicyId>,
 }
 
-/// Brings the catalog to what the configuration says. Repeating it changes nothing.
+/// Brings the catalog to what the configuration says. Repeating it changes nothing; what was stopped half-way is completed.
 pub async fn apply(
     world: &World,
     resources: &[Resource],
@@ -29,7 +29,7 @@ pub async fn apply(
         apply_plan(world, plan).await?;
     }
     let mut applied = Applied::default();
-    let in_force = inventory::policies(world).await?;
+    let in_force = retire_superseded(world).await?;
     for (id, draft) in policies {
         let current = in_force.iter().find(|policy| &policy.id == id);
         if let Some(version) = apply_policy(world, id, draft, current).await? {
@@ -44,6 +44,18 @@ pub async fn apply(
         applied.retired.push(policy.id.clone());
     }
     Ok(applied)
+}
+
+/// Retires every version that a newer one has replaced; returns the versions in force. A new version is written before the
+/// old one is retired: where nothing came after that, the old one would come back once the new one is gone.
+async fn retire_superseded(world: &World) -> Result<Vec<Policy>, Failure> {
+    let in_force = inventory::policies(world).await?;
+    for version in inventory::active_versions(world).await? {
+        if !in_force.contains(&version) {
+            retire(world, &version).await?;
+        }
+    }
+    Ok(in_force)
 }
 
 async fn apply_resource(world: &World, resource: &Resource) -> Result<(), Failure> {
@@ -104,7 +116,12 @@ async fn apply_policy(
         active: true,
         draft,
     };
-    records::insert(world.catalog.as_ref(), &policy).await?;
+    if let Some(existing) = records::insert(world.catalog.as_ref(), &policy).await?
+        && !same_policy(&existing.value.draft, &policy.draft)
+    {
+        let message = format!("policy {id} was changed by somebody else just now; apply the configuration again");
+        return Err(Failure::new(FailureKind::Conflict, message));
+    }
     if let Some(current) = current {
         retire(world, current).await?;
     }

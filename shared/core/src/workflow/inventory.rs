@@ -12,17 +12,19 @@ use crate::domain::{
 
 /// The version in force of every policy.
 pub async fn policies(world: &World) -> Result<Vec<Policy>, Failure> {
-    let mut newest: BTreeMap<PolicyId, Policy> = BTreeMap::new();
-    for entry in world.catalog.waking("policy", Timestamp::MAX).await? {
-        let policy = records::decode::<Policy>(entry)?.value;
-        let older = newest
-            .get(&policy.id)
-            .is_none_or(|known| known.version < policy.version);
-        if older {
-            newest.insert(policy.id.clone(), policy);
-        }
-    }
+    let active = active_versions(world).await?;
+    let newest: BTreeMap<PolicyId, Policy> = active.into_iter().map(|policy| (policy.id.clone(), policy)).collect();
     Ok(newest.into_values().collect())
+}
+
+/// Every version of every policy that was not retired, older ones first. Of one policy there may be two for a moment.
+pub(super) async fn active_versions(world: &World) -> Result<Vec<Policy>, Failure> {
+    let mut active = Vec::new();
+    for entry in world.catalog.waking("policy", Timestamp::MAX).await? {
+        active.push(records::decode::<Policy>(entry)?.value);
+    }
+    active.sort_by_key(|policy| policy.version);
+    Ok(active)
 }
 
 /// Every resource, by name.
