@@ -8,7 +8,7 @@ use aws_config::{BehaviorVersion, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation};
 use aws_smithy_types::retry::RetryConfig;
-use aws_smithy_types::timeout::{TimeoutConfig, TimeoutConfigBuilder};
+use aws_smithy_types::timeout::TimeoutConfig;
 use holdfast_core::domain::Region;
 
 /// How long to wait for a connection. A Region that is lost must be known to be lost within seconds.
@@ -139,7 +139,7 @@ impl RegionClients {
     pub fn s3(&self) -> aws_sdk_s3::Client {
         let make = || {
             let config = aws_sdk_s3::config::Builder::from(&self.config)
-                .timeout_config(connection_timeouts().build())
+                .timeout_config(TimeoutConfig::builder().disable_operation_attempt_timeout().build())
                 .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
                 .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
                 .build();
@@ -153,14 +153,10 @@ fn sdk_region(region: &Region) -> aws_types::region::Region {
     aws_types::region::Region::new(region.as_str().to_owned())
 }
 
-fn connection_timeouts() -> TimeoutConfigBuilder {
+fn timeouts() -> TimeoutConfig {
     TimeoutConfig::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .read_timeout(READ_TIMEOUT)
-}
-
-fn timeouts() -> TimeoutConfig {
-    connection_timeouts()
         .operation_attempt_timeout(SMALL_CALL_TIMEOUT)
         .build()
 }
@@ -192,6 +188,11 @@ mod tests {
         assert_eq!(attempt(home.dynamodb().config().timeout_config()), soon);
         assert_eq!(attempt(home.rds().config().timeout_config()), soon);
         assert_eq!(attempt(home.s3().config().timeout_config()), None);
+        let s3 = home.s3();
+        assert_eq!(
+            s3.config().timeout_config().unwrap().connect_timeout(),
+            Some(CONNECT_TIMEOUT)
+        );
     }
 
     #[tokio::test]
