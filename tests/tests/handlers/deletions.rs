@@ -103,7 +103,7 @@ fn an_older_version_of_a_policy_never_comes_back_whatever_stopped_the_change() {
     let changed = PolicyDraft {
         retention: Retention {
             keep_last: 365,
-            ..system.records::<Policy>()[0].draft.retention.clone()
+            ..system.records::<Policy>()[0].draft.retention
         },
         ..system.records::<Policy>()[0].draft.clone()
     };

@@ -8,7 +8,7 @@ use holdfast_tests::front::What;
 use holdfast_tests::lambda::ACCOUNT;
 use serde_json::json;
 
-use super::scene::{HOME, SOURCE, Scene, Wishes, rest};
+use super::scene::{HOME, SOURCE, Scene, rest};
 use crate::tools::noise;
 
 const CONFIGURATION: &str = r#"
@@ -53,7 +53,7 @@ within = "6h"
 const TRIGGER: &str = "holdfast-snapshot-trigger";
 
 fn scene() -> Scene {
-    let scene = Scene::new(&Wishes::default());
+    let scene = Scene::new();
     for number in 0..30 {
         scene.put(SOURCE, &format!("2026/{number}.raw"), &noise(number, 400_000));
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use holdfast_core::domain::{CopyState, JobKind, PointState};
 use serde_json::json;
 
-use super::scene::{HOME, RECOVERY, RESTORED, SOURCE, Scene, Wishes};
+use super::scene::{HOME, RECOVERY, RESTORED, SOURCE, Scene};
 use crate::tools::{noise, prose};
 
 const CONFIGURATION: &str = r#"
@@ -82,7 +82,7 @@ fn objects() -> BTreeMap<String, Vec<u8>> {
 
 #[test]
 fn a_night_in_the_life_of_a_deployment() {
-    let scene = Scene::new(&Wishes::default());
+    let scene = Scene::new();
     let objects = objects();
     for (key, bytes) in &objects {
         scene.put(SOURCE, key, bytes);

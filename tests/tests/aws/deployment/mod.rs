@@ -3,5 +3,4 @@
 
 mod faults;
 mod main_job;
-mod portions;
 mod scene;

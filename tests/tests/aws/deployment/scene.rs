@@ -37,13 +37,6 @@ pub const RESTORED: &str = "restored-bucket";
 /// How much faster than in a deployment the timers fire: a minute in three seconds.
 const FASTER: u32 = 20;
 
-/// What a test may want otherwise.
-#[derive(Default)]
-pub struct Wishes {
-    /// How long an invocation of snapshot-trigger may take, in seconds.
-    pub budget_seconds: Option<u64>,
-}
-
 pub struct Scene {
     pub moto: Moto,
     pub standin: Arc<Standin>,
@@ -124,7 +117,7 @@ fn infrastructure(moto: &Moto, standin: &Standin) -> BTreeMap<String, String> {
 
 impl Scene {
     /// A deployment that protects nothing yet.
-    pub fn new(wishes: &Wishes) -> Self {
+    pub fn new() -> Self {
         let (moto, time) = (Moto::start(), MovableTime::new());
         let standin = Arc::new(Standin::start_following(time.clone()));
         let moment = SignedDuration::from_secs(2);
@@ -169,12 +162,6 @@ impl Scene {
         let launches = wiring.functions.iter().map(|function| {
             let mut launch = Launch::of(function, HOME, &programs(), &endpoints);
             launch.time = time.clone();
-            if let Some(seconds) = wishes
-                .budget_seconds
-                .filter(|_| function.name.ends_with("snapshot-trigger"))
-            {
-                launch.timeout = Duration::from_secs(seconds);
-            }
             launch
         });
         let service = LambdaService::start(launches.collect(), wiring.clone(), wire.clone()).unwrap();
