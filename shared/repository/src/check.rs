@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::id::Id;
-use crate::index::{Index, IndexPack, IndexedPack, decode_index};
-use crate::pack::BlobKind;
+use crate::index::{Index, IndexPack, decode_index};
+use crate::pack::{BlobKind, groups};
 use crate::parallel;
 use crate::progress::Progress;
 use crate::prune::condemned_packs;
@@ -24,7 +24,7 @@ use crate::repository::Repository;
 use crate::storage::{FileKind, FileName};
 
 pub use affected::{AffectedFile, affected_files};
-pub(crate) use packs::sealed;
+pub(crate) use packs::sealed_in;
 
 /// What to check.
 pub struct CheckOptions<'a> {
@@ -32,7 +32,7 @@ pub struct CheckOptions<'a> {
     pub read_data: bool,
     /// Only these snapshots and the packs that they need: how one recovery point is proven. `None`: everything.
     pub snapshots: Option<Vec<Id>>,
-    /// Threads. With `read_data` each holds one pack in memory.
+    /// Threads. With `read_data` each holds a few packs in memory, up to 72 MiB.
     pub workers: usize,
     /// Hears of every byte read with `read_data`.
     pub progress: &'a dyn Progress,
@@ -367,16 +367,20 @@ fn read_packs(
     let contents = PackContents::new(index);
     let total = numbers.iter().map(|number| index.packs()[*number].size).sum();
     options.progress.expect(total, 0);
+    let size = |number: &usize| index.packs()[*number].size;
     let found = Mutex::new((0u64, damages));
     parallel::for_each(
-        numbers,
+        &groups(numbers, size),
         options.workers,
         options.cancel,
         || (),
-        |(), number| {
-            let pack: &IndexedPack = &index.packs()[*number];
-            let (read, bad) = packs::examine(repo, pack.id, &contents.of(*number))?;
-            options.progress.advance(pack.size, 0);
+        |(), group| {
+            let packs = group.iter().map(|number| IndexPack {
+                id: index.packs()[*number].id,
+                blobs: contents.of(*number),
+            });
+            let (read, bad) = packs::examine(repo, &packs.collect::<Vec<_>>())?;
+            options.progress.advance(group.iter().map(size).sum(), 0);
             let (bytes, damages) = &mut *found.lock().unwrap_or_else(PoisonError::into_inner);
             *bytes += read;
             damages.extend(bad);
