@@ -106,14 +106,38 @@ fn a_blob_that_is_not_what_it_says_is_refused() {
 
 #[test]
 fn data_that_does_not_shrink_is_stored_as_it_is_and_trees_never() {
-    let noise: Vec<u8> = (0..200_000u64)
-        .flat_map(|n| Id::of(&n.to_le_bytes()).0)
-        .take(200_000)
-        .collect();
+    let noise = noise(200_000);
     let mut encoder = BlobEncoder::new(3).unwrap();
     assert_eq!(encoder.encode(BlobKind::Data, &noise).unwrap(), (&noise[..], None));
     let (compressed, length) = encoder.encode(BlobKind::Tree, b"{}").unwrap();
     assert_ne!(compressed, b"{}");
     assert_eq!(length, Some(2));
     assert_eq!(encoder.encode(BlobKind::Data, b"").unwrap(), (&b""[..], None));
+}
+
+#[test]
+fn data_that_is_noise_in_part_is_compressed_whatever_the_parts_are() {
+    let mut encoder = BlobEncoder::new(3).unwrap();
+    let (noise, text) = (noise(1 << 20), b"the same words again and again ".repeat(40_000));
+    for part in [2048, 4096, 8192, 16 << 10, 64 << 10, 256 << 10] {
+        let parts = noise.chunks(part).zip(text.chunks(part)).enumerate();
+        let mixed: Vec<u8> = parts
+            .flat_map(|(n, (noise, text))| if n % 2 == 0 { noise } else { text })
+            .copied()
+            .collect();
+        for start in [0, 1000, part / 2] {
+            let (compressed, length) = encoder.encode(BlobKind::Data, &mixed[start..]).unwrap();
+            assert!(
+                length.is_some() && compressed.len() < mixed.len() * 9 / 16,
+                "{part} {start}"
+            );
+        }
+    }
+}
+
+fn noise(length: usize) -> Vec<u8> {
+    (0..length as u64)
+        .flat_map(|n| Id::of(&n.to_le_bytes()).0)
+        .take(length)
+        .collect()
 }
