@@ -1,5 +1,7 @@
 //! [`Chunker`]: content-defined chunks by FastCDC over a Gear hash, with a table only this repository knows.
 
+use std::ops::Range;
+
 use sha2::{Digest, Sha256};
 
 use crate::crypto::MasterKey;
@@ -13,13 +15,16 @@ pub const MAX_CHUNK: usize = 4 << 20;
 
 /// Normalised chunking: a cut needs two bits more before the average length and two bits fewer after it, which keeps
 /// lengths close to the average. Above the minimum of 512 KiB another 512 KiB are wanted, hence 2^19.
-const BEFORE_AVERAGE: u64 = mask(21);
-const AFTER_AVERAGE: u64 = mask(17);
+const BEFORE_AVERAGE: u64 = limit(21);
+const AFTER_AVERAGE: u64 = limit(17);
 
-/// The top bits of the hash depend on the last 64 bytes.
-const fn mask(bits: u32) -> u64 {
-    !0 << (64 - bits)
+/// Below this, so many of the top bits are zero. They depend on the last 64 bytes.
+const fn limit(bits: u32) -> u64 {
+    1 << (64 - bits)
 }
+
+/// Bytes that are taken in before the loop turns round: as long a way as one byte alone.
+const UNROLLED: usize = 16;
 
 /// Finds where chunks end.
 #[derive(Clone)]
@@ -56,17 +61,23 @@ impl Chunker {
         self.scan(data, middle..end, AFTER_AVERAGE, &mut hash).unwrap_or(end)
     }
 
-    fn scan(&self, data: &[u8], range: std::ops::Range<usize>, mask: u64, hash: &mut u64) -> Option<usize> {
+    /// The end of the first byte of `range` after which the hash is below `limit`.
+    fn scan(&self, data: &[u8], range: Range<usize>, limit: u64, hash: &mut u64) -> Option<usize> {
         let start = range.start;
-        let mut fingerprint = *hash;
-        for (at, byte) in data[range].iter().enumerate() {
-            fingerprint = (fingerprint << 1).wrapping_add(self.gear[usize::from(*byte)]);
-            if fingerprint & mask == 0 {
-                return Some(start + at + 1);
+        let (blocks, rest) = data[range].as_chunks::<UNROLLED>();
+        let step = |at: usize, byte: u8, hash: &mut u64| {
+            *hash = (*hash << 1).wrapping_add(self.gear[usize::from(byte)]);
+            (*hash < limit).then_some(start + at + 1)
+        };
+        for (number, block) in blocks.iter().enumerate() {
+            for (at, byte) in block.iter().enumerate() {
+                if let Some(end) = step(number * UNROLLED + at, *byte, hash) {
+                    return Some(end);
+                }
             }
         }
-        *hash = fingerprint;
-        None
+        let begin = blocks.len() * UNROLLED;
+        (begin..).zip(rest).find_map(|(at, byte)| step(at, *byte, hash))
     }
 }
 
