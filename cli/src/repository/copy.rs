@@ -16,9 +16,6 @@ use crate::error::{CliError, Done};
 use crate::output;
 use crate::output::say;
 
-/// Packs under way at one time; each is held in memory.
-const WORKERS: usize = 4;
-
 /// Copies the named snapshots, or all; partial when the source is too damaged for some.
 pub fn run(
     place: &RepositoryPlace,
@@ -38,7 +35,7 @@ pub fn run(
     let meter = Meter::new("copy");
     let options = CopyOptions {
         snapshots: Some(chosen).filter(|chosen| !chosen.is_empty()),
-        workers: WORKERS,
+        workers: std::thread::available_parallelism().map_or(2, usize::from),
         progress: &meter,
         cancel: interrupt.flag(),
     };

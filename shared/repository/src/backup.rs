@@ -13,6 +13,7 @@
 //! Whatever fails or is cancelled before leaves only packs and index files that nothing refers to.
 
 mod assemble;
+mod buffers;
 mod indexer;
 mod known;
 mod options;
@@ -52,6 +53,8 @@ use run::Run;
 
 /// Entries that the walk may be ahead of the assembly.
 const ENTRIES_AHEAD: usize = 1024;
+/// Batches of chunks that wait for each worker: enough for it to find several at once.
+const BATCHES_AHEAD: usize = 6;
 /// Files that wait for a reader.
 const FILES_AHEAD: usize = 256;
 
@@ -107,7 +110,7 @@ pub fn backup_portion(
 fn run_stages(run: &Run<'_>, indexer: &Indexer<'_>, parent: Option<crate::Id>) -> Result<Assembled> {
     let (entries, entries_out) = bounded(ENTRIES_AHEAD);
     let (files, files_out) = bounded(FILES_AHEAD);
-    let (chunks, chunks_out) = bounded(2 * run.options.workers);
+    let (chunks, chunks_out) = bounded(BATCHES_AHEAD * run.options.workers);
     let (packs, packs_out) = bounded(0);
     let assembled = thread::scope(|scope| {
         let mut stages = Vec::new();
@@ -118,7 +121,7 @@ fn run_stages(run: &Run<'_>, indexer: &Indexer<'_>, parent: Option<crate::Id>) -
         }
         for _ in 0..run.options.workers {
             let (chunks, packs) = (chunks_out.clone(), packs.clone());
-            stages.push(scope.spawn(|| run.stage(|| work::work(run, chunks, packs))));
+            stages.push(scope.spawn(move || run.stage(|| work::work(run, &chunks, packs))));
         }
         for _ in 0..run.options.uploads {
             let packs = packs_out.clone();

@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::id::Id;
-use crate::index::{Index, IndexPack, IndexedPack, decode_index};
-use crate::pack::BlobKind;
+use crate::index::{Index, IndexPack, decode_index};
+use crate::pack::{BlobKind, groups};
 use crate::parallel;
 use crate::progress::Progress;
 use crate::prune::condemned_packs;
@@ -24,7 +24,7 @@ use crate::repository::Repository;
 use crate::storage::{FileKind, FileName};
 
 pub use affected::{AffectedFile, affected_files};
-pub(crate) use packs::sealed;
+pub(crate) use packs::sealed_in;
 
 /// What to check.
 pub struct CheckOptions<'a> {
@@ -32,7 +32,7 @@ pub struct CheckOptions<'a> {
     pub read_data: bool,
     /// Only these snapshots and the packs that they need: how one recovery point is proven. `None`: everything.
     pub snapshots: Option<Vec<Id>>,
-    /// Threads. With `read_data` each holds one pack in memory.
+    /// Threads. With `read_data` each holds a few packs in memory, up to 72 MiB.
     pub workers: usize,
     /// Hears of every byte read with `read_data`.
     pub progress: &'a dyn Progress,
@@ -378,25 +378,35 @@ fn read_packs(
     let contents = PackContents::new(index);
     let total = numbers.iter().map(|number| index.packs()[*number].size).sum();
     options.progress.expect(total, 0);
-    let found = Mutex::new((0u64, damages));
+    let size = |number: &usize| index.packs()[*number].size;
+    let mut left = numbers.to_vec();
+    let mut earlier = 0;
+    left.retain(|number| {
+        let examined = options
+            .ledger
+            .and_then(|ledger| ledger.examined(&index.packs()[*number].id));
+        let Some((bytes, bad)) = examined else { return true };
+        options.progress.advance(size(number), 0);
+        earlier += bytes;
+        damages.extend(bad);
+        false
+    });
+    let found = Mutex::new((earlier, damages));
     parallel::for_each(
-        numbers,
+        &groups(&left, size),
         options.workers,
         options.cancel,
         || (),
-        |(), number| {
-            let pack: &IndexedPack = &index.packs()[*number];
-            let (read, bad) = match options.ledger.and_then(|ledger| ledger.examined(&pack.id)) {
-                Some(earlier) => earlier,
-                None => {
-                    let (read, bad) = packs::examine(repo, pack.id, &contents.of(*number))?;
-                    if let Some(ledger) = options.ledger {
-                        ledger.note(pack.id, read, &bad);
-                    }
-                    (read, bad)
-                }
-            };
-            options.progress.advance(pack.size, 0);
+        |(), group| {
+            let packs = group.iter().map(|number| IndexPack {
+                id: index.packs()[*number].id,
+                blobs: contents.of(*number),
+            });
+            let (read, bad) = packs::examine(repo, &packs.collect::<Vec<_>>())?;
+            options.progress.advance(group.iter().map(size).sum(), 0);
+            if let Some(ledger) = options.ledger {
+                note(ledger, group.iter().map(|number| &index.packs()[*number]), &bad);
+            }
             let (bytes, damages) = &mut *found.lock().unwrap_or_else(PoisonError::into_inner);
             *bytes += read;
             damages.extend(bad);
@@ -404,6 +414,19 @@ fn read_packs(
         },
     )?;
     Ok(found.into_inner().unwrap_or_else(PoisonError::into_inner).0)
+}
+
+/// Tells a ledger of packs that were read, each with what is wrong with it. One that is not there has no bytes.
+fn note<'p>(ledger: &dyn PackLedger, packs: impl Iterator<Item = &'p IndexedPack>, damages: &[Damage]) {
+    for pack in packs {
+        let of_pack: Vec<Damage> = damages
+            .iter()
+            .filter(|damage| damage.pack() == Some(pack.id))
+            .cloned()
+            .collect();
+        let is_missing = of_pack.contains(&Damage::MissingPack { pack: pack.id });
+        ledger.note(pack.id, if is_missing { 0 } else { pack.size }, &of_pack);
+    }
 }
 
 #[cfg(test)]

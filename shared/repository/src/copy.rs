@@ -11,7 +11,7 @@ use crate::error::{RepositoryError, Result};
 use crate::id::Id;
 use crate::index::{Index, IndexPack};
 use crate::lock::{Lock, LockKind};
-use crate::pack::PackBlob;
+use crate::pack::{PackBlob, groups};
 use crate::parallel;
 use crate::progress::Progress;
 use crate::reach::{PackContents, Reached, is_damage, reach};
@@ -23,7 +23,7 @@ use crate::storage::{FileKind, FileName, Storage};
 pub struct CopyOptions<'a> {
     /// Only these snapshots and what they need. `None`: all.
     pub snapshots: Option<Vec<Id>>,
-    /// Packs under way at one time; each is held in memory.
+    /// Groups of packs under way at one time, each in memory: up to 72 MiB, or one larger pack.
     pub workers: usize,
     /// Hears of every byte copied.
     pub progress: &'a dyn Progress,
@@ -211,32 +211,37 @@ fn copy_packs(
 
     let (copied, replaced, sent) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
     let failed = Mutex::new(Vec::new());
+    let transfer = |pack: Id, bytes: Result<Vec<u8>>| {
+        let bytes = match bytes {
+            Ok(bytes) => bytes,
+            Err(e) if is_damage(&e) => {
+                failed.lock().unwrap_or_else(PoisonError::into_inner).push((pack, e));
+                return Ok(());
+            }
+            Err(e) => return Err(e),
+        };
+        if stored.contains_key(&pack) {
+            destination.storage().replace_damaged(FileKind::Data, pack, &bytes)?;
+            replaced.fetch_add(1, Ordering::Relaxed);
+        } else {
+            destination
+                .storage()
+                .put(&FileName::Object(FileKind::Data, pack), &bytes)?;
+            copied.fetch_add(1, Ordering::Relaxed);
+        }
+        sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        options.progress.advance(bytes.len() as u64, 0);
+        Ok(())
+    };
     parallel::for_each(
-        &transfers,
+        &groups(&transfers, |pack| sizes.get(pack).copied().unwrap_or(0)),
         options.workers,
         options.cancel,
         || (),
-        |(), pack| {
-            let bytes = match read_verified(from.storage().as_ref(), FileKind::Data, *pack) {
-                Ok(bytes) => bytes,
-                Err(e) if is_damage(&e) => {
-                    failed.lock().unwrap_or_else(PoisonError::into_inner).push((*pack, e));
-                    return Ok(());
-                }
-                Err(e) => return Err(e),
-            };
-            if stored.contains_key(pack) {
-                destination.storage().replace_damaged(FileKind::Data, *pack, &bytes)?;
-                replaced.fetch_add(1, Ordering::Relaxed);
-            } else {
-                destination
-                    .storage()
-                    .put(&FileName::Object(FileKind::Data, *pack), &bytes)?;
-                copied.fetch_add(1, Ordering::Relaxed);
-            }
-            sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-            options.progress.advance(bytes.len() as u64, 0);
-            Ok(())
+        |(), group| {
+            let read = read_each_verified(from.storage().as_ref(), FileKind::Data, group);
+            let mut packs = group.iter().zip(read);
+            packs.try_for_each(|(pack, bytes)| transfer(*pack, bytes))
         },
     )?;
     for (pack, error) in failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
@@ -261,12 +266,32 @@ fn packs_to_use(index: &Index, reached: &Reached<'_>, is_there: impl Fn(&Id) -> 
     used
 }
 
+/// Files' bytes, which hash to their names.
+fn read_each_verified(storage: &dyn Storage, kind: FileKind, ids: &[Id]) -> Vec<Result<Vec<u8>>> {
+    let read: Vec<_> = ids
+        .iter()
+        .map(|id| storage.read(&FileName::Object(kind, *id)))
+        .collect();
+    let found = Id::of_each(&read.iter().flatten().map(Vec::as_slice).collect::<Vec<_>>());
+    let mut found = found.into_iter();
+    let verify = |(id, bytes): (&Id, Result<Vec<u8>>)| {
+        let bytes = bytes?;
+        let found = found.next().unwrap_or_else(|| Id::of(&bytes));
+        verified(storage, kind, *id, found, bytes)
+    };
+    ids.iter().zip(read).map(verify).collect()
+}
+
 /// A file's bytes, which hash to its name.
 pub(crate) fn read_verified(storage: &dyn Storage, kind: FileKind, id: Id) -> Result<Vec<u8>> {
-    let file = FileName::Object(kind, id);
-    let bytes = storage.read(&file)?;
+    let bytes = storage.read(&FileName::Object(kind, id))?;
     let found = Id::of(&bytes);
+    verified(storage, kind, id, found, bytes)
+}
+
+fn verified(storage: &dyn Storage, kind: FileKind, id: Id, found: Id, bytes: Vec<u8>) -> Result<Vec<u8>> {
     if found != id {
+        let file = FileName::Object(kind, id);
         let what = format!("{file} at {}", storage.location());
         return Err(RepositoryError::damaged(what, format!("its bytes hash to {found}")));
     }

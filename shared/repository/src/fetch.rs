@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::error::{RepositoryError, Result};
 use crate::id::Id;
 use crate::index::{Index, Location};
-use crate::pack::{BlobKind, open_blob};
+use crate::pack::{BlobKind, open_blob, open_blobs};
 use crate::parallel;
 use crate::progress::Progress;
 use crate::reach::is_damage;
@@ -184,16 +184,20 @@ impl Fetcher<'_> {
             }
             Err(e) => return Err(e),
         }
-        for part in parts {
+        let sealed = parts.iter().map(|part| {
             let from = (part.location.offset - start) as usize;
-            let sealed = &buffer[from..from + part.location.length as usize];
-            match self.open(part, &part.location, sealed) {
-                Ok(plaintext) => self.deliver(part, &plaintext)?,
-                Err(e) if is_damage(&e) => self.one(&mut Vec::new(), part, Some(&e))?,
-                Err(e) => return Err(e),
-            }
-        }
-        Ok(())
+            let blob = part.location.blob(BlobKind::Data, self.wanted[part.places.start].blob);
+            (blob, &buffer[from..from + part.location.length as usize])
+        });
+        open_blobs(
+            self.repo.key(),
+            &sealed.collect::<Vec<_>>(),
+            |number, opened| match opened {
+                Ok(plaintext) => self.deliver(&parts[number], &plaintext),
+                Err(e) if is_damage(&e) => self.one(&mut Vec::new(), &parts[number], Some(&e)),
+                Err(e) => Err(e),
+            },
+        )
     }
 
     /// Reads one blob from whichever pack still gives it; `failed` is what its first place answered.

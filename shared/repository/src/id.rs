@@ -6,6 +6,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
+use crate::sha256;
+
 /// The SHA-256 of some bytes: a file's name is the hash of what is stored, a blob's the hash of its plaintext.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Id(pub [u8; 32]);
@@ -14,6 +16,16 @@ impl Id {
     /// The id of `bytes`.
     pub fn of(bytes: &[u8]) -> Id {
         Id(Sha256::digest(bytes).into())
+    }
+
+    /// The id of each of several pieces of data, in their order: faster than one by one on some processors.
+    pub fn of_each(pieces: &[&[u8]]) -> Vec<Id> {
+        sha256::digest_each(pieces).into_iter().map(Id).collect()
+    }
+
+    /// How many pieces of about the same length are worth gathering for [`Id::of_each`]; 1 where one by one is as fast.
+    pub fn worth_gathering() -> usize {
+        sha256::worth_gathering()
     }
 
     /// The first eight hex digits, for people.

@@ -27,6 +27,7 @@ mod reach;
 pub mod repair;
 pub mod repository;
 mod rewrite;
+mod sha256;
 pub mod snapshot;
 pub mod storage;
 #[cfg(test)]

@@ -1,11 +1,11 @@
 //! Packs: many sealed blobs in one file, with a sealed header at its end.
 
 mod blob;
+mod group;
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::ambient::Ambient;
 use crate::crypto::{IV_LENGTH, MasterKey, OVERHEAD};
@@ -14,7 +14,9 @@ use crate::id::Id;
 use crate::repository::Repository;
 use crate::storage::{FileKind, FileName};
 
+pub(crate) use blob::open_blobs;
 pub use blob::{BlobEncoder, open_blob};
+pub(crate) use group::{PackGroup, groups};
 
 /// What a blob holds. Packs never mix the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -67,10 +69,16 @@ pub struct FinishedPack {
     pub blobs: Vec<PackBlob>,
 }
 
-/// Puts blobs together to a pack. The file's hash is kept running, so that finishing costs nothing.
+/// A pack that only lacks its name.
+pub(crate) struct SealedPack {
+    bytes: Vec<u8>,
+    blobs: Vec<PackBlob>,
+}
+
+/// Puts blobs together to a pack.
+#[derive(Default)]
 pub struct PackBuilder {
     bytes: Vec<u8>,
-    hasher: Sha256,
     blobs: Vec<PackBlob>,
 }
 
@@ -81,17 +89,15 @@ const MAX_HEADER: u64 = 16 << 20;
 const PLAIN_ENTRY: usize = 37;
 const COMPRESSED_ENTRY: usize = 41;
 
-impl Default for PackBuilder {
-    fn default() -> PackBuilder {
+impl PackBuilder {
+    /// An empty pack that is put together in `buffer`.
+    pub(crate) fn new(buffer: Vec<u8>) -> PackBuilder {
         PackBuilder {
-            bytes: Vec::new(),
-            hasher: Sha256::new(),
+            bytes: buffer,
             blobs: Vec::new(),
         }
     }
-}
 
-impl PackBuilder {
     /// Seals a blob's payload (compressed when `uncompressed_length` is given) into the pack.
     pub fn add(
         &mut self,
@@ -132,7 +138,6 @@ impl PackBuilder {
     }
 
     fn record(&mut self, offset: usize, (kind, id): (BlobKind, Id), uncompressed_length: Option<u32>) -> PackBlob {
-        self.hasher.update(&self.bytes[offset..]);
         let narrow = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
         let length = narrow(self.bytes.len() - offset);
         let blob = PackBlob {
@@ -162,15 +167,20 @@ impl PackBuilder {
     }
 
     /// Writes the header and gives the pack its name.
-    pub fn finish(mut self, key: &MasterKey, ambient: &Ambient) -> Result<FinishedPack> {
+    pub fn finish(self, key: &MasterKey, ambient: &Ambient) -> Result<FinishedPack> {
+        let SealedPack { bytes, blobs } = self.seal(key, ambient)?;
+        let id = Id::of(&bytes);
+        Ok(FinishedPack { id, bytes, blobs })
+    }
+
+    /// Writes the header.
+    pub(crate) fn seal(mut self, key: &MasterKey, ambient: &Ambient) -> Result<SealedPack> {
         let start = self.bytes.len();
         key.seal(&encode_header(&self.blobs), ambient.random(), &mut self.bytes);
         let length = u32::try_from(self.bytes.len() - start)
             .map_err(|_| RepositoryError::Bug("a pack header longer than 4 GiB".into()))?;
         self.bytes.extend_from_slice(&length.to_le_bytes());
-        self.hasher.update(&self.bytes[start..]);
-        Ok(FinishedPack {
-            id: Id(self.hasher.finalize().into()),
+        Ok(SealedPack {
             bytes: self.bytes,
             blobs: self.blobs,
         })

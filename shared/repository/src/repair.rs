@@ -284,9 +284,9 @@ impl Work<'_> {
             return Ok(Cure::BlobByBlob);
         };
         let opens = |blob: &PackBlob| {
-            let sealed = crate::check::sealed(self.repo, pack, Some(&bytes), blob);
+            let sealed = crate::check::sealed_in(&bytes, blob);
             sealed
-                .and_then(|sealed| open_blob(self.repo.key(), blob, &sealed))
+                .and_then(|sealed| open_blob(self.repo.key(), blob, sealed))
                 .is_ok()
         };
         let pure = header.iter().all(|blob| blob.kind == header[0].kind);

@@ -62,7 +62,7 @@ impl<'a> BackupOptions<'a> {
             excludes: Vec::new(),
             hostname: None,
             compression_level: 3,
-            pack_size: 32 << 20,
+            pack_size: 16 << 20,
             readers: 2,
             workers,
             uploads: 2,

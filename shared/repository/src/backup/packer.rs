@@ -6,7 +6,7 @@ use crossbeam_channel::Sender;
 
 use crate::error::{RepositoryError, Result};
 use crate::id::Id;
-use crate::pack::{BlobEncoder, BlobKind, FinishedPack, PackBuilder};
+use crate::pack::{BlobEncoder, BlobKind, FinishedPack, PackBuilder, PackGroup};
 
 use super::run::Run;
 
@@ -37,7 +37,7 @@ impl<'a> Packer<'a> {
             kind,
             target,
             encoder,
-            pack: PackBuilder::default(),
+            pack: PackBuilder::new(run.pack_buffers.take()),
             packs,
         })
     }
@@ -87,14 +87,29 @@ impl<'a> Packer<'a> {
         Ok(())
     }
 
+    /// Adds the pack to those of all workers that wait for their names, and sends these off once they are enough.
     fn send(&mut self) -> Result<()> {
         let repository = self.run.repository;
-        let pack = std::mem::take(&mut self.pack).finish(repository.key(), repository.ambient())?;
-        self.packs.send(pack).map_err(|_| RepositoryError::Cancelled)
+        let pack = std::mem::take(&mut self.pack).seal(repository.key(), repository.ambient())?;
+        self.pack = PackBuilder::new(self.run.pack_buffers.take());
+        let group = {
+            let mut unnamed = self.run.unnamed();
+            unnamed.add(pack).then(|| std::mem::take(&mut *unnamed))
+        };
+        group.map_or(Ok(()), |group| self.send_group(group))
     }
 
-    /// Sends the last pack.
+    fn send_group(&self, group: PackGroup) -> Result<()> {
+        let mut packs = group.name().into_iter();
+        packs.try_for_each(|pack| self.packs.send(pack).map_err(|_| RepositoryError::Cancelled))
+    }
+
+    /// Sends the last pack, and with it whatever others wait.
     pub(super) fn finish(mut self) -> Result<()> {
-        if self.pack.is_empty() { Ok(()) } else { self.send() }
+        if !self.pack.is_empty() {
+            self.send()?;
+        }
+        let group = std::mem::take(&mut *self.run.unnamed());
+        self.send_group(group)
     }
 }

@@ -14,7 +14,7 @@ use crate::tree::Node;
 use super::parent::same_state;
 use super::run::Run;
 use super::window::{Piece, Window};
-use super::work::{Chunk, FileEnd, FileOutcome, OpenFile};
+use super::work::{Batch, FileEnd, FileOutcome, OpenFile};
 use super::{Content, Unread, UnreadReason};
 
 /// Chunks of small files travel together up to this many bytes.
@@ -40,21 +40,19 @@ pub(super) struct Beginning {
 struct Reader<'a> {
     run: &'a Run<'a>,
     window: Window,
-    chunks: Sender<Vec<Chunk>>,
-    batch: Vec<Chunk>,
-    batch_bytes: usize,
+    batches: Sender<Batch>,
+    batch: Batch,
     zeroes: Id,
 }
 
 /// Runs until there are no more files.
-pub(super) fn read(run: &Run<'_>, files: &Receiver<FileJob>, chunks: Sender<Vec<Chunk>>) -> Result<()> {
+pub(super) fn read(run: &Run<'_>, files: &Receiver<FileJob>, batches: Sender<Batch>) -> Result<()> {
     let zeroes = Id::of(&vec![0; MIN_CHUNK]);
     let mut reader = Reader {
         run,
         window: Window::new(),
-        chunks,
-        batch: Vec::new(),
-        batch_bytes: 0,
+        batches,
+        batch: Batch::new(run.chunk_buffers.take()),
         zeroes,
     };
     loop {
@@ -132,50 +130,43 @@ impl Reader<'_> {
                     in_part: true,
                 }));
             }
-            let bytes = match self.window.next(content, &self.run.chunker) {
+            match self.window.next(content, &self.run.chunker) {
                 Ok(None) => break,
-                Ok(Some(Piece::Data(data))) => data.to_vec(),
+                Ok(Some(Piece::Data(data))) => {
+                    size += data.len() as u64;
+                    self.batch.push(file, data);
+                }
                 Ok(Some(Piece::Zeroes)) if self.run.known.contains(BlobKind::Data, &self.zeroes) => {
                     file.reserve(Some(self.zeroes));
                     self.run.options.progress.advance(MIN_CHUNK as u64, 0);
                     size += MIN_CHUNK as u64;
                     continue;
                 }
-                Ok(Some(Piece::Zeroes)) => vec![0; MIN_CHUNK],
+                Ok(Some(Piece::Zeroes)) => {
+                    size += MIN_CHUNK as u64;
+                    self.batch.push_zeroes(file, MIN_CHUNK);
+                }
                 Err(error) => {
                     return Ok(Err(Unread {
                         path: path.to_owned(),
                         reason: UnreadReason::from_io(&error),
                     }));
                 }
-            };
-            size += bytes.len() as u64;
-            self.chunk(file, bytes)?;
+            }
+            if self.batch.len() >= BATCH_BYTES {
+                self.send()?;
+            }
         }
         Ok(Ok(end_of(path, size, content)))
-    }
-
-    fn chunk(&mut self, file: &Arc<OpenFile>, bytes: Vec<u8>) -> Result<()> {
-        self.batch_bytes += bytes.len();
-        self.batch.push(Chunk {
-            file: Arc::clone(file),
-            place: file.reserve(None),
-            bytes,
-        });
-        if self.batch_bytes >= BATCH_BYTES {
-            self.send()
-        } else {
-            Ok(())
-        }
     }
 
     fn send(&mut self) -> Result<()> {
         if self.batch.is_empty() {
             return Ok(());
         }
-        self.batch_bytes = 0;
-        self.chunks
-            .send(std::mem::take(&mut self.batch))
+        let next = Batch::new(self.run.chunk_buffers.take());
+        self.batches
+            .send(std::mem::replace(&mut self.batch, next))
             .map_err(|_| RepositoryError::Cancelled)
     }
 }

@@ -1,13 +1,15 @@
 //! [`Run`]: what all stages of one backup share.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::chunker::Chunker;
 use crate::error::{ErrorKind, RepositoryError, Result};
 use crate::index::Index;
+use crate::pack::PackGroup;
 use crate::repository::Repository;
 
+use super::buffers::Buffers;
 use super::known::Known;
 use super::{BackupOptions, Portion, Source};
 
@@ -20,6 +22,11 @@ pub(super) struct Run<'a> {
     pub(super) known: Known,
     pub(super) chunker: Chunker,
     pub(super) added: Added,
+    /// For batches of chunks.
+    pub(super) chunk_buffers: Buffers,
+    /// For packs.
+    pub(super) pack_buffers: Buffers,
+    unnamed: Mutex<PackGroup>,
     stopped: AtomicBool,
     failure: Mutex<Option<RepositoryError>>,
 }
@@ -49,6 +56,9 @@ impl<'a> Run<'a> {
             known: Known::new(index),
             chunker: Chunker::new(repository.key()),
             added: Added::default(),
+            chunk_buffers: Buffers::default(),
+            pack_buffers: Buffers::default(),
+            unnamed: Mutex::default(),
             stopped: AtomicBool::new(false),
             failure: Mutex::new(None),
         }
@@ -61,6 +71,11 @@ impl<'a> Run<'a> {
             return Err(RepositoryError::Cancelled);
         }
         Ok(())
+    }
+
+    /// Packs that wait until enough are there to be hashed together.
+    pub(super) fn unnamed(&self) -> MutexGuard<'_, PackGroup> {
+        self.unnamed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether this call is to end soon and keep what it has.

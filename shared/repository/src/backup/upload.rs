@@ -19,7 +19,7 @@ pub(super) fn upload(run: &Run<'_>, indexer: &Indexer<'_>, packs: Receiver<Finis
             .storage()
             .put(&FileName::Object(FileKind::Data, id), &bytes)?;
         let size = bytes.len() as u64;
-        drop(bytes);
+        run.pack_buffers.give(bytes);
         indexer.add(IndexPack { id, blobs }, size)?;
     }
     Ok(())

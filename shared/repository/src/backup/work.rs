@@ -13,12 +13,68 @@ use super::Unread;
 use super::packer::Packer;
 use super::run::Run;
 
-/// Part of a file on its way to a worker.
-pub(super) struct Chunk {
-    pub(super) file: Arc<OpenFile>,
+/// Bytes of chunks that a worker takes at one time at most, give or take a batch.
+const GATHERED_BYTES: usize = 8 << 20;
+
+/// Chunks on their way to a worker, one after another in one buffer.
+pub(super) struct Batch {
+    bytes: Vec<u8>,
+    chunks: Vec<Chunk>,
+}
+
+/// Part of a file.
+struct Chunk {
+    file: Arc<OpenFile>,
     /// Which chunk of the file it is.
-    pub(super) place: usize,
-    pub(super) bytes: Vec<u8>,
+    place: usize,
+    length: usize,
+}
+
+impl Batch {
+    pub(super) fn new(buffer: Vec<u8>) -> Batch {
+        Batch {
+            bytes: buffer,
+            chunks: Vec::new(),
+        }
+    }
+
+    /// Adds the next chunk of a file.
+    pub(super) fn push(&mut self, file: &Arc<OpenFile>, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+        self.note(file, bytes.len());
+    }
+
+    /// Adds the next chunk of a file, which is all zeroes.
+    pub(super) fn push_zeroes(&mut self, file: &Arc<OpenFile>, length: usize) {
+        self.bytes.resize(self.bytes.len() + length, 0);
+        self.note(file, length);
+    }
+
+    fn note(&mut self, file: &Arc<OpenFile>, length: usize) {
+        self.chunks.push(Chunk {
+            file: Arc::clone(file),
+            place: file.reserve(None),
+            length,
+        });
+    }
+
+    /// Bytes of all its chunks.
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.chunks.is_empty()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&Chunk, &[u8])> {
+        let mut rest = self.bytes.as_slice();
+        self.chunks.iter().map(move |chunk| {
+            let (bytes, after) = rest.split_at(chunk.length);
+            rest = after;
+            (chunk, bytes)
+        })
+    }
 }
 
 /// What became of a file.
@@ -125,17 +181,37 @@ impl OpenFile {
 }
 
 /// Runs until there are no more chunks.
-pub(super) fn work(run: &Run<'_>, batches: Receiver<Vec<Chunk>>, packs: Sender<FinishedPack>) -> Result<()> {
+pub(super) fn work(run: &Run<'_>, batches: &Receiver<Batch>, packs: Sender<FinishedPack>) -> Result<()> {
     let mut packer = Packer::new(run, BlobKind::Data, packs)?;
-    for chunk in batches.into_iter().flatten() {
-        run.check()?;
-        let id = Id::of(&chunk.bytes);
-        if run.known.claim(BlobKind::Data, id) {
-            packer.add(id, &chunk.bytes)?;
+    while let Ok(batch) = batches.recv() {
+        let gathered = gather(batch, batches);
+        let (chunks, bytes): (Vec<&Chunk>, Vec<&[u8]>) = gathered.iter().flat_map(Batch::iter).unzip();
+        for ((chunk, bytes), id) in chunks.iter().zip(&bytes).zip(Id::of_each(&bytes)) {
+            run.check()?;
+            if run.known.claim(BlobKind::Data, id) {
+                packer.add(id, bytes)?;
+            }
+            run.options.progress.advance(bytes.len() as u64, 0);
+            chunk.file.fill(chunk.place, id)?;
         }
-        run.options.progress.advance(chunk.bytes.len() as u64, 0);
-        chunk.file.fill(chunk.place, id)?;
+        gathered
+            .into_iter()
+            .for_each(|batch| run.chunk_buffers.give(batch.bytes));
     }
     run.check()?;
     packer.finish()
+}
+
+/// Adds what else is waiting, up to what is worth hashing together.
+fn gather(first: Batch, batches: &Receiver<Batch>) -> Vec<Batch> {
+    let mut bytes = first.len();
+    let mut gathered = vec![first];
+    while Id::worth_gathering() > 1
+        && bytes < GATHERED_BYTES
+        && let Ok(more) = batches.try_recv()
+    {
+        bytes += more.len();
+        gathered.push(more);
+    }
+    gathered
 }

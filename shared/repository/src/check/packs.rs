@@ -1,53 +1,41 @@
-//! One pack, read whole: its hash, its header against the index, and every blob.
-
-use std::borrow::Cow;
+//! Packs, read whole: their hashes, their headers against the index, and every blob.
 
 use crate::check::Damage;
 use crate::error::{ErrorKind, RepositoryError, Result};
 use crate::id::Id;
-use crate::pack::{PackBlob, decode_header, open_blob};
+use crate::index::IndexPack;
+use crate::pack::{PackBlob, decode_header, open_blob, open_blobs};
 use crate::reach::is_damage;
 use crate::repository::Repository;
 use crate::storage::{FileKind, FileName};
 
-/// Reads a pack of which the index says that it holds `indexed`. Bytes read, and what is wrong.
-pub(super) fn examine(repo: &Repository, pack: Id, indexed: &[PackBlob]) -> Result<(u64, Vec<Damage>)> {
-    let mut damages = Vec::new();
-    let bytes = match repo.storage().read(&FileName::Object(FileKind::Data, pack)) {
-        Ok(bytes) => Some(bytes),
-        Err(e) if e.kind() == ErrorKind::NotFound => return Ok((0, vec![Damage::MissingPack { pack }])),
-        Err(e) if is_damage(&e) => {
-            damages.push(Damage::PackUnreadable {
-                pack,
-                reason: e.to_string(),
-            });
-            None
-        }
-        Err(e) => return Err(e),
-    };
-    if let Some(bytes) = &bytes {
-        let found = Id::of(bytes);
-        if found != pack {
-            damages.push(Damage::PackHash { pack, found });
-        }
-        damages.extend(header_damage(repo, pack, bytes, indexed));
-    }
-    for blob in indexed {
-        match sealed(repo, pack, bytes.as_deref(), blob).and_then(|sealed| open_blob(repo.key(), blob, &sealed)) {
-            Ok(_) => {}
+/// Reads packs that should hold what the index says. Bytes read, and what is wrong.
+pub(super) fn examine(repo: &Repository, packs: &[IndexPack]) -> Result<(u64, Vec<Damage>)> {
+    let (mut damages, mut read) = (Vec::new(), Vec::new());
+    for IndexPack { id: pack, blobs } in packs {
+        let pack = *pack;
+        match repo.storage().read(&FileName::Object(FileKind::Data, pack)) {
+            Ok(bytes) => read.push((pack, blobs, bytes)),
+            Err(e) if e.kind() == ErrorKind::NotFound => damages.push(Damage::MissingPack { pack }),
             Err(e) if is_damage(&e) => {
                 let reason = e.to_string();
-                damages.push(Damage::BlobDamaged {
-                    pack,
-                    kind: blob.kind,
-                    blob: blob.id,
-                    reason,
-                });
+                damages.push(Damage::PackUnreadable { pack, reason });
+                examine_in_parts(repo, pack, blobs, &mut damages)?;
             }
             Err(e) => return Err(e),
         }
     }
-    Ok((bytes.map_or(0, |bytes| bytes.len() as u64), damages))
+    let ids = Id::of_each(&read.iter().map(|(.., bytes)| bytes.as_slice()).collect::<Vec<_>>());
+    let mut count = 0;
+    for ((pack, blobs, bytes), found) in read.into_iter().zip(ids) {
+        count += bytes.len() as u64;
+        if found != pack {
+            damages.push(Damage::PackHash { pack, found });
+        }
+        damages.extend(header_damage(repo, pack, &bytes, blobs));
+        examine_blobs(repo, pack, &bytes, blobs, &mut damages)?;
+    }
+    Ok((count, damages))
 }
 
 fn header_damage(repo: &Repository, pack: Id, bytes: &[u8], indexed: &[PackBlob]) -> Option<Damage> {
@@ -62,26 +50,59 @@ fn header_damage(repo: &Repository, pack: Id, bytes: &[u8], indexed: &[PackBlob]
     Some(Damage::PackHeader { pack, reason })
 }
 
-/// A blob's sealed bytes: from the pack in memory, or from the store when only parts of the pack can be read.
-pub(crate) fn sealed<'a>(
+fn examine_blobs(
     repo: &Repository,
     pack: Id,
-    bytes: Option<&'a [u8]>,
-    blob: &PackBlob,
-) -> Result<Cow<'a, [u8]>> {
-    let (from, length) = (blob.offset as usize, blob.length as usize);
-    if let Some(bytes) = bytes {
-        let part = bytes.get(from..).and_then(|rest| rest.get(..length));
-        let cut_short = || {
-            RepositoryError::damaged(
-                format!("{} blob {}", blob.kind, blob.id),
-                "its pack ends before it does",
-            )
-        };
-        return part.map(Cow::Borrowed).ok_or_else(cut_short);
+    bytes: &[u8],
+    blobs: &[PackBlob],
+    damages: &mut Vec<Damage>,
+) -> Result<()> {
+    let mut sealed = Vec::with_capacity(blobs.len());
+    for blob in blobs {
+        match sealed_in(bytes, blob) {
+            Ok(bytes) => sealed.push((*blob, bytes)),
+            Err(e) => note(pack, blob, Err(e), damages)?,
+        }
     }
-    let mut sealed = vec![0; length];
-    repo.storage()
-        .read_range(&FileName::Object(FileKind::Data, pack), blob.offset.into(), &mut sealed)?;
-    Ok(Cow::Owned(sealed))
+    open_blobs(repo.key(), &sealed, |number, opened| {
+        note(pack, &sealed[number].0, opened.map(drop), damages)
+    })
+}
+
+/// Looks at each blob of a pack that cannot be read as a whole.
+fn examine_in_parts(repo: &Repository, pack: Id, blobs: &[PackBlob], damages: &mut Vec<Damage>) -> Result<()> {
+    let file = FileName::Object(FileKind::Data, pack);
+    for blob in blobs {
+        let mut sealed = vec![0; blob.length as usize];
+        let read = repo.storage().read_range(&file, blob.offset.into(), &mut sealed);
+        let opened = read.and_then(|()| open_blob(repo.key(), blob, &sealed));
+        note(pack, blob, opened.map(drop), damages)?;
+    }
+    Ok(())
+}
+
+fn note(pack: Id, blob: &PackBlob, outcome: Result<()>, damages: &mut Vec<Damage>) -> Result<()> {
+    match outcome {
+        Err(e) if is_damage(&e) => damages.push(Damage::BlobDamaged {
+            pack,
+            kind: blob.kind,
+            blob: blob.id,
+            reason: e.to_string(),
+        }),
+        outcome => outcome?,
+    }
+    Ok(())
+}
+
+/// A blob's sealed bytes in a pack that is in memory.
+pub(crate) fn sealed_in<'a>(pack: &'a [u8], blob: &PackBlob) -> Result<&'a [u8]> {
+    let part = pack
+        .get(blob.offset as usize..)
+        .and_then(|rest| rest.get(..blob.length as usize));
+    part.ok_or_else(|| {
+        RepositoryError::damaged(
+            format!("{} blob {}", blob.kind, blob.id),
+            "its pack ends before it does",
+        )
+    })
 }

@@ -19,6 +19,9 @@ const SAMPLE: usize = 1 << 10;
 /// The distance between samples: no multiple of a block size, so that data of alternating kinds cannot hide between them.
 const SAMPLE_EVERY: usize = 10_125;
 
+/// Bytes of plaintext held while blobs are opened together.
+const OPENED_AT_ONCE: usize = 8 << 20;
+
 /// Compresses blobs; kept by a worker so that its memory is used again and again.
 pub struct BlobEncoder {
     compressor: Compressor<'static>,
@@ -89,17 +92,61 @@ thread_local! {
 
 /// Decrypts, decompresses and verifies one blob. An error says what is wrong with it.
 pub fn open_blob(key: &MasterKey, blob: &PackBlob, sealed: &[u8]) -> Result<Vec<u8>> {
-    let damaged = |reason: String| RepositoryError::damaged(format!("{} blob {}", blob.kind, blob.id), reason);
-    let opened = key.open(sealed).map_err(|error| damaged(error.to_string()))?;
-    let plaintext = match blob.uncompressed_length {
-        None => opened,
-        Some(length) => decompress(&opened, length as usize).map_err(|error| damaged(error.to_string()))?,
-    };
-    let found = Id::of(&plaintext);
-    if found != blob.id {
-        return Err(damaged(format!("its content hashes to {found}")));
+    let plaintext = unseal(key, blob, sealed)?;
+    verified(blob, Id::of(&plaintext), plaintext)
+}
+
+/// The same for many blobs, a few at a time so that they are hashed together. `take` gets the number and the outcome of
+/// every one, in order.
+pub(crate) fn open_blobs(
+    key: &MasterKey,
+    blobs: &[(PackBlob, &[u8])],
+    mut take: impl FnMut(usize, Result<Vec<u8>>) -> Result<()>,
+) -> Result<()> {
+    let limit = if Id::worth_gathering() > 1 { OPENED_AT_ONCE } else { 1 };
+    let mut next = 0;
+    while next < blobs.len() {
+        let (first, mut bytes) = (next, 0);
+        let mut opened = Vec::new();
+        while next < blobs.len() && bytes < limit {
+            let (blob, sealed) = &blobs[next];
+            let plaintext = unseal(key, blob, sealed);
+            bytes += plaintext.as_ref().map_or(0, Vec::len).max(1);
+            opened.push(plaintext);
+            next += 1;
+        }
+        let ids = Id::of_each(&opened.iter().flatten().map(Vec::as_slice).collect::<Vec<_>>());
+        let mut ids = ids.into_iter();
+        for (number, outcome) in (first..).zip(opened) {
+            let outcome = outcome.and_then(|plaintext| match ids.next() {
+                Some(found) => verified(&blobs[number].0, found, plaintext),
+                None => Err(RepositoryError::Bug("a blob was not hashed".into())),
+            });
+            take(number, outcome)?;
+        }
     }
-    Ok(plaintext)
+    Ok(())
+}
+
+fn damaged(blob: &PackBlob, reason: String) -> RepositoryError {
+    RepositoryError::damaged(format!("{} blob {}", blob.kind, blob.id), reason)
+}
+
+fn verified(blob: &PackBlob, found: Id, plaintext: Vec<u8>) -> Result<Vec<u8>> {
+    if found == blob.id {
+        return Ok(plaintext);
+    }
+    Err(damaged(blob, format!("its content hashes to {found}")))
+}
+
+/// Decrypts and decompresses one blob.
+fn unseal(key: &MasterKey, blob: &PackBlob, sealed: &[u8]) -> Result<Vec<u8>> {
+    let damaged = |reason: String| damaged(blob, reason);
+    let opened = key.open(sealed).map_err(|error| damaged(error.to_string()))?;
+    match blob.uncompressed_length {
+        None => Ok(opened),
+        Some(length) => decompress(&opened, length as usize).map_err(|error| damaged(error.to_string())),
+    }
 }
 
 /// Decompresses exactly `length` bytes; more or fewer is an error. Memory grows with what comes out, so a forged

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::id::Id;
 use crate::index::IndexedPack;
 use crate::lock::{Lock, LockKind, locks};
-use crate::pack::{BlobKind, PackBlob, open_blob};
+use crate::pack::{BlobKind, PackBlob, open_blobs};
 use crate::progress::Progress;
 use crate::reach::{BlobSet, PackContents, is_damage};
 use crate::repository::Repository;
@@ -246,10 +246,15 @@ fn copy_blobs(
 ) -> Result<()> {
     let id = survey.index.packs()[pack.number].id;
     let bytes = repo.storage().read(&FileName::Object(FileKind::Data, id))?;
-    for blob in &pack.gives {
-        let sealed = crate::check::sealed(repo, id, Some(&bytes), blob)?;
-        match open_blob(repo.key(), blob, &sealed) {
-            Ok(_) => writer.add_sealed(blob, &sealed)?,
+    let sealed = pack
+        .gives
+        .iter()
+        .map(|blob| Ok((*blob, crate::check::sealed_in(&bytes, blob)?)));
+    let sealed: Vec<(PackBlob, &[u8])> = sealed.collect::<Result<_>>()?;
+    open_blobs(repo.key(), &sealed, |number, opened| {
+        let (blob, sealed) = &sealed[number];
+        match opened {
+            Ok(_) => writer.add_sealed(blob, sealed)?,
             Err(e) if is_damage(&e) => {
                 let plaintext = repo.load_blob(&survey.index, blob.kind, &blob.id)?;
                 writer.add(blob.kind, blob.id, &plaintext)?;
@@ -257,6 +262,6 @@ fn copy_blobs(
             Err(e) => return Err(e),
         }
         progress.advance(blob.length.into(), 0);
-    }
-    Ok(())
+        Ok(())
+    })
 }

@@ -21,8 +21,8 @@ use handles::{Handles, Origin};
 
 /// A run of zeroes is stored as blobs of this length, which become holes again.
 const ZERO_RUN: usize = 512 << 10;
-/// Blobs of an existing file that one thread compares at a time.
-const COMPARED_AT_ONCE: usize = 32;
+/// Bytes of an existing file that one thread compares at a time, unless one blob alone is longer.
+const COMPARED_AT_ONCE: u64 = 8 << 20;
 
 /// A blob's place in a file.
 #[derive(Clone, Copy)]
@@ -170,11 +170,7 @@ impl Filling<'_> {
         for (number, file) in self.files.iter().enumerate() {
             let Some(file) = file else { continue };
             if file.found {
-                to_compare.extend(
-                    file.pieces
-                        .chunks(COMPARED_AT_ONCE)
-                        .map(|pieces| (number, file, pieces)),
-                );
+                to_compare.extend(together(&file.pieces).map(|pieces| (number, file, pieces)));
             } else {
                 let (holes, data): (Vec<Piece>, Vec<Piece>) =
                     file.pieces.iter().partition(|piece| piece.blob == *zero_run);
@@ -185,15 +181,17 @@ impl Filling<'_> {
         }
         let different = parallel::map(self.work, &to_compare, |(number, file, pieces)| {
             let mut different = Vec::new();
-            for piece in *pieces {
-                match self.stands(*number, piece) {
-                    Ok(true) => Tally::add(&file.right, piece.length),
-                    Ok(false) => different.push(want(*number, piece)),
-                    Err(error) => {
-                        self.problem(*number, "read", error)?;
-                        break;
+            match self.stand(*number, pieces) {
+                Ok(stand) => {
+                    for (piece, stands) in pieces.iter().zip(stand) {
+                        if stands {
+                            Tally::add(&file.right, piece.length);
+                        } else {
+                            different.push(want(*number, piece));
+                        }
                     }
                 }
+                Err(error) => self.problem(*number, "read", error)?,
             }
             Ok(different)
         })?;
@@ -201,20 +199,28 @@ impl Filling<'_> {
         Ok(wanted)
     }
 
-    /// Whether a file found in the target already holds a blob where it belongs.
-    fn stands(&self, number: usize, piece: &Piece) -> rustix::io::Result<bool> {
+    /// Which of the blobs that lie one after another in a file found in the target already stand where they belong.
+    fn stand(&self, number: usize, pieces: &[Piece]) -> rustix::io::Result<Vec<bool>> {
         let handle = self.handles.open(number)?;
-        let mut bytes = vec![0; usize::try_from(piece.length).map_err(|_| Errno::FBIG)?];
-        let mut done = 0;
-        while done < bytes.len() {
-            match rustix::io::pread(&*handle, &mut bytes[done..], piece.offset + done as u64) {
-                Ok(0) => return Ok(false),
-                Ok(count) => done += count,
-                Err(Errno::INTR) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(Id::of(&bytes) == piece.blob)
+        let (Some(first), Some(last)) = (pieces.first(), pieces.last()) else {
+            return Ok(Vec::new());
+        };
+        let length = last.offset + last.length - first.offset;
+        let mut bytes = vec![0; usize::try_from(length).map_err(|_| Errno::FBIG)?];
+        let read = read_up_to(&handle, first.offset, &mut bytes)?;
+        bytes.truncate(read);
+        let mut rest = bytes.as_slice();
+        let parts: Vec<&[u8]> = pieces
+            .iter()
+            .map(|piece| {
+                let length = usize::try_from(piece.length).unwrap_or(usize::MAX).min(rest.len());
+                let (part, after) = rest.split_at(length);
+                rest = after;
+                part
+            })
+            .collect();
+        let ids = Id::of_each(&parts);
+        Ok(pieces.iter().zip(ids).map(|(piece, id)| piece.blob == id).collect())
     }
 
     fn fetch(&self, wanted: &[Wanted]) -> Result<(), RestoreError> {
@@ -306,6 +312,33 @@ impl BlobSink for Filling<'_> {
             }),
         }
     }
+}
+
+/// Cuts the blobs of a file into runs that are compared together.
+fn together(pieces: &[Piece]) -> impl Iterator<Item = &[Piece]> {
+    let mut bytes = 0;
+    pieces.chunk_by(move |piece, next| {
+        bytes += piece.length;
+        let goes_on = bytes + next.length <= COMPARED_AT_ONCE;
+        if !goes_on {
+            bytes = 0;
+        }
+        goes_on
+    })
+}
+
+/// Fills `bytes` from `offset`, or as much of it as the file has; the number of bytes read.
+fn read_up_to(file: impl AsFd, offset: u64, bytes: &mut [u8]) -> rustix::io::Result<usize> {
+    let mut done = 0;
+    while done < bytes.len() {
+        match rustix::io::pread(&file, &mut bytes[done..], offset + done as u64) {
+            Ok(0) => break,
+            Ok(count) => done += count,
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(done)
 }
 
 fn write_all(file: impl AsFd, mut offset: u64, mut bytes: &[u8]) -> rustix::io::Result<()> {
