@@ -21,7 +21,7 @@ use handles::{Handles, Origin};
 
 /// A run of zeroes is stored as blobs of this length, which become holes again.
 const ZERO_RUN: usize = 512 << 10;
-/// Bytes of an existing file that one thread compares at a time, unless one blob alone is longer.
+/// Bytes of existing files that one thread compares at a time, unless one blob alone is longer.
 const COMPARED_AT_ONCE: u64 = 8 << 20;
 
 /// A blob's place in a file.
@@ -170,7 +170,7 @@ impl Filling<'_> {
         for (number, file) in self.files.iter().enumerate() {
             let Some(file) = file else { continue };
             if file.found {
-                to_compare.extend(together(&file.pieces).map(|pieces| (number, file, pieces)));
+                to_compare.extend(runs(number, file));
             } else {
                 let (holes, data): (Vec<Piece>, Vec<Piece>) =
                     file.pieces.iter().partition(|piece| piece.blob == *zero_run);
@@ -179,48 +179,51 @@ impl Filling<'_> {
                 wanted.extend(data.iter().map(|piece| want(number, piece)));
             }
         }
-        let different = parallel::map(self.work, &to_compare, |(number, file, pieces)| {
-            let mut different = Vec::new();
-            match self.stand(*number, pieces) {
-                Ok(stand) => {
-                    for (piece, stands) in pieces.iter().zip(stand) {
-                        if stands {
-                            Tally::add(&file.right, piece.length);
-                        } else {
-                            different.push(want(*number, piece));
-                        }
-                    }
-                }
-                Err(error) => self.problem(*number, "read", error)?,
-            }
-            Ok(different)
-        })?;
+        let together: Vec<&[Run<'_>]> = at_once(&to_compare, Run::length).collect();
+        let different = parallel::map(self.work, &together, |runs| self.different(runs))?;
         wanted.extend(different.into_iter().flatten());
         Ok(wanted)
     }
 
-    /// Which of the blobs that lie one after another in a file found in the target already stand where they belong.
-    fn stand(&self, number: usize, pieces: &[Piece]) -> rustix::io::Result<Vec<bool>> {
-        let handle = self.handles.open(number)?;
-        let (Some(first), Some(last)) = (pieces.first(), pieces.last()) else {
-            return Ok(Vec::new());
-        };
-        let length = last.offset + last.length - first.offset;
-        let mut bytes = vec![0; usize::try_from(length).map_err(|_| Errno::FBIG)?];
-        let read = read_up_to(&handle, first.offset, &mut bytes)?;
-        bytes.truncate(read);
-        let mut rest = bytes.as_slice();
-        let parts: Vec<&[u8]> = pieces
-            .iter()
-            .map(|piece| {
+    /// What does not stand yet of blobs that files found in the target may hold already.
+    fn different(&self, runs: &[Run<'_>]) -> Result<Vec<Wanted>, RestoreError> {
+        let mut read = Vec::with_capacity(runs.len());
+        for run in runs {
+            match self.read(run) {
+                Ok(bytes) => read.push((run, bytes)),
+                Err(error) => self.problem(run.number, "read", error)?,
+            }
+        }
+        let (mut pieces, mut parts) = (Vec::new(), Vec::new());
+        for (run, bytes) in &read {
+            let mut rest = bytes.as_slice();
+            for piece in run.pieces {
                 let length = usize::try_from(piece.length).unwrap_or(usize::MAX).min(rest.len());
                 let (part, after) = rest.split_at(length);
                 rest = after;
-                part
-            })
-            .collect();
-        let ids = Id::of_each(&parts);
-        Ok(pieces.iter().zip(ids).map(|(piece, id)| piece.blob == id).collect())
+                pieces.push((run, piece));
+                parts.push(part);
+            }
+        }
+        let mut different = Vec::new();
+        for ((run, piece), found) in pieces.into_iter().zip(Id::of_each(&parts)) {
+            if found == piece.blob {
+                Tally::add(&run.file.right, piece.length);
+            } else {
+                different.push(want(run.number, piece));
+            }
+        }
+        Ok(different)
+    }
+
+    /// What a file found in the target has where these blobs belong.
+    fn read(&self, run: &Run<'_>) -> rustix::io::Result<Vec<u8>> {
+        let handle = self.handles.open(run.number)?;
+        let offset = run.pieces.first().map_or(0, |piece| piece.offset);
+        let mut bytes = vec![0; usize::try_from(run.length()).map_err(|_| Errno::FBIG)?];
+        let read = read_up_to(&handle, offset, &mut bytes)?;
+        bytes.truncate(read);
+        Ok(bytes)
     }
 
     fn fetch(&self, wanted: &[Wanted]) -> Result<(), RestoreError> {
@@ -314,12 +317,30 @@ impl BlobSink for Filling<'_> {
     }
 }
 
-/// Cuts the blobs of a file into runs that are compared together.
-fn together(pieces: &[Piece]) -> impl Iterator<Item = &[Piece]> {
+/// Blobs that lie one after another in a file.
+struct Run<'a> {
+    number: usize,
+    file: &'a File<'a>,
+    pieces: &'a [Piece],
+}
+
+impl Run<'_> {
+    fn length(&self) -> u64 {
+        self.pieces.iter().map(|piece| piece.length).sum()
+    }
+}
+
+/// Cuts a file into runs that are read at one time.
+fn runs<'a>(number: usize, file: &'a File<'a>) -> impl Iterator<Item = Run<'a>> {
+    at_once(&file.pieces, |piece| piece.length).map(move |pieces| Run { number, file, pieces })
+}
+
+/// Cuts a list into parts of as many bytes as are compared at one time.
+fn at_once<T>(items: &[T], length: impl Fn(&T) -> u64) -> impl Iterator<Item = &[T]> {
     let mut bytes = 0;
-    pieces.chunk_by(move |piece, next| {
-        bytes += piece.length;
-        let goes_on = bytes + next.length <= COMPARED_AT_ONCE;
+    items.chunk_by(move |item, next| {
+        bytes += length(item);
+        let goes_on = bytes + length(next) <= COMPARED_AT_ONCE;
         if !goes_on {
             bytes = 0;
         }
