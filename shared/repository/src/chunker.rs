@@ -134,6 +134,26 @@ mod tests {
     }
 
     #[test]
+    fn a_chunk_ends_at_the_first_byte_whose_hash_is_low_enough() {
+        let (data, chunker) = (noise(6 << 20), chunker(3));
+        let mut start = 0;
+        for length in cuts(&chunker, &data) {
+            let (chunk, mut hash) = (&data[start..start + length], 0u64);
+            let ends = |at: usize, hash: u64| {
+                let bits = if at < AVERAGE_CHUNK { 21 } else { 17 };
+                hash.leading_zeros() >= bits
+            };
+            for (at, byte) in chunk.iter().enumerate().skip(MIN_CHUNK) {
+                hash = (hash << 1).wrapping_add(chunker.gear[usize::from(*byte)]);
+                let last = at + 1 == length;
+                let forced = start + length == data.len() || length == MAX_CHUNK;
+                assert!(ends(at, hash) == last || (last && forced), "{at} of {length}");
+            }
+            start += length;
+        }
+    }
+
+    #[test]
     fn another_repository_cuts_elsewhere() {
         let data = noise(8 << 20);
         assert_eq!(cuts(&chunker(1), &data), cuts(&chunker(1), &data));
