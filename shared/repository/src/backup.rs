@@ -54,7 +54,7 @@ use run::Run;
 /// Entries that the walk may be ahead of the assembly.
 const ENTRIES_AHEAD: usize = 1024;
 /// Batches of chunks that wait for each worker: enough for it to find several at once.
-const BATCHES_AHEAD: usize = 6;
+const BATCHES_AHEAD: usize = 4;
 /// Files that wait for a reader.
 const FILES_AHEAD: usize = 256;
 

@@ -32,7 +32,7 @@ pub struct CheckOptions<'a> {
     pub read_data: bool,
     /// Only these snapshots and the packs that they need: how one recovery point is proven. `None`: everything.
     pub snapshots: Option<Vec<Id>>,
-    /// Threads. With `read_data` each holds a few packs in memory, up to 72 MiB.
+    /// Threads. With `read_data` each holds a few packs in memory, up to 52 MiB.
     pub workers: usize,
     /// Hears of every byte read with `read_data`.
     pub progress: &'a dyn Progress,

@@ -23,7 +23,7 @@ use crate::storage::{FileKind, FileName, Storage};
 pub struct CopyOptions<'a> {
     /// Only these snapshots and what they need. `None`: all.
     pub snapshots: Option<Vec<Id>>,
-    /// Groups of packs under way at one time, each in memory: up to 72 MiB, or one larger pack.
+    /// Groups of packs under way at one time, each in memory: up to 52 MiB, or one larger pack.
     pub workers: usize,
     /// Hears of every byte copied.
     pub progress: &'a dyn Progress,

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 /// Messages that go side by side.
 const LANES: usize = 8;
 /// With fewer messages left than this, one after the other is faster.
-const WORTHWHILE: usize = 3;
+const WORTHWHILE: usize = 2;
 
 type Block = [u8; 64];
 /// Word by word, the states of all messages: `state[word][lane]`.

@@ -50,6 +50,11 @@ pub struct BackupOptions<'a> {
     pub before_publish: Option<&'a BeforePublish<'a>>,
 }
 
+/// Where several packs wait to be hashed together, they are smaller, so that they take no more memory.
+fn default_pack_size() -> usize {
+    if Id::worth_gathering() > 1 { 8 << 20 } else { 16 << 20 }
+}
+
 impl<'a> BackupOptions<'a> {
     /// A first backup with good defaults for this machine.
     pub fn new(time: Timestamp, progress: &'a dyn Progress, cancel: &'a AtomicBool) -> BackupOptions<'a> {
@@ -62,7 +67,7 @@ impl<'a> BackupOptions<'a> {
             excludes: Vec::new(),
             hostname: None,
             compression_level: 3,
-            pack_size: 16 << 20,
+            pack_size: default_pack_size(),
             readers: 2,
             workers,
             uploads: 2,

@@ -6,8 +6,8 @@ use super::{FinishedPack, SealedPack};
 
 /// Packs of one group at most. More would be hashed faster still, but all are held in memory.
 const PACKS: usize = 4;
-/// Bytes of one group at most, unless one pack alone is larger: four of the usual size.
-const BYTES: usize = 72 << 20;
+/// Bytes of one group at most, unless one pack alone is larger: three packs as restic makes them.
+const BYTES: usize = 52 << 20;
 
 /// Cuts a list of packs into groups that are read and hashed together; on a processor where that gains nothing, each pack
 /// is a group.

@@ -16,6 +16,9 @@ use super::task::{Control, MayPublish};
 use super::{Inner, failure};
 use crate::files::Patterns;
 
+/// Bytes of a pack: a store far away wants few requests.
+const PACK_SIZE: usize = 32 << 20;
+
 /// What the snapshot itself does not say of a backup, kept beside it and written before it.
 #[derive(Debug, Serialize, Deserialize)]
 struct JobReport {
@@ -75,6 +78,7 @@ impl Inner {
             before_publish: Some(&report_job),
             readers: self.readers,
             workers: self.threads,
+            pack_size: PACK_SIZE,
             ..BackupOptions::new((repository.ambient().now)(), control, &control.cancel)
         };
         let storage = repository.storage().as_ref();
