@@ -81,6 +81,7 @@ impl System {
                 lease: Span::minutes(10),
                 reclaim_grace: Span::days(1),
                 drill_area,
+                two_people: false,
             },
         };
         Ok(Self {

@@ -7,9 +7,9 @@ mod requests;
 mod runs;
 mod steps;
 
-use holdfast_core::domain::{Detail, Event, Failure, FailureKind, JobKind};
+use holdfast_core::domain::{Detail, Event, Failure, JobKind};
 use holdfast_core::workflow::records;
-use holdfast_core::workflow::{World, jobs};
+use holdfast_core::workflow::{FirstFailure, World, jobs};
 
 pub use console::answer;
 
@@ -24,15 +24,12 @@ pub async fn handle(world: &World, event: &Event) -> Result<(), Failure> {
     {
         requests::declare(world, request, plan, *kind, requested_by).await?;
     }
-    jobs::drive_due(world, JobKind::Clean, &cleaning::Cleanings).await?;
-    let mut first_failure = None;
+    let mut failures = FirstFailure::default();
+    failures.keep(jobs::drive_due(world, JobKind::Clean, &cleaning::Cleanings).await);
     for entry in world.catalog.waking("run", world.now()).await? {
-        match runs::advance(world, records::decode(entry)?).await {
-            Err(failure) if failure.kind != FailureKind::Conflict => {
-                first_failure.get_or_insert(failure);
-            }
-            Ok(()) | Err(_) => {}
+        if let Some(run) = failures.keep(records::decode(entry)) {
+            failures.keep(runs::advance(world, run).await);
         }
     }
-    first_failure.map_or(Ok(()), Err)
+    failures.into_result()
 }

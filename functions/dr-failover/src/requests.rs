@@ -1,11 +1,11 @@
 //! Declaring runs.
 
 use holdfast_core::domain::{
-    Failure, FailureKind, PlanId, RecoveryPlan, Run, RunId, RunKind, RunState, StepRecord, StepState,
+    Failure, FailureKind, PlanId, RecoveryPlan, Run, RunId, RunKind, RunState, StepAction, StepRecord, StepState,
 };
 use holdfast_core::planning::order_steps;
-use holdfast_core::workflow::World;
 use holdfast_core::workflow::records;
+use holdfast_core::workflow::{World, inventory};
 
 /// Records a run of a plan as it stands now. Asking twice with one request id is asking once.
 pub async fn declare(
@@ -27,6 +27,9 @@ pub async fn declare(
             error,
         )
     })?;
+    if kind == RunKind::Drill {
+        refuse_services(world, &plan).await?;
+    }
     let pending = |place: usize| StepRecord {
         step: plan.steps[place].clone(),
         state: StepState::Pending,
@@ -53,5 +56,25 @@ pub async fn declare(
         next_action_at: now,
     };
     records::insert(world.catalog.as_ref(), &run).await?;
+    Ok(())
+}
+
+/// A drill restores into a folder of its own and empties it afterwards; what a service restores does not go there.
+async fn refuse_services(world: &World, plan: &RecoveryPlan) -> Result<(), Failure> {
+    for step in &plan.steps {
+        let StepAction::Restore { resource, .. } = &step.action else {
+            continue;
+        };
+        let kind = inventory::resource(world, resource).await?.kind;
+        if !kind.is_content() {
+            let message = format!(
+                "recovery plan {}: step \"{}\" restores \"{resource}\" of kind {}; a drill restores content only so far",
+                plan.id,
+                step.name,
+                kind.as_str()
+            );
+            return Err(Failure::new(FailureKind::Invalid, message));
+        }
+    }
     Ok(())
 }

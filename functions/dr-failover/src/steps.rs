@@ -2,7 +2,7 @@
 
 use holdfast_core::domain::{
     Check, Failure, Job, JobId, JobState, Order, Origin, Outcome, Point, ResourceId, Run, RunKind, Span, StepAction,
-    StepName, StepState, VaultName,
+    StepName, StepState, VaultName, total,
 };
 use holdfast_core::ports::{Page, Severity};
 use holdfast_core::workflow::records::{self, Stored};
@@ -175,8 +175,8 @@ async fn watch_restore(world: &World, run: &mut Run, place: usize, job: &JobId) 
     if let Some(Outcome::Restore {
         files,
         bytes,
+        differences,
         heartbeat_at,
-        ..
     }) = &job.result
     {
         if let Some(beat) = heartbeat_at {
@@ -184,13 +184,13 @@ async fn watch_restore(world: &World, run: &mut Run, place: usize, job: &JobId) 
             run.data_loss_seconds = Some(run.data_loss_seconds.map_or(loss, |known| known.max(loss)));
         }
         let held = matches!(job.state, JobState::Completed | JobState::Partial);
-        end(
-            world,
-            run,
-            place,
-            held,
-            format!("restored {files} files, {bytes} bytes"),
-        );
+        let restored = format!("restored {files} files, {bytes} bytes");
+        if differences.is_empty() || is_judged(run, place) {
+            end(world, run, place, held, restored);
+        } else {
+            let note = format!("{restored}, of which {} entries differ", total(differences));
+            end(world, run, place, false, note);
+        }
     } else {
         let why = job
             .failure
@@ -206,6 +206,13 @@ async fn watch_restore(world: &World, run: &mut Run, place: usize, job: &JobId) 
     Ok(())
 }
 
+/// Whether a step of the run judges what the restore at this place differs in.
+fn is_judged(run: &Run, place: usize) -> bool {
+    let name = &run.steps[place].step.name;
+    let judges = |action: &StepAction| matches!(action, StepAction::Verify { restored_by } if restored_by == name);
+    run.steps.iter().any(|record| judges(&record.step.action))
+}
+
 async fn compare(world: &World, restored: Option<&JobId>) -> Result<(bool, String), Failure> {
     let Some(job) = restored else {
         return Ok((false, "the step that it compares with restored nothing".to_owned()));
@@ -219,7 +226,7 @@ async fn compare(world: &World, restored: Option<&JobId>) -> Result<(bool, Strin
             let named: Vec<&str> = differences.iter().take(5).map(String::as_str).collect();
             (
                 false,
-                format!("{} entries differ: {}", differences.len(), named.join("; ")),
+                format!("{} entries differ: {}", total(differences), named.join("; ")),
             )
         }
         _ => (false, "the step that it compares with restored nothing".to_owned()),

@@ -8,6 +8,11 @@ use holdfast_core::workflow::jobs::Settle;
 use holdfast_core::workflow::records::{self, Stored};
 use holdfast_core::workflow::{World, inventory, jobs};
 
+use crate::in_use;
+
+/// After how long a deletion is looked at again that waits for others to be done with its point.
+const USE_WAIT: Span = Span::minutes(5);
+
 /// How deletion jobs end.
 pub struct Deletions;
 
@@ -20,7 +25,7 @@ impl Settle for Deletions {
         };
         let stored: Stored<Point> = records::require(world.catalog.as_ref(), &records::point_key(point)).await?;
         let (hold, expiry) = (stored.value.legal_hold, stored.value.expiry);
-        Ok(match (hold, expiry) {
+        let objection = match (hold, expiry) {
             (Some(why), _) => Some(format!("the point was put under legal hold ({why})")),
             (None, None) => Some("the point is kept after all".to_owned()),
             (None, Some(expiry)) if expiry.delete_after > world.now() => Some(format!(
@@ -28,7 +33,12 @@ impl Settle for Deletions {
                 expiry.delete_after
             )),
             (None, Some(_)) => None,
-        })
+        };
+        if objection.is_none() && in_use::points(world).await?.contains(&point.id) {
+            let message = format!("point {} is in use by another job", point.id.short());
+            return Err(Failure::deferred(message, USE_WAIT.after(world.now())));
+        }
+        Ok(objection)
     }
 
     async fn completed(&self, world: &World, job: &mut Stored<Job>, _outcome: &Outcome) -> Result<(), Failure> {

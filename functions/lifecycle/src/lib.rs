@@ -2,19 +2,21 @@
 //! reason, waits, is judged once more, and only then goes; the space it took is reclaimed in two phases again.
 
 mod deletions;
+mod in_use;
 mod retention;
 
 use holdfast_core::domain::{Event, Failure, JobKind};
-use holdfast_core::workflow::{World, inventory, jobs};
+use holdfast_core::workflow::{FirstFailure, World, inventory, jobs};
 
 /// Judges every point that a policy in force made, and brings every deletion further.
 pub async fn handle(world: &World, _event: &Event) -> Result<(), Failure> {
-    let resources = inventory::resources(world).await?;
-    for policy in inventory::policies(world).await? {
-        for resource in &resources {
-            retention::apply(world, &policy, &resource.id).await?;
-        }
+    let policies = inventory::policies(world).await?;
+    let in_use = in_use::points(world).await?;
+    let mut failures = FirstFailure::default();
+    for resource in inventory::resources(world).await? {
+        failures.keep(retention::apply(world, &policies, &resource.id, &in_use).await);
     }
-    jobs::drive_due(world, JobKind::Delete, &deletions::Deletions).await?;
-    jobs::drive_due(world, JobKind::Reclaim, &deletions::Reclaims).await
+    failures.keep(jobs::drive_due(world, JobKind::Delete, &deletions::Deletions).await);
+    failures.keep(jobs::drive_due(world, JobKind::Reclaim, &deletions::Reclaims).await);
+    failures.into_result()
 }

@@ -1,23 +1,43 @@
 //! Applying a retention plan: marking, unmarking, and ordering the deletion of what has waited long enough.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use holdfast_core::domain::{
-    CopyState, Detail, Expiry, Failure, FailureKind, JobKind, Order, Point, PointId, PointRef, Policy, ResourceId,
+    CopyState, Detail, Expiry, Failure, FailureKind, Order, Point, PointId, PointRef, Policy, PolicyId, ResourceId,
 };
 use holdfast_core::planning::{Decision, Inventory, plan_retention};
-use holdfast_core::workflow::{World, inventory, jobs};
+use holdfast_core::workflow::{FirstFailure, World, inventory, jobs};
 
-/// Judges the points that `policy` made of `resource`.
-pub async fn apply(world: &World, policy: &Policy, resource: &ResourceId) -> Result<(), Failure> {
-    let made_by_policy = |point: &Point| point.policy.as_ref().is_some_and(|(id, _)| id == &policy.id);
-    let mut points = inventory::points(world, resource).await?;
-    points.retain(made_by_policy);
-    if points.is_empty() {
-        return Ok(());
+/// Judges the points of `resource`, each by the policy that made it.
+pub async fn apply(
+    world: &World,
+    policies: &[Policy],
+    resource: &ResourceId,
+    in_use: &BTreeSet<PointId>,
+) -> Result<(), Failure> {
+    let mut by_policy: BTreeMap<PolicyId, Vec<Point>> = BTreeMap::new();
+    for point in inventory::points(world, resource).await? {
+        if let Some((policy, _)) = &point.policy {
+            by_policy.entry(policy.clone()).or_default().push(point);
+        }
     }
-    let inventory = Inventory {
-        points: &points,
-        complete: true,
-    };
+    let mut failures = FirstFailure::default();
+    for policy in policies {
+        if let Some(points) = by_policy.get(&policy.id) {
+            failures.keep(judge(world, policy, resource, points, in_use).await);
+        }
+    }
+    failures.into_result()
+}
+
+async fn judge(
+    world: &World,
+    policy: &Policy,
+    resource: &ResourceId,
+    points: &[Point],
+    in_use: &BTreeSet<PointId>,
+) -> Result<(), Failure> {
+    let inventory = Inventory { points, complete: true };
     let plan =
         plan_retention(&policy.draft.retention, &policy.draft.zone, &inventory, world.now()).map_err(|refusal| {
             let message = format!(
@@ -31,7 +51,7 @@ pub async fn apply(world: &World, policy: &Policy, resource: &ResourceId) -> Res
             continue;
         };
         if decision.keep.is_empty() {
-            expire(world, policy, point, decision).await?;
+            expire(world, policy, point, decision, in_use).await?;
         } else if point.expiry.is_some() {
             keep_after_all(world, &point.reference()).await?;
         }
@@ -39,10 +59,16 @@ pub async fn apply(world: &World, policy: &Policy, resource: &ResourceId) -> Res
     Ok(())
 }
 
-async fn expire(world: &World, policy: &Policy, point: &Point, decision: &Decision) -> Result<(), Failure> {
+async fn expire(
+    world: &World,
+    policy: &Policy,
+    point: &Point,
+    decision: &Decision,
+    in_use: &BTreeSet<PointId>,
+) -> Result<(), Failure> {
     match &point.expiry {
         None => mark(world, policy, &point.reference(), &decision.reason).await,
-        Some(expiry) if expiry.delete_after <= world.now() => delete(world, point).await,
+        Some(expiry) if expiry.delete_after <= world.now() && !in_use.contains(&point.id) => delete(world, point).await,
         Some(_) => Ok(()),
     }
 }
@@ -77,9 +103,6 @@ async fn keep_after_all(world: &World, point: &PointRef) -> Result<(), Failure> 
 }
 
 async fn delete(world: &World, point: &Point) -> Result<(), Failure> {
-    if is_in_use(world, &point.id).await? {
-        return Ok(());
-    }
     for copy in point.copies.iter().filter(|copy| copy.state != CopyState::Deleted) {
         let work = ["delete", point.id.as_str(), copy.vault.as_str(), &copy.artefact];
         let order = Order::Delete {
@@ -93,24 +116,4 @@ async fn delete(world: &World, point: &Point) -> Result<(), Failure> {
         jobs::request_planned(world, &work, order, reason).await?;
     }
     Ok(())
-}
-
-/// Whether a job that has not ended reads or writes the point, or compares with it.
-async fn is_in_use(world: &World, point: &PointId) -> Result<bool, Failure> {
-    for kind in [
-        JobKind::Backup,
-        JobKind::Copy,
-        JobKind::Verify,
-        JobKind::Repair,
-        JobKind::Restore,
-    ] {
-        for job in jobs::open_jobs(world, kind).await? {
-            let order = &job.value.order;
-            let is_base = matches!(order, Order::Backup { base: Some((base, _)), .. } if base == point);
-            if is_base || order.point().is_some_and(|used| &used.id == point) {
-                return Ok(true);
-            }
-        }
-    }
-    Ok(false)
 }

@@ -2,35 +2,45 @@
 
 mod copies;
 
-use holdfast_core::domain::{CopyState, Event, Failure, JobKind, Order, Point};
+use holdfast_core::domain::{CopyState, Event, Failure, JobKind, Order, Point, Policy, Resource};
 use holdfast_core::planning::{CopyDue, plan_copies};
-use holdfast_core::workflow::{World, inventory, jobs};
+use holdfast_core::workflow::{FirstFailure, World, inventory, jobs};
 
 /// Plans the copies that are missing, and brings every copy job further.
 pub async fn handle(world: &World, _event: &Event) -> Result<(), Failure> {
-    let resources = inventory::resources(world).await?;
-    for policy in inventory::policies(world).await? {
-        for resource in resources
-            .iter()
-            .filter(|resource| policy.draft.selection.covers(resource))
-        {
-            let points = inventory::points(world, &resource.id).await?;
-            for due in plan_copies(&policy.draft, &points, world.now()) {
-                let cycle = deleted_copies(&points, &due).to_string();
-                let work = ["copy", due.point.id.as_str(), due.to.as_str(), &cycle];
-                let order = Order::Copy {
-                    point: due.point.clone(),
-                    from: due.from.clone(),
-                    to: due.to.clone(),
-                };
-                let job = jobs::request_planned(world, &work, order, due.reason.clone()).await?;
-                if due.late {
-                    copies::tell_late(world, &due, job.as_ref()).await?;
-                }
+    let policies = inventory::policies(world).await?;
+    let mut failures = FirstFailure::default();
+    for resource in inventory::resources(world).await? {
+        failures.keep(plan_resource(world, &policies, &resource).await);
+    }
+    failures.keep(jobs::drive_due(world, JobKind::Copy, &copies::Copies).await);
+    failures.into_result()
+}
+
+async fn plan_resource(world: &World, policies: &[Policy], resource: &Resource) -> Result<(), Failure> {
+    let copies = |policy: &&Policy| !policy.draft.copies.is_empty() && policy.draft.selection.covers(resource);
+    let copying: Vec<&Policy> = policies.iter().filter(copies).collect();
+    if copying.is_empty() {
+        return Ok(());
+    }
+    let points = inventory::points(world, &resource.id).await?;
+    let mut failures = FirstFailure::default();
+    for policy in copying {
+        for due in plan_copies(&policy.draft, &points, world.now()) {
+            let cycle = deleted_copies(&points, &due).to_string();
+            let work = ["copy", due.point.id.as_str(), due.to.as_str(), &cycle];
+            let order = Order::Copy {
+                point: due.point.clone(),
+                from: due.from.clone(),
+                to: due.to.clone(),
+            };
+            let job = jobs::request_planned(world, &work, order, due.reason.clone()).await?;
+            if due.late {
+                failures.keep(copies::tell_late(world, &due, job.as_ref()).await);
             }
         }
     }
-    jobs::drive_due(world, JobKind::Copy, &copies::Copies).await
+    failures.into_result()
 }
 
 /// How many copies of the point have already come and gone in the vault: copying it there once more is other work.

@@ -5,7 +5,8 @@
 
 use holdfast_core::config::payload::Payload;
 use holdfast_core::domain::{
-    Failure, FailureKind, Job, JobId, JobState, Order, PointId, Resource, ResourceId, Span, VaultName,
+    Failure, FailureKind, Job, JobId, JobState, Order, Origin, PointId, Resource, ResourceId, ResourceKind, Span,
+    VaultName,
 };
 use holdfast_core::planning::choose_restore_source;
 use holdfast_core::ports::{Observation, Task};
@@ -14,7 +15,6 @@ use holdfast_core::workflow::{World, inventory, jobs};
 use serde_json::{Value, json};
 
 use crate::requests::{self, RestoreRequest};
-use crate::target;
 
 /// Answers a payload.
 pub async fn answer(world: &World, payload: &Value) -> Result<Value, Failure> {
@@ -26,20 +26,58 @@ pub async fn answer(world: &World, payload: &Value) -> Result<Value, Failure> {
     }
     let asked = Asked::read(world, read).await?;
     let planned = requests::plan(world, &asked.request).await?;
-    let will = will_do(world, &planned).await?;
     if asked.dry_run {
-        return Ok(tried_out(&asked, &will));
+        return Ok(tried_out(&asked, &will_do(world, &planned).await?));
     }
-    let job = jobs::request(world, planned).await?;
+    let job = jobs::request(world, planned.clone()).await?;
+    if !is_asked_by(&job, &planned, asked.request.vault.is_some()) {
+        let message = format!(
+            "request \"{}\" is another restore already: ask with {}, or give another `request`",
+            asked.request.request,
+            json!({ "status": asked.request.request })
+        );
+        return Err(Failure::new(FailureKind::Conflict, message));
+    }
+    accepted(world, &asked.request.request, &job).await
+}
+
+/// Whether a job that was recorded under this id is the one that is asked for now. Which copy it reads may have been chosen
+/// anew since, unless the vault is part of what is asked for.
+fn is_asked_by(job: &Job, planned: &Job, in_vault: bool) -> bool {
+    let mut order = planned.order.clone();
+    if let (Order::Restore { from, .. }, Order::Restore { from: chosen, .. }) = (&mut order, &job.order)
+        && (!in_vault || from.vault == chosen.vault)
+    {
+        *from = chosen.clone();
+    }
+    job.origin == planned.origin && job.order == order
+}
+
+/// What became of a request, as its job's record has it.
+async fn accepted(world: &World, request: &str, job: &Job) -> Result<Value, Failure> {
+    let (requested_by, approved_by) = match &job.origin {
+        Origin::Request {
+            requested_by,
+            approved_by,
+            ..
+        } => (Some(requested_by), approved_by.as_ref()),
+        Origin::Occurrence { .. } | Origin::Plan { .. } | Origin::Run { .. } => (None, None),
+    };
+    let is_over = job.state.is_final();
+    let next = if is_over {
+        "this request is over; give another `request` to do it again".to_owned()
+    } else {
+        format!("ask how far it came with {}", json!({ "status": request }))
+    };
     Ok(json!({
-        "accepted": true,
-        "request": asked.request.request,
+        "accepted": !is_over,
+        "request": request,
         "job": job.id,
         "state": job.state,
-        "restore": will,
-        "requested_by": asked.request.requested_by,
-        "approved_by": asked.request.approved_by,
-        "next": format!("ask how far it came with {}", json!({ "status": asked.request.request })),
+        "restore": will_do(world, job).await?,
+        "requested_by": requested_by,
+        "approved_by": approved_by,
+        "next": next,
     }))
 }
 
@@ -55,10 +93,10 @@ impl Asked {
     async fn read(world: &World, mut read: Payload<'_>) -> Result<Self, Failure> {
         let dry_run = read.flag("dry_run", true);
         let (resource, id) = resource(world, &mut read).await?;
-        let example = resource.as_ref().map_or("s3://bucket/restored", target::example);
+        let example = resource.as_ref().map_or("s3://bucket/restored", example);
         let target = read.required_text("target", example).unwrap_or_default().to_owned();
         if let Some(resource) = resource.as_ref().filter(|_| !target.is_empty())
-            && let Err(refusal) = target::check(resource, &target)
+            && let Err(refusal) = requests::check_target_of(resource, &target)
         {
             read.problem(refusal.message);
         }
@@ -141,6 +179,15 @@ async fn resource(world: &World, read: &mut Payload<'_>) -> Result<(Option<Resou
     }
 }
 
+/// What could stand as the target of a restore of this resource.
+fn example(resource: &Resource) -> &'static str {
+    match resource.kind {
+        ResourceKind::Files | ResourceKind::S3 => "s3://bucket/restored",
+        ResourceKind::Rds | ResourceKind::Aurora => "orders-restored",
+        ResourceKind::Dynamodb | ResourceKind::AwsBackup => "orders_restored",
+    }
+}
+
 fn point(read: &mut Payload<'_>) -> Option<PointId> {
     let text = read.text("point")?;
     if text == "newest" {
@@ -170,7 +217,7 @@ fn approval_needs(requested_by: Option<&str>, approved_by: Option<&str>) -> Vec<
     }
     match (requested_by, approved_by) {
         (_, None) => needs.push("`approved_by`: the name of somebody else who agrees".to_owned()),
-        (Some(asks), Some(agrees)) if asks.trim().eq_ignore_ascii_case(agrees.trim()) => {
+        (Some(asks), Some(agrees)) if !requests::is_another(asks, agrees) => {
             needs.push(format!(
                 "`approved_by`: \"{agrees}\" asks already; somebody else must agree"
             ));
@@ -206,10 +253,12 @@ async fn will_do(world: &World, job: &Job) -> Result<Value, Failure> {
         ));
     };
     let point = inventory::point(world, &named.resource, &named.id).await?;
-    let (copy, why) = choose_restore_source(&point, Some(&from.vault))
-        .map_err(|refusal| Failure::caused(FailureKind::Invalid, refusal.to_string(), refusal))?;
-    let proofs = copy
-        .proofs
+    // A copy that is gone by now, or damaged, does not keep the record of an old restore from being read.
+    let (proofs, why) = match choose_restore_source(&point, Some(&from.vault)) {
+        Ok((copy, why)) => (copy.proofs.as_slice(), json!(why)),
+        Err(refusal) => (&[][..], json!(refusal.to_string())),
+    };
+    let proofs = proofs
         .iter()
         .map(|proof| json!({ "level": proof.level, "passed": proof.passed, "at": proof.at }));
     Ok(json!({

@@ -3,10 +3,8 @@
 use holdfast_core::domain::{
     Detail, Failure, FailureKind, Job, JobId, Order, Origin, Point, PointId, Resource, ResourceId, VaultName,
 };
-use holdfast_core::planning::choose_restore_source;
+use holdfast_core::planning::{check_target, choose_restore_source};
 use holdfast_core::workflow::{World, inventory};
-
-use crate::target;
 
 /// What a person asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +62,7 @@ impl RestoreRequest {
 /// The job that fulfils a request, or why there is none. Changes nothing.
 pub async fn plan(world: &World, request: &RestoreRequest) -> Result<Job, Failure> {
     let resource = inventory::resource(world, &request.resource).await?;
-    target::check(&resource, &request.target)?;
+    check_target_of(&resource, &request.target)?;
     check_parts(&resource, &request.include, request.overwrite)?;
     let point = choose_point(world, request).await?;
     let (copy, _) = choose_restore_source(&point, request.vault.as_ref())
@@ -83,6 +81,35 @@ pub async fn plan(world: &World, request: &RestoreRequest) -> Result<Job, Failur
         approved_by: request.approved_by.clone(),
     };
     Ok(Job::pending(job_id(&request.request), order, origin, world.now()))
+}
+
+/// Refuses a target that cannot be meant for this resource.
+pub(crate) fn check_target_of(resource: &Resource, target: &str) -> Result<(), Failure> {
+    check_target(resource.kind, target)?;
+    if resource.kind.is_content() || target != resource.path {
+        return Ok(());
+    }
+    let message = format!(
+        "target \"{target}\" is the protected resource itself; give a new name: a service restores beside what there is"
+    );
+    Err(Failure::new(FailureKind::Invalid, message))
+}
+
+/// Whether somebody else agreed to what one person asked for.
+pub(crate) fn has_two_people(origin: &Origin) -> bool {
+    match origin {
+        Origin::Request {
+            requested_by,
+            approved_by: Some(approved_by),
+            ..
+        } => is_another(requested_by, approved_by),
+        _ => false,
+    }
+}
+
+/// Whether two names are those of different people.
+pub(crate) fn is_another(asks: &str, agrees: &str) -> bool {
+    !asks.trim().is_empty() && !agrees.trim().is_empty() && !asks.trim().eq_ignore_ascii_case(agrees.trim())
 }
 
 /// Refuses to restore a part of what a service restores only as a whole, or over what stands there.

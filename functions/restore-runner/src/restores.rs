@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use holdfast_core::domain::{
     Copy, Failure, FailureKind, Job, Level, Location, Order, Origin, Outcome, PointRef, Proof, Run, RunState,
-    Statement, Subject,
+    Statement, Subject, total,
 };
 use holdfast_core::ports::{Page, Severity};
 use holdfast_core::workflow::jobs::Settle;
@@ -13,15 +13,22 @@ use holdfast_core::workflow::records::{self, Stored};
 use holdfast_core::workflow::{World, evidence, inventory};
 use serde_json::json;
 
+use crate::requests;
+
 /// How restore jobs end.
 pub struct Restores;
 
 #[async_trait]
 impl Settle for Restores {
-    /// A run that has moved on cleans what it restored, once; what would come later would stay.
+    /// A run that has moved on cleans what it restored, once; what would come later would stay. However a person's request
+    /// got here, it is not carried out without the other person that it needs.
     async fn objection(&self, world: &World, job: &Job) -> Result<Option<String>, Failure> {
-        let Origin::Run { run } = &job.origin else {
-            return Ok(None);
+        let run = match &job.origin {
+            Origin::Run { run } => run,
+            origin if world.settings.two_people && !requests::has_two_people(origin) => {
+                return Ok(Some("nobody but the one who asks agreed to it".to_owned()));
+            }
+            _ => return Ok(None),
         };
         let run: Stored<Run> = records::require(world.catalog.as_ref(), &records::run_key(run)).await?;
         let goes_on = run.value.state == RunState::Running;
@@ -121,7 +128,7 @@ async fn tell_differences(world: &World, job: &Job, differences: &[String]) -> R
         subject: format!(
             "restore {} ended with {} differences",
             job.id.short(),
-            differences.len()
+            total(differences)
         ),
         text: named.join("\n"),
     };

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use holdfast_core::domain::{
-    BackupKind, Copy, CopyState, Detail, Event, Failure, FailureKind, Job, JobId, Level, Origin, Point, PointId,
-    PointState, Proof, Resource, ResourceId, ResourceKind, Span, VaultName,
+    BackupKind, Copy, CopyState, Detail, Event, Failure, FailureKind, Job, JobId, JobState, Level, Origin, Point,
+    PointId, PointState, Proof, Resource, ResourceId, ResourceKind, Span, VaultName,
 };
 use holdfast_core::workflow::World;
 use holdfast_core::workflow::records::{self, Record};
@@ -66,6 +66,7 @@ fn resource(name: &str, kind: ResourceKind, path: &str) -> Resource {
         tags: BTreeMap::new(),
         heartbeat: None,
         registered_at: at("2026-01-01T00:00:00Z"),
+        retired_at: None,
     }
 }
 
@@ -246,4 +247,78 @@ fn every_refused_payload_is_listed() {
         .collect();
     found.sort();
     assert_eq!(found, REFUSED.map(|(name, _)| name.to_owned()));
+}
+
+fn restore_requested() -> Event {
+    Event::decode(&sample("restore-requested").to_string()).unwrap()
+}
+
+#[test]
+fn an_event_that_asks_for_a_restore_is_refused_where_two_people_are_needed() {
+    let mut scene = scene();
+    let refusal = now(handle(&scene.world, &restore_requested())).unwrap_err();
+    assert_eq!(refusal.kind, FailureKind::Invalid);
+    assert!(refusal.message.contains("carries no approver"), "{refusal}");
+    assert!(scene.jobs().is_empty());
+    scene.world.settings.two_people = false;
+    let refusal = now(handle(&scene.world, &restore_requested()));
+    assert!(!refusal.is_err_and(|refusal| refusal.message.contains("approver")));
+}
+
+#[test]
+fn a_restore_that_nobody_else_agreed_to_is_called_off_before_it_begins() {
+    for approved_by in [None, Some(" Ana ".to_owned())] {
+        let scene = scene();
+        let answered = scene.ask(&sample("console-approved")).unwrap();
+        let mut job = scene.jobs().remove(0);
+        job.id = JobId::derive(&["slipped in"]);
+        if let Origin::Request {
+            approved_by: agreed, ..
+        } = &mut job.origin
+        {
+            *agreed = approved_by;
+        }
+        insert(&scene.world, &job);
+        let wake_up = Event::new(Detail::WakeUp {}, scene.world.now());
+        now(handle(&scene.world, &wake_up)).unwrap();
+        let of = |id: &JobId| scene.jobs().into_iter().find(|job| &job.id == id).unwrap();
+        assert_eq!(of(&job.id).state, JobState::Cancelled);
+        let agreed = JobId::try_from(answered["job"].as_str().unwrap().to_owned()).unwrap();
+        assert_eq!(of(&agreed).state, JobState::Running);
+    }
+}
+
+#[test]
+fn a_name_that_another_restore_has_is_a_conflict() {
+    let scene = scene();
+    let mut payload = sample("console-approved");
+    payload["request"] = "ticket-4711".into();
+    scene.ask(&payload).unwrap();
+    for (field, other) in [("target", "s3://restored-photos/elsewhere"), ("approved_by", "carl")] {
+        let mut payload = payload.clone();
+        payload[field] = other.into();
+        let refusal = scene.ask(&payload).unwrap_err();
+        assert_eq!(refusal.kind, FailureKind::Conflict, "{field}");
+        assert!(refusal.message.contains("ticket-4711"), "{refusal}");
+    }
+    assert_eq!(scene.jobs().len(), 1);
+}
+
+#[test]
+fn a_request_that_is_over_is_not_accepted_again() {
+    let scene = scene();
+    let payload = sample("console-approved");
+    scene.ask(&payload).unwrap();
+    for _ in 0..10 {
+        scene.clock.advance(Span::minutes(5));
+        let wake_up = Event::new(Detail::WakeUp {}, scene.world.now());
+        now(handle(&scene.world, &wake_up)).unwrap();
+    }
+    let answered = scene.ask(&payload).unwrap();
+    assert_eq!(answered["accepted"], false, "{answered}");
+    assert!(
+        answered["next"].as_str().unwrap().contains("another `request`"),
+        "{answered}"
+    );
+    assert_ne!(answered["state"], "pending");
 }

@@ -8,13 +8,21 @@ mod objectives;
 mod occurrences;
 
 use holdfast_core::domain::{Event, Failure};
-use holdfast_core::workflow::World;
+use holdfast_core::workflow::{FirstFailure, World, inventory};
 
 pub use configuration::answer;
 
-/// Looks at every policy and resource and does what is due.
+/// How many look-ups are on their way at once.
+const AT_ONCE: usize = 16;
+
+/// Looks at every policy and resource and does what is due. What was left half done comes first, and nothing that fails
+/// keeps the rest from being done.
 pub async fn handle(world: &World, _event: &Event) -> Result<(), Failure> {
-    occurrences::record_due(world).await?;
-    occurrences::request_jobs(world).await?;
-    objectives::watch(world).await
+    let policies = inventory::policies(world).await?;
+    let resources = inventory::resources(world).await?;
+    let mut failures = FirstFailure::default();
+    failures.keep(occurrences::request_jobs(world, &policies).await);
+    failures.keep(occurrences::record_due(world, &policies, &resources).await);
+    failures.keep(objectives::watch(world, &policies, &resources).await);
+    failures.into_result()
 }

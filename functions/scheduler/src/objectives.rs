@@ -1,52 +1,107 @@
 //! Watching objectives: people hear once when the newest recovery point of a resource has become too old, and once when
 //! all is well again.
 
-use holdfast_core::domain::{Detail, Failure, Objectives, Resource};
+use std::collections::BTreeSet;
+
+use futures::stream::{self, StreamExt};
+use holdfast_core::domain::{Detail, Failure, Objectives, Point, Policy, Resource};
 use holdfast_core::planning::{ObjectiveBreach, check_objectives};
-use holdfast_core::ports::{Page, Severity};
+use holdfast_core::ports::{Key, Page, Severity};
 use holdfast_core::workflow::records::{self, Alarm};
-use holdfast_core::workflow::{World, inventory};
+use holdfast_core::workflow::{FirstFailure, World, inventory};
+use jiff::Timestamp;
+
+use crate::AT_ONCE;
+
+/// What an alarm about an objective is about.
+const ABOUT: &str = "rpo";
 
 /// Checks every resource against the strictest objective that a policy in force promises for it.
-pub async fn watch(world: &World) -> Result<(), Failure> {
-    let policies = inventory::policies(world).await?;
-    for resource in inventory::resources(world).await? {
-        let promises = policies
-            .iter()
-            .filter(|policy| policy.draft.selection.covers(&resource));
-        let strictest = promises
-            .filter_map(|policy| policy.draft.objectives)
-            .min_by_key(|objectives| objectives.rpo);
-        if let Some(objectives) = strictest {
-            watch_resource(world, &resource, &objectives).await?;
+pub async fn watch(world: &World, policies: &[Policy], resources: &[Resource]) -> Result<(), Failure> {
+    let promised = |resource: &Resource| {
+        let covering = policies.iter().filter(|policy| policy.draft.selection.covers(resource));
+        let objectives = covering.filter_map(|policy| policy.draft.objectives);
+        objectives.min_by_key(|objectives| objectives.rpo)
+    };
+    let promises: Vec<(&Resource, Objectives)> = resources
+        .iter()
+        .filter_map(|resource| Some((resource, promised(resource)?)))
+        .collect();
+    let mut raised = BTreeSet::new();
+    for entry in world
+        .catalog
+        .waking(&records::alarm_status(ABOUT), Timestamp::MAX)
+        .await?
+    {
+        raised.insert(records::decode::<Alarm>(entry)?.value.matter);
+    }
+    let look_ups: Vec<_> = promises
+        .iter()
+        .map(|(resource, objectives)| look(world, resource, objectives))
+        .collect();
+    let mut looks = stream::iter(look_ups).buffered(AT_ONCE);
+    let mut failures = FirstFailure::default();
+    let mut promises = promises.iter();
+    while let (Some(breach), Some((resource, objectives))) = (looks.next().await, promises.next()) {
+        match failures.keep(breach) {
+            Some(Some(breach)) => {
+                failures.keep(raise(world, &breach).await);
+            }
+            Some(None) if raised.contains(&matter(resource)) => {
+                failures.keep(clear(world, resource, objectives).await);
+            }
+            Some(None) | None => {}
         }
     }
-    Ok(())
+    failures.into_result()
 }
 
-async fn watch_resource(world: &World, resource: &Resource, objectives: &Objectives) -> Result<(), Failure> {
-    let points = inventory::points(world, &resource.id).await?;
-    let breach = check_objectives(objectives, resource, &points, world.now());
-    let quiet = Alarm {
-        matter: format!("rpo/{}", resource.id),
-        raised_at: None,
-    };
-    let alarm = match records::insert(world.catalog.as_ref(), &quiet).await? {
-        Some(existing) => existing.value,
-        None => quiet,
-    };
-    match (&breach, alarm.raised_at) {
-        (Some(breach), None) => tell_breached(world, breach).await?,
-        (None, Some(_)) => tell_well_again(world, resource, objectives).await?,
-        (Some(_), Some(_)) | (None, None) => return Ok(()),
+fn matter(resource: &Resource) -> String {
+    format!("{ABOUT}/{}", resource.id)
+}
+
+/// Whether the objective is broken. Most often the newest point says that it is not, and no other is read.
+async fn look(world: &World, resource: &Resource, objectives: &Objectives) -> Result<Option<ObjectiveBreach>, Failure> {
+    let newest: Vec<Point> = inventory::newest_point(world, &resource.id)
+        .await?
+        .into_iter()
+        .collect();
+    if check_objectives(objectives, resource, &newest, world.now()).is_none() {
+        return Ok(None);
     }
-    let raised_at = breach.map(|_| world.now());
+    let points = inventory::points(world, &resource.id).await?;
+    Ok(check_objectives(objectives, resource, &points, world.now()))
+}
+
+async fn raise(world: &World, breach: &ObjectiveBreach) -> Result<(), Failure> {
+    let alarm = Alarm {
+        matter: format!("{ABOUT}/{}", breach.resource),
+        raised_at: Some(world.now()),
+    };
+    let key = records::alarm_key(&alarm.matter);
+    let known = records::read::<Alarm>(world.catalog.as_ref(), &key).await?;
+    if known.as_ref().is_some_and(|known| known.value.raised_at.is_some()) {
+        return Ok(());
+    }
+    tell_breached(world, breach).await?;
+    match known {
+        None => records::insert(world.catalog.as_ref(), &alarm).await.map(|_| ()),
+        Some(_) => set(world, &key, alarm.raised_at).await,
+    }
+}
+
+async fn clear(world: &World, resource: &Resource, objectives: &Objectives) -> Result<(), Failure> {
+    tell_well_again(world, resource, objectives).await?;
+    set(world, &records::alarm_key(&matter(resource)), None).await
+}
+
+async fn set(world: &World, key: &Key, raised_at: Option<Timestamp>) -> Result<(), Failure> {
     let set = |alarm: &mut Alarm| {
         let changes = alarm.raised_at.is_some() != raised_at.is_some();
         alarm.raised_at = raised_at;
         changes
     };
-    records::amend(world.catalog.as_ref(), &records::alarm_key(&alarm.matter), set).await?;
+    records::amend(world.catalog.as_ref(), key, set).await?;
     Ok(())
 }
 
@@ -55,7 +110,7 @@ async fn tell_breached(world: &World, breach: &ObjectiveBreach) -> Result<(), Fa
         .newest
         .map_or_else(|| "there is none yet".to_owned(), |at| format!("the newest is of {at}"));
     let page = Page {
-        key: format!("rpo/{}", breach.resource),
+        key: format!("{ABOUT}/{}", breach.resource),
         severity: Severity::Critical,
         subject: format!("{} has no recovery point younger than its RPO", breach.resource),
         text: format!(
@@ -76,7 +131,7 @@ async fn tell_breached(world: &World, breach: &ObjectiveBreach) -> Result<(), Fa
 
 async fn tell_well_again(world: &World, resource: &Resource, objectives: &Objectives) -> Result<(), Failure> {
     let page = Page {
-        key: format!("rpo/{}", resource.id),
+        key: matter(resource),
         severity: Severity::Info,
         subject: format!("{} is within its RPO again", resource.id),
         text: format!("its newest recovery point is younger than {}", objectives.rpo),

@@ -1,5 +1,6 @@
 //! From due times to recorded occurrences, and from those to backup jobs.
 
+use futures::stream::{self, StreamExt};
 use holdfast_core::domain::{
     BackupKind, Detail, Failure, FailureKind, Job, Occurrence, OccurrenceKey, OccurrenceState, Order, Origin, Policy,
     Resource, Rule,
@@ -7,33 +8,49 @@ use holdfast_core::domain::{
 use holdfast_core::planning::plan_occurrences;
 use holdfast_core::ports::{Page, Severity};
 use holdfast_core::workflow::records::{self, Stored, occurrence_partition};
-use holdfast_core::workflow::{World, inventory, jobs};
+use holdfast_core::workflow::{FirstFailure, World, inventory, jobs};
+use jiff::Timestamp;
 
-/// Records what has become due, for every rule and resource.
-pub async fn record_due(world: &World) -> Result<(), Failure> {
-    let resources = inventory::resources(world).await?;
-    for policy in inventory::policies(world).await? {
-        for resource in resources
-            .iter()
-            .filter(|resource| policy.draft.selection.covers(resource))
-        {
-            for rule in &policy.draft.rules {
-                record_rule(world, &policy, rule, resource).await?;
-            }
-        }
-    }
-    Ok(())
+use crate::AT_ONCE;
+
+/// A rule for one resource that it covers.
+#[derive(Clone, Copy)]
+struct Owed<'a> {
+    policy: &'a Policy,
+    rule: &'a Rule,
+    resource: &'a Resource,
 }
 
-async fn record_rule(world: &World, policy: &Policy, rule: &Rule, resource: &Resource) -> Result<(), Failure> {
-    let partition = occurrence_partition(&policy.id, rule.name.as_str(), &resource.id);
-    let last: Option<Stored<Occurrence>> = world
-        .catalog
-        .last(&partition, "")
-        .await?
-        .map(records::decode)
-        .transpose()?;
-    let last_due = last.map(|last| last.value.key.due_at);
+/// Records what has become due, for every rule and resource, and requests its jobs.
+pub async fn record_due(world: &World, policies: &[Policy], resources: &[Resource]) -> Result<(), Failure> {
+    let mut owed = Vec::new();
+    for policy in policies {
+        for resource in resources.iter().filter(|known| policy.draft.selection.covers(known)) {
+            let of_rule = |rule| Owed { policy, rule, resource };
+            owed.extend(policy.draft.rules.iter().map(of_rule));
+        }
+    }
+    let mut failures = FirstFailure::default();
+    let look_ups: Vec<_> = owed.iter().map(|owed| last_due(world, *owed)).collect();
+    let mut found = stream::iter(look_ups).buffered(AT_ONCE);
+    let mut owed = owed.iter();
+    while let (Some(last_due), Some(owed)) = (found.next().await, owed.next()) {
+        if let Some(last_due) = failures.keep(last_due) {
+            failures.keep(record_rule(world, *owed, last_due).await);
+        }
+    }
+    failures.into_result()
+}
+
+async fn last_due(world: &World, owed: Owed<'_>) -> Result<Option<Timestamp>, Failure> {
+    let partition = occurrence_partition(&owed.policy.id, owed.rule.name.as_str(), &owed.resource.id);
+    let last = world.catalog.last(&partition, "").await?;
+    let last: Option<Stored<Occurrence>> = last.map(records::decode).transpose()?;
+    Ok(last.map(|last| last.value.key.due_at))
+}
+
+async fn record_rule(world: &World, owed: Owed<'_>, last_due: Option<Timestamp>) -> Result<(), Failure> {
+    let Owed { policy, rule, resource } = owed;
     let plan = plan_occurrences(policy, rule, resource, last_due, world.now()).map_err(|error| {
         Failure::caused(
             FailureKind::Invalid,
@@ -41,16 +58,18 @@ async fn record_rule(world: &World, policy: &Policy, rule: &Rule, resource: &Res
             error,
         )
     })?;
+    let mut failures = FirstFailure::default();
     if let Some(newest) = plan.missed.last() {
-        report_missed(world, newest, plan.missed.len()).await?;
+        failures.keep(report_missed(world, newest, plan.missed.len()).await);
     }
     for key in plan.missed {
         record(world, policy, key, OccurrenceState::Missed, false).await?;
     }
     if let Some((key, catch_up)) = plan.due {
-        record(world, policy, key, OccurrenceState::Expected, catch_up).await?;
+        let occurrence = record(world, policy, key, OccurrenceState::Expected, catch_up).await?;
+        request_job(world, policy, resource, &occurrence).await?;
     }
-    Ok(())
+    failures.into_result()
 }
 
 async fn record(
@@ -59,7 +78,7 @@ async fn record(
     key: OccurrenceKey,
     state: OccurrenceState,
     catch_up: bool,
-) -> Result<(), Failure> {
+) -> Result<Occurrence, Failure> {
     let recorded_at = world.now();
     let occurrence = Occurrence {
         key,
@@ -68,11 +87,12 @@ async fn record(
         catch_up,
         recorded_at,
     };
-    records::insert(world.catalog.as_ref(), &occurrence).await?;
-    Ok(())
+    let existing = records::insert(world.catalog.as_ref(), &occurrence).await?;
+    Ok(existing.map_or(occurrence, |existing| existing.value))
 }
 
-/// Tells people before the occurrences are recorded: once they are, nobody would look for them again.
+/// Tells people before the occurrences are recorded: once they are, nobody would look for them again. That people cannot be
+/// told is a failure of its own, and keeps no backup from being made.
 async fn report_missed(world: &World, newest: &OccurrenceKey, count: usize) -> Result<(), Failure> {
     let page = Page {
         key: format!("missed/{}/{}/{}", newest.policy, newest.rule, newest.resource),
@@ -92,31 +112,47 @@ async fn report_missed(world: &World, newest: &OccurrenceKey, count: usize) -> R
         .await
 }
 
-/// Makes the one backup job of every occurrence that has none yet.
-pub async fn request_jobs(world: &World) -> Result<(), Failure> {
-    let policies = inventory::policies(world).await?;
+/// Makes the one backup job of every occurrence that was recorded and has none yet.
+pub async fn request_jobs(world: &World, policies: &[Policy]) -> Result<(), Failure> {
+    let mut failures = FirstFailure::default();
     for entry in world.catalog.waking("occurrence.expected", world.now()).await? {
-        let occurrence: Occurrence = records::decode(entry)?.value;
-        let policy = match policies.iter().find(|policy| policy.id == occurrence.key.policy) {
-            Some(policy) => policy.clone(),
-            None => policy_version(world, &occurrence).await?,
-        };
-        let resource = inventory::resource(world, &occurrence.key.resource).await?;
-        jobs::request(world, backup_job(world, &policy, &resource, &occurrence)).await?;
-        let requested = |occurrence: &mut Occurrence| {
-            let expected = occurrence.state == OccurrenceState::Expected;
-            if expected {
-                occurrence.state = OccurrenceState::Requested;
-            }
-            expected
-        };
-        records::amend(
-            world.catalog.as_ref(),
-            &records::occurrence_key(&occurrence.key),
-            requested,
-        )
-        .await?;
+        if let Some(occurrence) = failures.keep(records::decode::<Occurrence>(entry)) {
+            failures.keep(request_left(world, policies, &occurrence.value).await);
+        }
     }
+    failures.into_result()
+}
+
+async fn request_left(world: &World, policies: &[Policy], occurrence: &Occurrence) -> Result<(), Failure> {
+    let resource = inventory::resource(world, &occurrence.key.resource).await?;
+    match policies.iter().find(|policy| policy.id == occurrence.key.policy) {
+        Some(policy) => request_job(world, policy, &resource, occurrence).await,
+        None => {
+            let policy = policy_version(world, occurrence).await?;
+            request_job(world, &policy, &resource, occurrence).await
+        }
+    }
+}
+
+async fn request_job(
+    world: &World,
+    policy: &Policy,
+    resource: &Resource,
+    occurrence: &Occurrence,
+) -> Result<(), Failure> {
+    if occurrence.state != OccurrenceState::Expected {
+        return Ok(());
+    }
+    jobs::request(world, backup_job(world, policy, resource, occurrence)).await?;
+    let requested = |occurrence: &mut Occurrence| {
+        let expected = occurrence.state == OccurrenceState::Expected;
+        if expected {
+            occurrence.state = OccurrenceState::Requested;
+        }
+        expected
+    };
+    let key = records::occurrence_key(&occurrence.key);
+    records::amend(world.catalog.as_ref(), &key, requested).await?;
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use holdfast_core::domain::{
     BackupKind, Copy, CopyState, Detail, Failure, FailureKind, Job, JobId, Occurrence, OccurrenceState, Order, Origin,
-    Outcome, Point, PointId, PointState, ResourceId,
+    Outcome, Point, PointId, PointState, ResourceId, total,
 };
 use holdfast_core::ports::{Page, Severity};
 use holdfast_core::workflow::jobs::Settle;
@@ -183,7 +183,7 @@ async fn tell_partial(world: &World, point: &Point) -> Result<(), Failure> {
         subject: format!(
             "the backup of {} is partial: {} entries could not be read",
             point.resource,
-            point.unread.len()
+            total(&point.unread)
         ),
         text: named.join("\n"),
     };

@@ -4,9 +4,9 @@ mod repairs;
 mod requests;
 mod verdicts;
 
-use holdfast_core::domain::{Detail, Event, Failure, JobKind, Order, PointId, Resource, VaultName};
+use holdfast_core::domain::{Detail, Event, Failure, JobKind, Order, PointId, Policy, Resource, VaultName};
 use holdfast_core::planning::{plan_repairs, plan_verification};
-use holdfast_core::workflow::{World, inventory, jobs};
+use holdfast_core::workflow::{FirstFailure, World, inventory, jobs};
 
 /// Takes in a person's request, if the event is one, plans what must be proven or repaired, and brings every such job
 /// further.
@@ -21,15 +21,17 @@ pub async fn handle(world: &World, event: &Event) -> Result<(), Failure> {
     {
         requests::request(world, request, resource, point, vault, requested_by).await?;
     }
+    let policies = inventory::policies(world).await?;
+    let mut failures = FirstFailure::default();
     for resource in inventory::resources(world).await? {
-        plan_resource(world, &resource).await?;
+        failures.keep(plan_resource(world, &policies, &resource).await);
     }
-    jobs::drive_due(world, JobKind::Verify, &verdicts::Verdicts).await?;
-    jobs::drive_due(world, JobKind::Repair, &repairs::Repairs).await
+    failures.keep(jobs::drive_due(world, JobKind::Verify, &verdicts::Verdicts).await);
+    failures.keep(jobs::drive_due(world, JobKind::Repair, &repairs::Repairs).await);
+    failures.into_result()
 }
 
-async fn plan_resource(world: &World, resource: &Resource) -> Result<(), Failure> {
-    let policies = inventory::policies(world).await?;
+async fn plan_resource(world: &World, policies: &[Policy], resource: &Resource) -> Result<(), Failure> {
     let covering = policies.iter().filter(|policy| policy.draft.selection.covers(resource));
     let strictest = covering.map(|policy| policy.draft.verify).min_by_key(|rule| rule.every);
     let points = inventory::points(world, &resource.id).await?;

@@ -22,7 +22,7 @@ use crate::system::{SystemClock, SystemIds};
 /// How long to let an engine work before looking again: shorter than what an invocation waits idle to record what ended.
 const POLL: SignedDuration = SignedDuration::from_secs(5);
 /// How long a lease holds without being renewed: longer than the pause between two invocations that renew it.
-const LEASE: Span = Span::minutes(10);
+const LEASE: Span = Span::minutes(30);
 /// How long condemned packs wait: longer than the longest backup job.
 const RECLAIM_GRACE: Span = Span::hours(48);
 
@@ -84,6 +84,7 @@ pub async fn connect_by(clients: Arc<Clients>, deployment: &Deployment) -> Resul
             lease: LEASE,
             reclaim_grace: RECLAIM_GRACE,
             drill_area: deployment.drill_area.clone(),
+            two_people: true,
         },
     };
     Ok(Aws {

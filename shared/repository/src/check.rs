@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::id::Id;
-use crate::index::{Index, IndexPack, decode_index};
+use crate::index::{Index, IndexPack, IndexedPack, decode_index};
 use crate::pack::{BlobKind, groups};
 use crate::parallel;
 use crate::progress::Progress;

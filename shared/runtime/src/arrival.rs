@@ -1,6 +1,7 @@
 //! What arrives at a function, whoever sent it and however it is wrapped.
 //!
-//! Services of AWS wrap what they deliver: a queue in a batch of records, a topic in a notification, a bus in an envelope.
+//! Services of AWS wrap what they deliver: a queue in a batch of records, a topic in a notification, a bus in an envelope,
+//! Lambda in a record of the call that failed, which comes back from the dead letters.
 //! All of it comes down to three things: an event of Holdfast's own, a hint from AWS that something changed, or a request.
 
 mod notices;
@@ -152,6 +153,11 @@ fn arrivals_in(value: &Value, wraps: usize) -> Result<Vec<Arrival>, Failure> {
     };
     if let Some(records) = fields.get("Records") {
         return records_in(records, wraps);
+    }
+    if let (Some(call), Some(payload)) = (fields.get("requestContext"), fields.get("requestPayload"))
+        && call.get("functionArn").is_some()
+    {
+        return arrivals_in(payload, wraps + 1);
     }
     if ["detail-type", "detail", "source"]
         .iter()

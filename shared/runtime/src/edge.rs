@@ -124,7 +124,8 @@ impl Invocation<'_> {
         note_failure(message, &result, response);
     }
 
-    /// One look for all hints of a batch.
+    /// One look for all hints of a batch. One that failed is told and counted; the hints are not delivered again, because the
+    /// next wake-up looks anyway.
     async fn look_for(&mut self, hints: Vec<(Message, Event)>, response: &mut SqsBatchResponse) {
         let Some((_, event)) = hints.first() else { return };
         if self.budget.is_spent() {
@@ -137,8 +138,7 @@ impl Invocation<'_> {
         let result = self.edge.take(event).await;
         let took = self.budget.used_ms() - begun;
         for (message, event) in &hints {
-            self.tell(Some(message), Some(event), &result, took, again(&result));
-            note_failure(message, &result, response);
+            self.tell(Some(message), Some(event), &result, took, looked(&result));
         }
     }
 
@@ -258,6 +258,14 @@ fn again(result: &Result<(), Failure>) -> &'static str {
             "; it will be delivered again and then end among the dead letters, unless it is mended there"
         }
         Ok(()) | Err(_) => "",
+    }
+}
+
+/// What follows from a look that failed.
+fn looked(result: &Result<(), Failure>) -> &'static str {
+    match result {
+        Err(_) => "; the next wake-up looks again",
+        Ok(()) => "",
     }
 }
 

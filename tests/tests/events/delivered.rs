@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{decoded, entries, is_delivered, read, samples, workspace_root};
 
 /// Every payload, and what arrives by it.
-const PAYLOADS: [(&str, &[&str]); 19] = [
+const PAYLOADS: [(&str, &[&str]); 20] = [
     ("dr-failover/console-drill", &["request"]),
     ("dr-failover/console-simulate", &["request"]),
     ("dr-failover/console-status", &["request"]),
@@ -19,6 +19,7 @@ const PAYLOADS: [(&str, &[&str]); 19] = [
     ("restore-runner/console-part", &["request"]),
     ("restore-runner/console-status", &["request"]),
     ("restore-runner/sqs-console", &["request"]),
+    ("restore-runner/sqs-dead-letter", &["request"]),
     ("scheduler/console-configuration", &["request"]),
     (
         "snapshot-trigger/aws-backup-job",
@@ -100,6 +101,12 @@ fn every_payload_comes_down_to_what_it_says() {
             assert!(routes(&event.detail).contains(function.unwrap()), "{name}: {event:?}");
         }
     }
+}
+
+#[test]
+fn a_dead_letter_that_comes_back_does_the_work_of_the_call_that_failed() {
+    let arrived = arrivals(&payload("restore-runner/sqs-dead-letter")).unwrap();
+    assert_eq!(arrived, [Arrival::Request(payload("restore-runner/console-approved"))]);
 }
 
 #[test]

@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod backups;
+mod configuration;
 mod copies;
 mod deletions;
 mod recovery;
 mod scene;
+mod trouble;

@@ -179,3 +179,59 @@ fn a_run_of_an_unknown_plan_is_refused_by_name() {
     assert!(refusal.message.contains("nowhere"), "{refusal}");
     assert!(system.records::<Run>().is_empty());
 }
+
+#[test]
+fn a_drill_whose_restore_differs_is_not_stated_as_passed_unless_a_step_judges_it() {
+    let system = System::with_plan(policy(), plan(vec![restore_step("restore")]));
+    system.wake(FunctionName::Scheduler);
+    system.pass(Span::minutes(15));
+    system.engine.set_duration(JobKind::Restore, Span::minutes(5));
+    system.ask_run(RunKind::Drill);
+    let job = system.jobs(JobKind::Restore)[0].id.clone();
+    now(records::amend(
+        system.catalog.as_ref(),
+        &records::job_key(&job),
+        |job: &mut Job| {
+            job.result = Some(Outcome::Restore {
+                files: 3,
+                bytes: 30,
+                differences: vec!["a.txt: other bytes".to_owned()],
+                heartbeat_at: None,
+            });
+            true
+        },
+    ))
+    .unwrap();
+    system.pass(Span::minutes(20));
+    let run = system.run();
+    assert_eq!(run.state, RunState::Failed, "{run:?}");
+    assert!(run.steps[0].note.contains("1 entries differ"), "{}", run.steps[0].note);
+    let statements = system.statements();
+    let stated = statements.iter().find(|statement| statement.level == Level::L6);
+    assert_eq!(stated.map(|statement| statement.passed), Some(false));
+}
+
+#[test]
+fn a_drill_that_restores_what_a_service_keeps_is_refused_and_can_be_simulated() {
+    let system = System::new(policy());
+    let orders = Resource {
+        kind: ResourceKind::Rds,
+        path: "orders".to_owned(),
+        heartbeat: None,
+        ..system.records::<Resource>()[0].clone()
+    };
+    now(apply::apply(&system.world, &[orders], &[], &[])).unwrap();
+    let ask = |kind| {
+        let detail = Detail::RunRequested {
+            request: "r1".to_owned(),
+            plan: PlanId::new("evacuate").unwrap(),
+            kind,
+            requested_by: "ann".to_owned(),
+        };
+        system.tell(FunctionName::DrFailover, detail)
+    };
+    let refusal = ask(RunKind::Drill).unwrap_err();
+    assert_eq!(refusal.kind, FailureKind::Invalid);
+    assert!(refusal.message.contains("content only so far"), "{refusal}");
+    ask(RunKind::Simulate).unwrap();
+}

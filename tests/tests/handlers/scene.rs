@@ -8,10 +8,10 @@ pub use futures::FutureExt;
 pub use holdfast_cli::embedded::invoke;
 pub use holdfast_core::domain::{
     BackupKind, Check, CopyRule, CopyState, Detail, Event, Failure, FailureKind, FunctionName, Job, JobId, JobKind,
-    JobState, Level, Objectives, Occurrence, OccurrenceState, Patterns, PlanId, Point, PointId, PointState, Policy,
-    PolicyDraft, PolicyId, RecoveryPlan, Region, Resource, ResourceId, ResourceKind, Retention, Rule, RuleName, Run,
-    RunId, RunKind, RunState, Selection, Span, Step, StepAction, StepName, StepState, UnreadEntry, Vault, VaultName,
-    VerifyRule,
+    JobState, Level, Objectives, Occurrence, OccurrenceState, Outcome, Patterns, PlanId, Point, PointId, PointState,
+    Policy, PolicyDraft, PolicyId, RecoveryPlan, Region, Resource, ResourceId, ResourceKind, Retention, Rule, RuleName,
+    Run, RunId, RunKind, RunState, Selection, Span, Step, StepAction, StepName, StepState, UnreadEntry, Vault,
+    VaultName, VerifyRule,
 };
 pub use holdfast_core::ports::{Clock, EvidenceStore, Keys, Queue, Severity, Signature};
 pub use holdfast_core::workflow::records::{self, Record};
@@ -164,6 +164,7 @@ impl System {
                 lease: Span::minutes(10),
                 reclaim_grace: Span::hours(1),
                 drill_area: DRILLS.to_owned(),
+                two_people: false,
             },
         };
         let resource = Resource {
@@ -173,6 +174,7 @@ impl System {
             tags: BTreeMap::new(),
             heartbeat: Some("heartbeat".to_owned()),
             registered_at: at(MIDNIGHT),
+            retired_at: None,
         };
         let policies = [(PolicyId::new("main").unwrap(), policy)];
         now(apply::apply(&world, &[resource], &policies, &[plan])).unwrap();

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::Poll;
+use std::task::{Poll, Waker};
 
 use async_trait::async_trait;
 use holdfast_core::domain::{Failure, FunctionName, Span};
@@ -34,6 +34,7 @@ pub struct Pacer {
     calls: AtomicU64,
     pauses: BTreeSet<u64>,
     paused: AtomicBool,
+    sleepers: Mutex<Vec<Waker>>,
 }
 
 impl Pacer {
@@ -49,17 +50,23 @@ impl Pacer {
         self.paused.swap(false, Ordering::Relaxed)
     }
 
+    /// Lets the executor go on; calls among several that were on their way at once have to be woken.
+    pub fn go_on(&self) {
+        self.sleepers.lock().unwrap().drain(..).for_each(Waker::wake);
+    }
+
     async fn pace(&self) {
         let call = self.calls.fetch_add(1, Ordering::Relaxed) + 1;
         if !self.pauses.contains(&call) {
             return;
         }
         let mut stood_still = false;
-        poll_fn(|_| {
+        poll_fn(|context| {
             if std::mem::replace(&mut stood_still, true) {
                 return Poll::Ready(());
             }
             self.paused.store(true, Ordering::Relaxed);
+            self.sleepers.lock().unwrap().push(context.waker().clone());
             Poll::Pending
         })
         .await;

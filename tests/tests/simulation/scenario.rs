@@ -168,6 +168,7 @@ fn resource(name: &str, registered_at: Timestamp) -> Resource {
         tags: BTreeMap::new(),
         heartbeat: Some("heartbeat".to_owned()),
         registered_at,
+        retired_at: None,
     }
 }
 

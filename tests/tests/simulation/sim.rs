@@ -175,6 +175,7 @@ impl Sim {
             lease: Span::minutes(10),
             reclaim_grace: RECLAIM_GRACE,
             drill_area: DRILL_AREA.to_owned(),
+            two_people: false,
         }
     }
 
@@ -444,6 +445,7 @@ impl Sim {
             .collect();
         self.ledger
             .before(&self.catalog, &resources, function, invocation.number, now);
+        invocation.pacer.go_on();
         let polled = invocation
             .handler
             .as_mut()

@@ -190,6 +190,7 @@ fn read_resource(
         tags,
         heartbeat: heartbeat.map(|heartbeat| heartbeat.value),
         registered_at,
+        retired_at: None,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::domain::{Check, Resource, ResourceId, StepAction, Vault, VaultName};
+use crate::domain::{Check, Resource, ResourceId, ResourceKind, StepAction, Vault, VaultName};
 use crate::planning::{Finding, Severity, lint_policy};
 
 use super::names::Names;
@@ -47,6 +47,19 @@ pub(super) fn review(
                 let place = read.steps_at.get(&step.name).copied().unwrap_or_default();
                 findings.push((place, warn("source-never-filled", message, &subject)));
             }
+            if let Some(kind) = restored_by_service(&step.action, resources) {
+                let subject = format!("{}/{}", read.plan.id, step.name);
+                let message = format!(
+                    "it restores a resource of kind {}; a drill restores content only so far",
+                    kind.as_str()
+                );
+                let place = read.steps_at.get(&step.name).copied().unwrap_or_default();
+                let finding = Finding {
+                    severity: Severity::Refuse,
+                    ..warn("drill-restores-content-only", message, &subject)
+                };
+                findings.push((place, finding));
+            }
         }
     }
     findings
@@ -80,6 +93,15 @@ fn source(action: &StepAction) -> Option<(&ResourceId, &VaultName)> {
         | StepAction::Wait { .. }
         | StepAction::Notify { .. } => None,
     }
+}
+
+/// The kind of the resource that a step restores, where a service does it.
+fn restored_by_service(action: &StepAction, resources: &[Resource]) -> Option<ResourceKind> {
+    let StepAction::Restore { resource, .. } = action else {
+        return None;
+    };
+    let known = resources.iter().find(|known| &known.id == resource)?;
+    (!known.kind.is_content()).then_some(known.kind)
 }
 
 fn receives(policies: &[ReadPolicy], resources: &[Resource], resource: &ResourceId, vault: &VaultName) -> bool {

@@ -37,6 +37,11 @@ impl FailureKind {
             Self::Transient | Self::Throttled | Self::Deferred | Self::Conflict
         )
     }
+
+    /// Whether nothing failed, and others only have to be waited for, however long it takes.
+    pub fn only_waits(self) -> bool {
+        matches!(self, Self::Throttled | Self::Deferred | Self::Conflict)
+    }
 }
 
 /// A failure as it crosses a port or leaves a handler: one kind, one message that names the thing.

@@ -157,6 +157,11 @@ impl JobKind {
             Self::Clean => "clean",
         }
     }
+
+    /// Whether a job of this kind that gave up is looked at again: nothing else would find what it left after all.
+    pub fn is_looked_back_at(self) -> bool {
+        matches!(self, Self::Backup | Self::Copy | Self::Restore)
+    }
 }
 
 impl Order {

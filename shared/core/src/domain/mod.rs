@@ -1,5 +1,6 @@
 //! The words of Holdfast: identifiers, closed states and the records made of them.
 
+mod bounds;
 mod event;
 mod failure;
 mod id;
@@ -12,6 +13,7 @@ mod proof;
 mod resource;
 mod span;
 
+pub use bounds::total;
 pub use event::{Detail, Event, FunctionName, routes};
 pub use failure::{Failure, FailureKind};
 pub use id::{InvalidName, JobId, PlanId, PointId, PolicyId, Region, ResourceId, RuleName, RunId, StepName, VaultName};

@@ -61,9 +61,9 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// Whether the selection covers `resource`.
+    /// Whether the selection covers `resource`. What has left the configuration is covered by none.
     pub fn covers(&self, resource: &Resource) -> bool {
-        if self.exclude.contains(&resource.id) {
+        if resource.retired_at.is_some() || self.exclude.contains(&resource.id) {
             return false;
         }
         let has_terms = !self.tags.is_empty() || !self.kinds.is_empty();

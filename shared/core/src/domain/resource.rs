@@ -73,6 +73,9 @@ pub struct Resource {
     pub heartbeat: Option<String>,
     /// When Holdfast first knew it; no occurrence lies before this.
     pub registered_at: Timestamp,
+    /// Since when the configuration names it no more; nothing is planned for it then, and its points stay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retired_at: Option<Timestamp>,
 }
 
 /// A vault: where recovery points live.

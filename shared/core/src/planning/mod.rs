@@ -7,6 +7,7 @@ mod objectives;
 mod recovery;
 mod retention;
 mod schedule;
+mod target;
 mod verification;
 
 pub use copies::{CopyDue, plan_copies};
@@ -17,4 +18,5 @@ pub use retention::{Decision, Inventory, KeepReason, RetentionPlan, RetentionRef
 pub use schedule::{
     MAX_MISSED, OccurrencePlan, Schedule, ScheduleError, carry_over, plan_occurrences, same_policy, time_zone,
 };
+pub use target::check_target;
 pub use verification::{RepairDue, RestoreRefusal, VerifyDue, choose_restore_source, plan_repairs, plan_verification};

@@ -15,21 +15,23 @@ pub struct Applied {
     pub retired: Vec<PolicyId>,
 }
 
-/// Brings the catalog to what the configuration says. Repeating it changes nothing; what was stopped half-way is completed.
+/// Brings the catalog to what the configuration says. Repeating it changes nothing; one that was stopped half-way is
+/// completed by the next.
 pub async fn apply(
     world: &World,
     resources: &[Resource],
     policies: &[(PolicyId, PolicyDraft)],
     plans: &[RecoveryPlan],
 ) -> Result<Applied, Failure> {
+    let in_force = retire_superseded(world).await?;
     for resource in resources {
         apply_resource(world, resource).await?;
     }
+    retire_absent(world, resources).await?;
     for plan in plans {
         apply_plan(world, plan).await?;
     }
     let mut applied = Applied::default();
-    let in_force = retire_superseded(world).await?;
     for (id, draft) in policies {
         let current = in_force.iter().find(|policy| &policy.id == id);
         if let Some(version) = apply_policy(world, id, draft, current).await? {
@@ -46,24 +48,53 @@ pub async fn apply(
     Ok(applied)
 }
 
-/// Retires every version that a newer one has replaced; returns the versions in force. A new version is written before the
-/// old one is retired: where nothing came after that, the old one would come back once the new one is gone.
+/// Retires every version that a newer one has replaced, and returns the versions in force. A new version is written before
+/// the old one is retired; where nothing came after that, the old one would come back once the new one is gone.
 async fn retire_superseded(world: &World) -> Result<Vec<Policy>, Failure> {
-    let in_force = inventory::policies(world).await?;
-    for version in inventory::active_versions(world).await? {
-        if !in_force.contains(&version) {
-            retire(world, &version).await?;
+    let mut in_force: Vec<Policy> = Vec::new();
+    for policy in inventory::active_versions(world).await? {
+        match in_force.last_mut().filter(|older| older.id == policy.id) {
+            Some(older) => {
+                let older = std::mem::replace(older, policy);
+                retire(world, &older).await?;
+            }
+            None => in_force.push(policy),
         }
     }
     Ok(in_force)
+}
+
+/// Resources that the configuration names no more are planned for no longer; their points stay, and can be restored.
+async fn retire_absent(world: &World, resources: &[Resource]) -> Result<(), Failure> {
+    let is_absent = |known: &Resource| resources.iter().all(|resource| resource.id != known.id);
+    let now = world.now();
+    for known in inventory::resources(world)
+        .await?
+        .iter()
+        .filter(|known| is_absent(known))
+    {
+        let key = records::resource_key(&known.id);
+        records::amend(world.catalog.as_ref(), &key, |resource: &mut Resource| {
+            let stands = resource.retired_at.is_none();
+            resource.retired_at.get_or_insert(now);
+            stands
+        })
+        .await?;
+    }
+    Ok(())
 }
 
 async fn apply_resource(world: &World, resource: &Resource) -> Result<(), Failure> {
     let Some(existing) = records::insert(world.catalog.as_ref(), resource).await? else {
         return Ok(());
     };
+    // One that comes back begins anew: nothing was due while it was away.
+    let registered_at = match existing.value.retired_at {
+        Some(_) => resource.registered_at,
+        None => existing.value.registered_at,
+    };
     let wanted = Resource {
-        registered_at: existing.value.registered_at,
+        registered_at,
         ..resource.clone()
     };
     let bring_up_to_date = |stored: &mut Resource| {

@@ -1,33 +1,32 @@
 //! What the catalog holds: policies in force, resources, recovery points.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 
 use super::World;
 use super::records::{self, Stored};
-use crate::domain::{
-    Failure, FailureKind, Point, PointId, PointRef, PointState, Policy, PolicyId, Resource, ResourceId,
-};
+use crate::domain::{Failure, FailureKind, Point, PointId, PointRef, PointState, Policy, Resource, ResourceId};
 
-/// The version in force of every policy.
-pub async fn policies(world: &World) -> Result<Vec<Policy>, Failure> {
-    let active = active_versions(world).await?;
-    let newest: BTreeMap<PolicyId, Policy> = active.into_iter().map(|policy| (policy.id.clone(), policy)).collect();
-    Ok(newest.into_values().collect())
-}
-
-/// Every version of every policy that was not retired, older ones first. Of one policy there may be two for a moment.
+/// Every version of every policy that is not retired, by name and version. A policy has several for as long as a
+/// change of it is half done.
 pub(super) async fn active_versions(world: &World) -> Result<Vec<Policy>, Failure> {
-    let mut active = Vec::new();
+    let mut versions = Vec::new();
     for entry in world.catalog.waking("policy", Timestamp::MAX).await? {
-        active.push(records::decode::<Policy>(entry)?.value);
+        versions.push(records::decode::<Policy>(entry)?.value);
     }
-    active.sort_by_key(|policy| policy.version);
-    Ok(active)
+    versions.sort_by(|a, b| (&a.id, a.version).cmp(&(&b.id, b.version)));
+    Ok(versions)
 }
 
-/// Every resource, by name.
+/// The version in force of every policy: the newest that is not retired.
+pub async fn policies(world: &World) -> Result<Vec<Policy>, Failure> {
+    let mut versions = active_versions(world).await?;
+    versions.reverse();
+    versions.dedup_by(|older, newer| older.id == newer.id);
+    versions.reverse();
+    Ok(versions)
+}
+
+/// Every resource, by name, those included that have left the configuration.
 pub async fn resources(world: &World) -> Result<Vec<Resource>, Failure> {
     let mut resources = Vec::new();
     for entry in world.catalog.waking("resource", Timestamp::MAX).await? {
@@ -54,6 +53,13 @@ pub async fn points(world: &World, resource: &ResourceId) -> Result<Vec<Point>, 
         .into_iter()
         .map(|entry| records::decode::<Point>(entry).map(|stored| stored.value))
         .collect()
+}
+
+/// The newest recovery point of a resource, however it stands.
+pub async fn newest_point(world: &World, resource: &ResourceId) -> Result<Option<Point>, Failure> {
+    let newest = world.catalog.last(&format!("RES#{resource}"), "POINT#").await?;
+    let newest: Option<Stored<Point>> = newest.map(records::decode).transpose()?;
+    Ok(newest.map(|newest| newest.value))
 }
 
 /// The recovery point of a resource with this id.

@@ -1,14 +1,16 @@
 //! Jobs: recording them once, and driving them from their intent to their effect. Every step may be repeated and may be
 //! the last before a crash: the record says what was meant, the engine is asked what is, and what is missing is done.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 
-use super::World;
-use super::leases;
+use super::leases::{self, Admission};
 use super::records::{self, Stored};
+use super::{FirstFailure, World};
 use crate::domain::{
-    Detail, Failure, FailureKind, Job, JobFailure, JobId, JobKind, JobState, Order, Origin, Outcome, Span,
+    Detail, Failure, FailureKind, Job, JobFailure, JobId, JobKind, JobState, Order, Origin, Outcome, PolicyId, Span,
 };
 use crate::ports::{Observation, Page, Severity, Task};
 
@@ -17,6 +19,12 @@ pub const MAX_ATTEMPTS: u32 = 6;
 
 /// After how long work whose job gave up is planned again, on the first day; later on the pauses are longer.
 pub const RETRY_FAILED_WORK_AFTER: Span = Span::hours(1);
+
+/// After how long a job is looked at again that waits for one of its policy's slots.
+const SLOT_WAIT: SignedDuration = SignedDuration::from_secs(60);
+
+/// How long a look waits that the other side had no time to answer.
+const THROTTLED_WAIT: SignedDuration = SignedDuration::from_secs(120);
 
 /// After how long a job that gave up is looked at once more, in case its effect stands after all.
 const LOOK_BACK_AFTER: Span = Span::hours(1);
@@ -29,7 +37,8 @@ pub trait Settle: Send + Sync {
         Ok(())
     }
 
-    /// Why the order must not be carried out any more, if so. Asked each time before the engine is told to start.
+    /// Why the order must not be carried out any more, if so. Asked each time before the engine is told to start. An answer
+    /// of [`FailureKind::Deferred`] lets the job wait.
     async fn objection(&self, _world: &World, _job: &Job) -> Result<Option<String>, Failure> {
         Ok(None)
     }
@@ -68,10 +77,10 @@ pub async fn request_planned(
         let job = Job::pending(id, order.clone(), origin, world.now());
         Job { round, ..job }
     };
-    let first = request(world, in_round(0)).await?;
+    let first = find_or_request(world, in_round(0)).await?;
     let (mut job, mut latest) = (first.clone(), first.latest_round);
     if latest > 0 {
-        job = request(world, in_round(latest)).await?;
+        job = find_or_request(world, in_round(latest)).await?;
     }
     loop {
         let failed_at = match job.state {
@@ -96,6 +105,14 @@ pub async fn request_planned(
     }
 }
 
+/// Planned work is found at every look for as long as it is due: its job is there already, but for the first time.
+async fn find_or_request(world: &World, job: Job) -> Result<Job, Failure> {
+    match records::read::<Job>(world.catalog.as_ref(), &records::job_key(&job.id)).await? {
+        Some(known) => Ok(known.value),
+        None => request(world, job).await,
+    }
+}
+
 /// How long failed work rests after a round: a Region that is away for days does not get its work every hour.
 fn pause_after(round: u32) -> Span {
     if round < 24 {
@@ -114,34 +131,72 @@ pub async fn open_jobs(world: &World, kind: JobKind) -> Result<Vec<Stored<Job>>,
 /// Drives every job of a kind that is due, and looks back at those that gave up. A job that cannot go on does not keep
 /// the others from going on; the first failure is returned after all had their turn.
 pub async fn drive_due(world: &World, kind: JobKind, settle: &dyn Settle) -> Result<(), Failure> {
-    let mut first_failure = None;
-    let mut keep = |driven: Result<(), Failure>| match driven {
-        Err(failure) if failure.kind != FailureKind::Conflict => {
-            first_failure.get_or_insert(failure);
-        }
-        Ok(()) | Err(_) => {}
-    };
+    let mut failures = FirstFailure::default();
+    let mut due: Vec<Stored<Job>> = Vec::new();
     for entry in world.catalog.waking(&records::job_status(kind), world.now()).await? {
-        keep(drive(world, records::decode(entry)?, settle).await);
+        due.extend(failures.keep(records::decode(entry)));
     }
-    for entry in world
-        .catalog
-        .waking(&records::gave_up_status(kind), world.now())
-        .await?
-    {
-        keep(look_back(world, records::decode(entry)?, settle).await);
+    // What runs goes first: the slots that it gives back are free for what waits.
+    due.sort_by_key(|job| job.value.state == JobState::Pending);
+    let mut full: BTreeSet<PolicyId> = BTreeSet::new();
+    for job in due {
+        let policy = job.value.origin.policy().map(|(policy, _)| policy);
+        let is_pending = job.value.state == JobState::Pending;
+        if is_pending && policy.as_ref().is_some_and(|policy| full.contains(policy)) {
+            continue;
+        }
+        let id = job.value.id.clone();
+        match drive(world, job, settle).await {
+            Ok(Admission::SlotsFull(_)) => full.extend(policy),
+            Ok(Admission::Admitted | Admission::ResourceTaken(_)) => {}
+            Err(failure) if failure.kind == FailureKind::Conflict => {
+                failures.keep(release_if_over(world, &id).await);
+            }
+            Err(failure) => {
+                failures.keep::<()>(Err(failure));
+            }
+        }
     }
-    first_failure.map_or(Ok(()), Err)
+    if kind.is_looked_back_at() {
+        for entry in world
+            .catalog
+            .waking(&records::gave_up_status(kind), world.now())
+            .await?
+        {
+            if let Some(job) = failures.keep(records::decode(entry)) {
+                failures.keep(look_back(world, job, settle).await);
+            }
+        }
+    }
+    failures.into_result()
 }
 
-async fn drive(world: &World, mut job: Stored<Job>, settle: &dyn Settle) -> Result<(), Failure> {
-    if let Some(waits_for) = leases::acquire_for(world, &job.value).await? {
-        job.value.failure = Some(JobFailure {
-            kind: FailureKind::Deferred,
-            message: waits_for,
-        });
-        return look_again(world, &mut job, world.settings.poll).await;
+/// Who looks at a job that another execution ends meanwhile may have taken its leases anew: they are given back here.
+async fn release_if_over(world: &World, id: &JobId) -> Result<(), Failure> {
+    let job: Stored<Job> = records::require(world.catalog.as_ref(), &records::job_key(id)).await?;
+    if job.value.state.is_final() {
+        leases::release_for(world, &job.value).await?;
     }
+    Ok(())
+}
+
+async fn drive(world: &World, mut job: Stored<Job>, settle: &dyn Settle) -> Result<Admission, Failure> {
+    let admission = leases::acquire_for(world, &job.value).await?;
+    let (message, wait) = match &admission {
+        Admission::Admitted => {
+            go_on(world, job, settle).await?;
+            return Ok(admission);
+        }
+        Admission::ResourceTaken(why) => (why.clone(), world.settings.poll),
+        Admission::SlotsFull(why) => (why.clone(), SLOT_WAIT),
+    };
+    let kind = FailureKind::Deferred;
+    job.value.failure = Some(JobFailure { kind, message });
+    look_again(world, &mut job, wait).await?;
+    Ok(admission)
+}
+
+async fn go_on(world: &World, mut job: Stored<Job>, settle: &dyn Settle) -> Result<(), Failure> {
     if job.value.state == JobState::Pending {
         settle.prepare(world, &mut job.value).await?;
         job.value.state = JobState::Running;
@@ -199,10 +254,17 @@ async fn look_back(world: &World, mut job: Stored<Job>, settle: &dyn Settle) -> 
 }
 
 async fn start(world: &World, job: &mut Stored<Job>, task: &Task, settle: &dyn Settle) -> Result<(), Failure> {
-    if let Some(message) = settle.objection(world, &job.value).await? {
-        let kind = FailureKind::Invalid;
-        job.value.failure = Some(JobFailure { kind, message });
-        return finish(world, job, JobState::Cancelled).await;
+    match settle.objection(world, &job.value).await {
+        Ok(None) => {}
+        Ok(Some(message)) => {
+            let kind = FailureKind::Invalid;
+            job.value.failure = Some(JobFailure { kind, message });
+            return finish(world, job, JobState::Cancelled).await;
+        }
+        Err(failure) if failure.kind == FailureKind::Deferred => {
+            return try_again(world, job, &failure, world.settings.poll).await;
+        }
+        Err(failure) => return Err(failure),
     }
     match world.engine.start(task).await {
         Ok(()) => look_again(world, job, world.settings.poll).await,
@@ -214,6 +276,7 @@ async fn start(world: &World, job: &mut Stored<Job>, task: &Task, settle: &dyn S
 
 /// The outcome is recorded before anything follows from it: an engine that forgets it later changes nothing any more.
 async fn complete(world: &World, job: &mut Stored<Job>, outcome: Outcome, settle: &dyn Settle) -> Result<(), Failure> {
+    let outcome = outcome.bounded();
     if job.value.result.is_none() {
         job.value.result = Some(outcome.clone());
         records::update(world.catalog.as_ref(), job).await?;
@@ -262,8 +325,7 @@ async fn attempt_failed(
     failure: Failure,
     settle: &dyn Settle,
 ) -> Result<(), Failure> {
-    // Waiting for others is no failure of the job, however long it takes.
-    if !matches!(failure.kind, FailureKind::Deferred | FailureKind::Conflict) {
+    if !failure.kind.only_waits() {
         job.value.failed_attempts += 1;
     }
     if failure.kind.may_pass() && job.value.failed_attempts < MAX_ATTEMPTS {
@@ -282,6 +344,9 @@ async fn unanswered(
     failure: Failure,
     settle: &dyn Settle,
 ) -> Result<(), Failure> {
+    if failure.kind.only_waits() {
+        return try_again(world, job, &failure, THROTTLED_WAIT).await;
+    }
     job.value.unanswered += 1;
     if failure.kind.may_pass() && job.value.unanswered < MAX_ATTEMPTS {
         let wait = backoff(job.value.unanswered);
@@ -325,9 +390,7 @@ async fn give_up(
         world.pager.page(&page).await?;
     }
     settle.failed(world, &job.value).await?;
-    // Only these leave something in a vault that nothing else would find.
-    let leaves_artefact = matches!(kind, JobKind::Backup | JobKind::Copy);
-    job.value.look_back_at = leaves_artefact.then(|| LOOK_BACK_AFTER.after(world.now()));
+    job.value.look_back_at = kind.is_looked_back_at().then(|| LOOK_BACK_AFTER.after(world.now()));
     finish(world, job, JobState::Failed).await
 }
 

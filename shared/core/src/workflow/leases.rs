@@ -40,13 +40,23 @@ impl Record for Lease {
 }
 
 impl Lease {
+    /// Whether more than half of `term` is left of the owner's time: most looks at running work then write nothing.
+    fn lasts(&self, owner: &str, now: Timestamp, term: Span) -> bool {
+        let left = Span::between(now, self.expires_at).as_seconds();
+        self.owner.as_deref() == Some(owner) && left * 2 > term.as_seconds()
+    }
+
     fn is_held_by_another(&self, owner: &str, now: Timestamp) -> bool {
         self.expires_at > now && self.owner.as_deref().is_some_and(|holder| holder != owner)
     }
 }
 
-/// Takes or renews a lease. False when somebody else holds it.
+/// Takes a lease, or renews it once half of it is over. False when somebody else holds it.
 pub async fn acquire(world: &World, name: &str, owner: &str) -> Result<bool, Failure> {
+    let held = records::read::<Lease>(world.catalog.as_ref(), &lease_key(name)).await?;
+    if held.is_some_and(|held| held.value.lasts(owner, world.now(), world.settings.lease)) {
+        return Ok(true);
+    }
     take(world.catalog.as_ref(), (name, owner), world.now(), world.settings.lease).await
 }
 
@@ -140,32 +150,58 @@ fn resource_name(job: &Job) -> Option<String> {
     }
 }
 
-/// Takes or renews what a job needs before it may run: its resource, so that a resource has one backup job at a time, and
-/// one of its policy's slots. Says what it waits for when it cannot have them.
-pub async fn acquire_for(world: &World, job: &Job) -> Result<Option<String>, Failure> {
+/// Whether a job may run now, or what it waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Admission {
+    /// It holds all that it needs.
+    Admitted,
+    /// Another job works on its resource.
+    ResourceTaken(String),
+    /// Its policy has as many jobs at work as it may.
+    SlotsFull(String),
+}
+
+/// Takes or renews what a job needs before it may run: one of its policy's slots, and its resource, so that a resource has
+/// one backup job at a time. A job that waits for its resource leaves the slot to others.
+pub async fn acquire_for(world: &World, job: &Job) -> Result<Admission, Failure> {
     let owner = job.id.as_str();
+    let slots = slot_names(job);
+    if !slots.is_empty() && !acquire_one(world, &slots, owner).await? {
+        return Ok(Admission::SlotsFull(format!(
+            "{} jobs of the policy run already",
+            slots.len()
+        )));
+    }
     if let Some(name) = resource_name(job)
         && !acquire(world, &name, owner).await?
     {
-        return Ok(Some(format!("another backup job works on {name}")));
+        for slot in &slots {
+            release(world.catalog.as_ref(), slot, owner).await?;
+        }
+        return Ok(Admission::ResourceTaken(format!("another backup job works on {name}")));
     }
-    let slots = slot_names(job);
-    if slots.is_empty() {
-        return Ok(None);
-    }
-    let mut held = None;
-    for slot in &slots {
-        let lease = records::read::<Lease>(world.catalog.as_ref(), &lease_key(slot)).await?;
-        if lease.is_some_and(|lease| lease.value.owner.as_deref() == Some(owner)) {
-            held = Some(slot);
+    Ok(Admission::Admitted)
+}
+
+/// Keeps the lease that the owner has of these, or else takes the first that is free.
+async fn acquire_one(world: &World, names: &[String], owner: &str) -> Result<bool, Failure> {
+    let (now, term) = (world.now(), world.settings.lease);
+    let mut free = Vec::new();
+    for name in names {
+        let lease = records::read::<Lease>(world.catalog.as_ref(), &lease_key(name)).await?;
+        match lease.map(|lease| lease.value) {
+            Some(lease) if lease.lasts(owner, now, term) => return Ok(true),
+            Some(lease) if lease.owner.as_deref() == Some(owner) => free.insert(0, name),
+            Some(lease) if lease.is_held_by_another(owner, now) => {}
+            Some(_) | None => free.push(name),
         }
     }
-    for slot in held.into_iter().chain(&slots) {
-        if acquire(world, slot, owner).await? {
-            return Ok(None);
+    for name in free {
+        if take(world.catalog.as_ref(), (name, owner), now, term).await? {
+            return Ok(true);
         }
     }
-    Ok(Some(format!("{} jobs of the policy run already", slots.len())))
+    Ok(false)
 }
 
 /// Gives back all that a job may hold.

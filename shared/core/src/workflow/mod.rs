@@ -4,6 +4,7 @@ pub mod apply;
 pub mod chain;
 pub mod engines;
 pub mod evidence;
+mod failures;
 pub mod inventory;
 pub mod jobs;
 pub mod leases;
@@ -11,4 +12,5 @@ pub mod records;
 pub mod semaphore;
 mod world;
 
+pub use failures::FirstFailure;
 pub use world::{Settings, World};

@@ -297,6 +297,11 @@ pub struct Alarm {
     pub raised_at: Option<Timestamp>,
 }
 
+/// The word under which alarms about something stand, for as long as they do.
+pub fn alarm_status(about: &str) -> String {
+    format!("alarm.{about}")
+}
+
 /// Where an alarm lives.
 pub fn alarm_key(matter: &str) -> Key {
     key(format!("ALARM#{matter}"), "ALARM")
@@ -308,6 +313,7 @@ impl Record for Alarm {
         alarm_key(&self.matter)
     }
     fn wake(&self) -> Option<Wake> {
-        None
+        let (about, _) = self.matter.split_once('/')?;
+        wake(alarm_status(about), self.raised_at?)
     }
 }

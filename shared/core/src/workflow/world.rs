@@ -22,6 +22,8 @@ pub struct Settings {
     pub reclaim_grace: Span,
     /// The folder that drills restore into.
     pub drill_area: String,
+    /// Whether a restore needs somebody who agrees besides the one who asks.
+    pub two_people: bool,
 }
 
 /// The ports and settings that a function is given.

@@ -167,3 +167,29 @@ fn no_text_makes_the_reader_panic() {
         }
     }
 }
+
+#[test]
+fn a_plan_that_restores_what_a_service_keeps_is_refused() {
+    let orders = "
+[[resource]]
+name = \"orders\"
+kind = \"rds\"
+path = \"orders-db\"
+
+[[plan]]
+name = \"move-orders\"
+rpo = \"4h\"
+rto = \"1h\"
+
+[[plan.step]]
+name = \"restore\"
+restore = { resource = \"orders\", vault = \"recovery\" }
+";
+    let problems = parse(&format!("{EXAMPLE}{orders}"), at("2026-01-01T00:00:00Z")).unwrap_err();
+    let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(
+        told[0].contains("move-orders/restore") && told[0].contains("content only so far"),
+        "{told:?}"
+    );
+}

@@ -12,4 +12,5 @@ mod objectives;
 mod recovery;
 mod retention;
 mod schedule;
+mod target;
 mod verification;

@@ -42,6 +42,7 @@ pub fn resource() -> Resource {
         tags: [("tier".to_owned(), "critical".to_owned())].into(),
         heartbeat: None,
         registered_at: at("2026-01-01T00:00:00Z"),
+        retired_at: None,
     }
 }
 

@@ -10,6 +10,9 @@ use jiff::Timestamp;
 
 use super::locked;
 
+/// A record is no larger than an item of DynamoDB.
+const MOST_BYTES: usize = 400_000;
+
 /// The catalog in memory.
 #[derive(Debug, Default)]
 pub struct FakeCatalog {
@@ -24,7 +27,13 @@ struct Records {
 }
 
 impl Records {
-    fn store(&mut self, draft: Draft, version: u64) {
+    fn store(&mut self, draft: Draft, version: u64) -> Result<(), Failure> {
+        let bytes = draft.body.to_string().len();
+        if bytes > MOST_BYTES {
+            let Key { partition, sort } = &draft.key;
+            let message = format!("record {partition}/{sort} has {bytes} bytes, more than {MOST_BYTES}");
+            return Err(Failure::new(FailureKind::Invalid, message));
+        }
         let entry = Entry {
             key: draft.key,
             version,
@@ -40,6 +49,7 @@ impl Records {
         {
             self.waking.remove(&(wake.status, wake.at, entry.key));
         }
+        Ok(())
     }
 
     fn with_prefix<'a>(&'a self, partition: &'a str, prefix: &'a str) -> impl Iterator<Item = &'a Entry> {
@@ -72,7 +82,7 @@ impl Catalog for FakeCatalog {
         if let Some(there) = records.entries.get(&draft.key) {
             return Ok(Inserted::Exists(there.clone()));
         }
-        records.store(draft, 1);
+        records.store(draft, 1)?;
         Ok(Inserted::Created)
     }
 
@@ -87,8 +97,7 @@ impl Catalog for FakeCatalog {
                 format!("record {partition}/{sort}: expected version {expected}, found {found}"),
             ));
         }
-        records.store(draft, expected + 1);
-        Ok(())
+        records.store(draft, expected + 1)
     }
 
     async fn list(&self, partition: &str, prefix: &str) -> Result<Vec<Entry>, Failure> {

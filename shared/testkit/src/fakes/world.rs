@@ -32,6 +32,7 @@ pub fn fake_world(clock: Arc<FakeClock>, vaults: &[(&str, &str)]) -> World {
             lease: Span::minutes(10),
             reclaim_grace: Span::hours(1),
             drill_area: "s3://drills/area".to_owned(),
+            two_people: true,
         },
     }
 }

@@ -1,0 +1,111 @@
+//! Putting configurations into force, whatever stops it half-way.
+
+use async_trait::async_trait;
+use holdfast_core::domain::Policy;
+use holdfast_core::ports::{Catalog, Draft, Entry, Inserted, Key};
+use holdfast_testkit::faults::{Fault, FaultPlan, Faulty};
+
+use crate::scene::*;
+
+fn named(draft: PolicyDraft) -> Vec<(PolicyId, PolicyDraft)> {
+    vec![(PolicyId::new("main").unwrap(), draft)]
+}
+
+/// The same policy, with more kept.
+fn longer() -> PolicyDraft {
+    let keep_last = 9;
+    let retention = Retention {
+        keep_last,
+        ..Retention::default()
+    };
+    PolicyDraft { retention, ..policy() }
+}
+
+fn in_force(system: &System) -> Vec<(u32, u32)> {
+    let versions = system.records::<Policy>().into_iter().filter(|policy| policy.active);
+    versions
+        .map(|policy| (policy.version, policy.draft.retention.keep_last))
+        .collect()
+}
+
+#[test]
+fn a_change_of_a_policy_that_was_stopped_half_way_leaves_no_old_version_to_come_back() {
+    for call in 1.. {
+        let system = System::new(policy());
+        let resources: Vec<Resource> = system.records();
+        let plan = FaultPlan::scripted([(call, Fault::CrashBefore)]);
+        let world = World {
+            catalog: Arc::new(Faulty::new(system.world.catalog.clone(), plan)),
+            ..system.world.clone()
+        };
+        let stopped = apply::apply(&world, &resources, &named(longer()), &[])
+            .now_or_never()
+            .is_none();
+        now(apply::apply(&system.world, &resources, &named(longer()), &[])).unwrap();
+        assert_eq!(in_force(&system), [(2, 9)], "stopped before call {call}");
+        now(apply::apply(&system.world, &resources, &[], &[])).unwrap();
+        assert_eq!(in_force(&system), [], "stopped before call {call}");
+        if !stopped {
+            assert!(call > 5, "{call} calls were broken");
+            return;
+        }
+    }
+}
+
+/// A catalog in which somebody else always writes the next version of a policy first.
+struct Outrun(Arc<FakeCatalog>);
+
+#[async_trait]
+impl Catalog for Outrun {
+    async fn get(&self, key: &Key) -> Result<Option<Entry>, Failure> {
+        self.0.get(key).await
+    }
+    async fn insert(&self, draft: Draft) -> Result<Inserted, Failure> {
+        self.0.insert(draft).await
+    }
+    async fn replace(&self, draft: Draft, expected: u64) -> Result<(), Failure> {
+        self.0.replace(draft, expected).await
+    }
+    async fn list(&self, partition: &str, prefix: &str) -> Result<Vec<Entry>, Failure> {
+        self.0.list(partition, prefix).await
+    }
+    async fn last(&self, _partition: &str, _prefix: &str) -> Result<Option<Entry>, Failure> {
+        Ok(None)
+    }
+    async fn waking(&self, status: &str, by: Timestamp) -> Result<Vec<Entry>, Failure> {
+        self.0.waking(status, by).await
+    }
+}
+
+#[test]
+fn two_changes_of_a_policy_at_once_are_a_conflict_and_not_one_of_them_lost() {
+    let system = System::new(policy());
+    let world = World {
+        catalog: Arc::new(Outrun(system.catalog.clone())),
+        ..system.world.clone()
+    };
+    let refusal = now(apply::apply(&world, &system.records(), &named(longer()), &[])).unwrap_err();
+    assert_eq!(refusal.kind, FailureKind::Conflict, "{refusal}");
+    assert_eq!(in_force(&system), [(1, 2)]);
+}
+
+#[test]
+fn a_resource_that_left_the_configuration_is_backed_up_no_more_and_can_still_be_restored() {
+    let system = settled();
+    let resources: Vec<Resource> = system.records();
+    now(apply::apply(&system.world, &[], &named(policy()), &[])).unwrap();
+    system.pass(Span::hours(9));
+    assert_eq!(system.jobs(JobKind::Backup).len(), 1);
+    system.restore("x1", None, "/restored/x1").unwrap();
+    system.pass(Span::minutes(10));
+    assert_eq!(system.jobs(JobKind::Restore)[0].state, JobState::Completed);
+    let registered_at = system.clock.now();
+    let back = Resource {
+        registered_at,
+        ..resources[0].clone()
+    };
+    now(apply::apply(&system.world, &[back.clone()], &named(policy()), &[])).unwrap();
+    assert_eq!(system.records::<Resource>(), [back]);
+    system.pass(Span::hours(4));
+    assert_eq!((system.jobs(JobKind::Backup).len(), system.pages("missed/")), (2, 0));
+}
