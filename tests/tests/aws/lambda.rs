@@ -28,7 +28,7 @@ const DEAD_LETTERS: &str = "holdfast-scheduler-dead-letters";
 pub const TABLE: &str = "holdfast-catalog";
 
 /// Longer than anything here takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_secs(420);
 
 /// The template after the transform, worked out once.
 fn template() -> &'static Value {

@@ -3,4 +3,5 @@
 
 mod faults;
 mod main_job;
+mod portions;
 mod scene;

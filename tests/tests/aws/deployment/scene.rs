@@ -118,6 +118,19 @@ fn infrastructure(moto: &Moto, standin: &Standin) -> BTreeMap<String, String> {
 impl Scene {
     /// A deployment that protects nothing yet.
     pub fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    /// One that gives a function only so much time.
+    pub fn with_budget(function: &str, budget: Duration) -> Self {
+        Self::with(|launch| {
+            if launch.name == function {
+                launch.timeout = budget;
+            }
+        })
+    }
+
+    fn with(change: impl Fn(&mut Launch)) -> Self {
         let (moto, time) = (Moto::start(), MovableTime::new());
         let standin = Arc::new(Standin::start_following(time.clone()));
         let moment = SignedDuration::from_secs(2);
@@ -162,6 +175,7 @@ impl Scene {
         let launches = wiring.functions.iter().map(|function| {
             let mut launch = Launch::of(function, HOME, &programs(), &endpoints);
             launch.time = time.clone();
+            change(&mut launch);
             launch
         });
         let service = LambdaService::start(launches.collect(), wiring.clone(), wire.clone()).unwrap();
