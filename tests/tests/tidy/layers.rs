@@ -23,7 +23,7 @@ const RUNTIME: &str = "shared/runtime";
 const TESTKIT: &str = "shared/testkit";
 const FUNCTIONS: &str = "functions/*";
 
-const TABLE: [Row; 11] = [
+const TABLE: [Row; 12] = [
     Row {
         folder: CORE,
         may: &[],
@@ -75,6 +75,11 @@ const TABLE: [Row; 11] = [
             CORE, REPOSITORY, SOURCES, AWS, LOCAL, RUNTIME, TESTKIT, FUNCTIONS, "cli",
         ],
         reason: "tests may look at everything",
+    },
+    Row {
+        folder: "bench",
+        may: &["tests"],
+        reason: "it measures finished programs, in the surroundings that the tests build for them",
     },
     Row {
         folder: "xtask",
