@@ -1,41 +1,151 @@
 //! `holdfast-bench`: measures, and prints what it measured.
 
+mod data;
+mod engine;
 mod functions;
+mod limits;
+mod measured;
+mod peers;
 mod process;
+mod report;
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use data::Scale;
 use holdfast_tests::workspace_root;
 
 const USAGE: &str = "\
+holdfast-bench engine [--quick] [--rounds N] [--work FOLDER]
+    the content engine beside restic, rustic and borg, where they are installed: the same life of a repository, in
+    alternation, N rounds (default 3). Takes target/release/holdfast; writes docs/performance.json and docs/performance.svg, and
+    prints the table. --quick takes an eighth of the data and one round, and writes into target/bench
 holdfast-bench functions [FOLDER] [--policies N]
     what each function costs to start and to invoke, from the programs in FOLDER (default: target/lambda, where `cargo xtask
     package` leaves them), over emulated AWS; and one tick of the scheduler with N policies (default 10000)";
 
+/// What a command line asks for.
+#[derive(Debug, PartialEq, Eq)]
+enum Task {
+    Engine { scale: Scale, rounds: u32, work: PathBuf },
+    Functions { folder: PathBuf, policies: usize },
+}
+
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let default = workspace_root().join("target/lambda");
-    let (folder, policies) = match words.as_slice() {
-        ["functions"] => (default.as_path(), Ok(10_000)),
-        ["functions", "--policies", number] => (default.as_path(), number.parse()),
-        ["functions", folder] => (Path::new(folder), Ok(10_000)),
-        ["functions", folder, "--policies", number] => (Path::new(folder), number.parse()),
-        _ => {
-            eprintln!("{USAGE}");
+    let done = match parse(&words) {
+        Ok(Task::Engine { scale, rounds, work }) => engine(scale, rounds, &work),
+        Ok(Task::Functions { folder, policies }) => functions::measure(&folder, policies),
+        Err(error) => {
+            eprintln!("{error}\n\n{USAGE}");
             return ExitCode::from(2);
         }
     };
-    let Ok(policies) = policies else {
-        eprintln!("--policies: \"{}\" is no number\n\n{USAGE}", words[words.len() - 1]);
-        return ExitCode::from(2);
-    };
-    match functions::measure(folder, policies) {
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
             ExitCode::FAILURE
+        }
+    }
+}
+
+fn parse(words: &[String]) -> Result<Task, String> {
+    let target = workspace_root().join("target");
+    let Some((verb, rest)) = words.split_first() else {
+        return Err("what shall be measured?".to_owned());
+    };
+    let (mut scale, mut rounds, mut work) = (Scale::Full, None, target.join("bench"));
+    let (mut folder, mut policies) = (target.join("lambda"), 10_000);
+    let mut rest = rest.iter();
+    while let Some(word) = rest.next() {
+        let mut value = || rest.next().ok_or_else(|| format!("{word} wants a value"));
+        match (verb.as_str(), word.as_str()) {
+            ("engine", "--quick") => scale = Scale::Quick,
+            ("engine", "--rounds") => rounds = Some(number(value()?)?),
+            ("engine", "--work") => work = value()?.into(),
+            ("functions", "--policies") => policies = number(value()?)?,
+            ("functions", path) if !path.starts_with('-') => folder = path.into(),
+            _ => return Err(format!("\"{word}\" is not understood here")),
+        }
+    }
+    match verb.as_str() {
+        "engine" => Ok(Task::Engine {
+            scale,
+            rounds: rounds.unwrap_or(if scale == Scale::Quick { 1 } else { 3 }),
+            work,
+        }),
+        "functions" => Ok(Task::Functions { folder, policies }),
+        _ => Err(format!("\"{verb}\" cannot be measured")),
+    }
+}
+
+fn number<T: std::str::FromStr>(word: &str) -> Result<T, String> {
+    word.parse().map_err(|_| format!("\"{word}\" is no number"))
+}
+
+fn engine(scale: Scale, rounds: u32, work: &Path) -> Result<(), String> {
+    let root = workspace_root();
+    let at = |folder: &Path, error: std::io::Error| format!("{}: {error}", folder.display());
+    fs::create_dir_all(work).map_err(|error| at(work, error))?;
+    let (holdfast, peers) = (root.join("target/release/holdfast"), root.join("target/peers/bin"));
+    let table = engine::measure(&holdfast, &peers, work, scale, rounds)?;
+    let out = match scale {
+        Scale::Full => root.join("docs"),
+        Scale::Quick => work.to_owned(),
+    };
+    for (name, content) in [("performance.json", table.json()), ("performance.svg", table.svg())] {
+        let path = out.join(name);
+        fs::write(&path, content).map_err(|error| at(&path, error))?;
+        eprintln!("wrote {}", path.display());
+    }
+    println!("{}", table.markdown());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Task, String> {
+        parse(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn documented_command_lines_are_understood() {
+        assert!(matches!(
+            parsed("engine --quick"),
+            Ok(Task::Engine {
+                scale: Scale::Quick,
+                rounds: 1,
+                ..
+            })
+        ));
+        assert!(matches!(
+            parsed("engine --rounds 5"),
+            Ok(Task::Engine {
+                scale: Scale::Full,
+                rounds: 5,
+                ..
+            })
+        ));
+        assert!(matches!(
+            parsed("functions --policies 10"),
+            Ok(Task::Functions { policies: 10, .. })
+        ));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_named() {
+        for (line, word) in [
+            ("engine --fast", "--fast"),
+            ("engine --rounds few", "few"),
+            ("disk", "disk"),
+            ("functions --quick", "--quick"),
+        ] {
+            let error = parsed(line).unwrap_err();
+            assert!(error.contains(word), "{error}");
         }
     }
 }

@@ -42,6 +42,8 @@ kind = "incremental"
 const TRIGGER: &str = "holdfast-snapshot-trigger";
 const OBJECTS: u64 = 400;
 const BYTES: usize = 64 << 10;
+/// How many of the objects differ: the first invocation meets all of them, and whoever goes on meets them again.
+const CONTENTS: u64 = 40;
 
 /// What one invocation gets: enough to read a part of the objects, each of which takes a second.
 const BUDGET: Duration = Duration::from_secs(15);
@@ -50,8 +52,7 @@ const BUDGET: Duration = Duration::from_secs(15);
 fn a_backup_larger_than_an_invocation_goes_on_in_others_side_by_side_and_over_a_dead_one() {
     let scene = Scene::with_budget(TRIGGER, BUDGET);
     for number in 0..OBJECTS {
-        // Each content stands twice, far apart.
-        let bytes = noise(number % (OBJECTS / 2), BYTES);
+        let bytes = noise(number % CONTENTS, BYTES);
         scene.put(SOURCE, &format!("2026/{number:04}.raw"), &bytes);
     }
     scene
@@ -97,10 +98,11 @@ fn a_backup_larger_than_an_invocation_goes_on_in_others_side_by_side_and_over_a_
         .iter()
         .map(|(_, size)| size)
         .sum();
-    let unique = (OBJECTS / 2) as usize * BYTES;
+    let unique = CONTENTS as usize * BYTES;
     let times = stored as f64 / unique as f64;
-    // Without looking for what others stored, everything would stand twice.
-    assert!(times < 1.5, "{times:.2} times what is different is stored");
+    // Without looking for what others stored, it would stand there once for each of the five parts at least. Two that are at
+    // work at the same time may store the same.
+    assert!(times < 2.0, "{times:.2} times what is different is stored");
     scene
         .restic("vault-primary", "photos", &["check", "--read-data"])
         .says("no errors were found");

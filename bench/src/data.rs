@@ -1,0 +1,223 @@
+//! The data that is backed up: the same bytes on every machine.
+//!
+//! Three sets. `large`: a few large files, by the mebibyte half text and half noise, as images of virtual machines and dumps
+//! are. `small`: many files of 1 to 64 KiB of text, as source code is. `media`: files of 5 MiB that nothing makes smaller.
+//! The second generation changes a part in place and by insertion, adds files and removes some.
+
+use std::fs;
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+/// One of the sets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Set {
+    Large,
+    Small,
+    Media,
+}
+
+impl Set {
+    pub const ALL: [Self; 3] = [Self::Large, Self::Small, Self::Media];
+
+    /// Its name in tables and of its folder.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Large => "large",
+            Self::Small => "small",
+            Self::Media => "media",
+        }
+    }
+
+    /// What it is, in a sentence.
+    pub fn says(self, scale: Scale) -> String {
+        match self {
+            Self::Large => format!(
+                "{} files of {} MiB, half text, half noise by the mebibyte",
+                8,
+                scale.large_mib()
+            ),
+            Self::Small => format!("{} files of 1 to 64 KiB of text", scale.small_files()),
+            Self::Media => format!("{} files of 5 MiB of noise", scale.media_files()),
+        }
+    }
+}
+
+/// How much there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scale {
+    /// 2 GiB, 600 MiB, 1 GiB.
+    Full,
+    /// An eighth of it.
+    Quick,
+}
+
+impl Scale {
+    fn large_mib(self) -> u64 {
+        match self {
+            Self::Full => 256,
+            Self::Quick => 32,
+        }
+    }
+
+    fn small_files(self) -> u64 {
+        match self {
+            Self::Full => 20_000,
+            Self::Quick => 2_500,
+        }
+    }
+
+    fn media_files(self) -> u64 {
+        match self {
+            Self::Full => 200,
+            Self::Quick => 25,
+        }
+    }
+}
+
+/// A fixed sequence of numbers (SplitMix64, public domain: <https://prng.di.unimi.it/splitmix64.c>).
+struct Numbers(u64);
+
+impl Numbers {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, limit: u64) -> u64 {
+        self.next() % limit
+    }
+}
+
+/// Writes the first generation of a set into `folder`.
+pub fn write(set: Set, scale: Scale, folder: &Path) -> io::Result<()> {
+    match set {
+        Set::Large => (0..8).try_for_each(|number| {
+            let mut file = create(&folder.join(format!("image-{number}")))?;
+            for mib in 0..scale.large_mib() {
+                let seed = number << 32 | mib;
+                file.write_all(&if mib % 2 == 0 {
+                    text(seed, 1 << 20)
+                } else {
+                    noise(seed, 1 << 20)
+                })?;
+            }
+            file.flush()
+        }),
+        Set::Small => (0..scale.small_files()).try_for_each(|number| small_file(folder, number, number)),
+        Set::Media => (0..scale.media_files()).try_for_each(|number| media_file(folder, number)),
+    }
+}
+
+/// Makes the second generation out of the first.
+pub fn change(set: Set, scale: Scale, folder: &Path) -> io::Result<()> {
+    match set {
+        // Two in a hundred mebibytes change in place; one file grows in its middle.
+        Set::Large => (0..8).try_for_each(|number| {
+            let path = folder.join(format!("image-{number}"));
+            let mut bytes = fs::read(&path)?;
+            for mib in (number..scale.large_mib()).step_by(50) {
+                let at = usize::try_from(mib << 20).unwrap_or(0);
+                bytes[at..at + (1 << 20)].copy_from_slice(&noise(1 << 40 | number << 32 | mib, 1 << 20));
+            }
+            if number == 0 {
+                let middle = bytes.len() / 2 + 777;
+                bytes.splice(middle..middle, noise(2 << 40, 100_000));
+            }
+            fs::write(&path, bytes)
+        }),
+        Set::Small => {
+            let files = scale.small_files();
+            for number in (0..files).step_by(100) {
+                small_file(folder, number, files + number)?;
+                small_file(folder, files + number, 2 * files + number)?;
+                fs::remove_file(small_path(folder, number + 1))?;
+            }
+            Ok(())
+        }
+        Set::Media => {
+            let files = scale.media_files();
+            (files..files + files.div_ceil(33)).try_for_each(|number| media_file(folder, number))
+        }
+    }
+}
+
+fn small_path(folder: &Path, number: u64) -> PathBuf {
+    folder.join(format!("{:02}/{:02}/{number}.txt", number % 20, number / 20 % 50))
+}
+
+fn small_file(folder: &Path, number: u64, seed: u64) -> io::Result<()> {
+    let size = 1024 + Numbers(seed).below(63 * 1024);
+    create(&small_path(folder, number))?.write_all(&text(3 << 40 | seed, usize::try_from(size).unwrap_or(0)))
+}
+
+fn media_file(folder: &Path, number: u64) -> io::Result<()> {
+    create(&folder.join(format!("{number}.raw")))?.write_all(&noise(4 << 40 | number, 5 << 20))
+}
+
+fn create(path: &Path) -> io::Result<BufWriter<fs::File>> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    Ok(BufWriter::with_capacity(1 << 20, fs::File::create(path)?))
+}
+
+/// Bytes that no compression makes smaller.
+fn noise(seed: u64, length: usize) -> Vec<u8> {
+    let mut numbers = Numbers(seed);
+    let mut bytes: Vec<u8> = Vec::with_capacity(length + 8);
+    while bytes.len() < length {
+        bytes.extend(numbers.next().to_le_bytes());
+    }
+    bytes.truncate(length);
+    bytes
+}
+
+/// Lines of words, numbers and indentation that compress to about a third.
+fn text(seed: u64, length: usize) -> Vec<u8> {
+    let mut numbers = Numbers(seed);
+    let mut bytes: Vec<u8> = Vec::with_capacity(length + 64);
+    while bytes.len() < length {
+        let indent = numbers.below(5) * 4;
+        bytes.extend(std::iter::repeat_n(b' ', usize::try_from(indent).unwrap_or(0)));
+        for _ in 0..2 + numbers.below(8) {
+            // Few words are frequent and many are rare, as in any language.
+            let rank = numbers.below(64) * numbers.below(64);
+            let mut letters = Numbers(rank);
+            for _ in 0..2 + letters.below(8) {
+                bytes.push(b'a' + u8::try_from(letters.below(26)).unwrap_or(0));
+            }
+            bytes.push(b' ');
+        }
+        bytes.extend(format!("{:x};\n", numbers.below(1 << 20)).bytes());
+    }
+    bytes.truncate(length);
+    bytes
+}
+
+/// Changes a little of what was restored, so that restoring over it has something to mend: 64 KiB in the middle of every
+/// fiftieth file and of every one that is large. Sizes stay, the time of the change is new.
+pub fn disturb(folder: &Path) -> io::Result<()> {
+    let (mut paths, mut folders) = (Vec::new(), vec![folder.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                folders.push(entry.path());
+            } else {
+                paths.push((entry.path(), entry.metadata()?.len()));
+            }
+        }
+    }
+    paths.sort_unstable();
+    for (number, (path, size)) in (0..).zip(&paths) {
+        if number % 50 == 0 || *size > 16 << 20 {
+            let length = usize::try_from((*size).min(64 << 10)).unwrap_or(0);
+            let file = fs::OpenOptions::new().write(true).open(path)?;
+            file.write_all_at(&noise(5 << 40 | number, length), (size - length as u64) / 2)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,268 @@
+//! Medians, ratios, and how they are shown: a table for people, JSON for programs, a picture.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use crate::data::{Scale, Set};
+use crate::engine::Program;
+use crate::limits::Limits;
+use crate::measured::Took;
+use crate::peers::{Operation, Peer};
+
+/// One operation of one program in one round.
+pub struct Row {
+    pub set: &'static str,
+    pub peer: &'static str,
+    pub operation: &'static str,
+    pub took: Took,
+    /// Size of the repository afterwards, where it is of interest.
+    pub stored_mib: Option<f64>,
+}
+
+/// Medians of all rounds.
+#[derive(Debug, Clone, Copy, Serialize)]
+struct Figure {
+    wall: f64,
+    cpu: f64,
+    peak: f64,
+    stored_mib: Option<f64>,
+}
+
+/// Everything that was measured.
+#[derive(Serialize)]
+pub struct Table {
+    machine: String,
+    processors: usize,
+    rounds: u32,
+    versions: BTreeMap<&'static str, String>,
+    sets: BTreeMap<&'static str, String>,
+    limits: Vec<Limits>,
+    /// By set, operation and program.
+    figures: BTreeMap<&'static str, BTreeMap<&'static str, BTreeMap<&'static str, Figure>>>,
+}
+
+impl Table {
+    pub fn new(programs: &[Program], scale: Scale, rounds: u32, rows: Vec<Row>, limits: Vec<Limits>) -> Self {
+        let mut grouped: BTreeMap<_, Vec<Row>> = BTreeMap::new();
+        for row in rows {
+            grouped.entry((row.set, row.operation, row.peer)).or_default().push(row);
+        }
+        let mut figures: BTreeMap<_, BTreeMap<_, BTreeMap<_, Figure>>> = BTreeMap::new();
+        for ((set, operation, peer), rows) in grouped {
+            let of = |value: fn(&Row) -> f64| median(rows.iter().map(value).collect());
+            let stored: Vec<f64> = rows.iter().filter_map(|row| row.stored_mib).collect();
+            let figure = Figure {
+                wall: of(|row| row.took.wall),
+                cpu: of(|row| row.took.cpu),
+                peak: of(|row| row.took.peak),
+                stored_mib: (!stored.is_empty()).then(|| median(stored)),
+            };
+            figures
+                .entry(set)
+                .or_default()
+                .entry(operation)
+                .or_default()
+                .insert(peer, figure);
+        }
+        Self {
+            machine: processor(),
+            processors: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            rounds,
+            versions: programs
+                .iter()
+                .map(|program| (program.peer.name(), program.version.clone()))
+                .collect(),
+            sets: Set::ALL.map(|set| (set.name(), set.says(scale))).into(),
+            limits,
+            figures,
+        }
+    }
+
+    fn figure(&self, set: Set, operation: Operation, peer: Peer) -> Option<Figure> {
+        self.figures
+            .get(set.name())?
+            .get(operation.name())?
+            .get(peer.name())
+            .copied()
+    }
+
+    fn limit(&self, set: Set, operation: Operation) -> Option<f64> {
+        let limits = self.limits.iter().find(|limits| limits.set == set.name())?;
+        let processors = self.processors as f64;
+        match operation {
+            Operation::Backup => Some(limits.backup(processors)),
+            Operation::Check => Some(limits.check(processors)),
+            Operation::Restore => Some(limits.restore(processors)),
+            _ => None,
+        }
+    }
+
+    pub fn json(&self) -> String {
+        serde_json::to_string_pretty(self).unwrap_or_default()
+    }
+
+    /// The table in Markdown: for each program wall seconds, processor seconds and peak MiB, then how many times as long as
+    /// Holdfast it took.
+    pub fn markdown(&self) -> String {
+        let peers: Vec<Peer> = Peer::ALL
+            .into_iter()
+            .filter(|peer| self.versions.contains_key(peer.name()))
+            .collect();
+        let mut text = String::new();
+        let _ = writeln!(
+            text,
+            "{} ({} processors), medians of {} rounds.\n",
+            self.machine, self.processors, self.rounds
+        );
+        for peer in &peers {
+            let _ = writeln!(text, "* {}: {}", peer.name(), self.versions[peer.name()]);
+        }
+        for set in Set::ALL {
+            let _ = writeln!(text, "\n### {}: {}\n", set.name(), self.sets[set.name()]);
+            let names: Vec<&str> = peers.iter().map(|peer| peer.name()).collect();
+            let _ = writeln!(
+                text,
+                "| wall s / CPU s / peak MiB | {} | limit, wall s |",
+                names.join(" | ")
+            );
+            let _ = writeln!(text, "| --- |{} --- |", " --- |".repeat(peers.len()));
+            for operation in Operation::ALL {
+                let cells: Vec<String> = peers.iter().map(|peer| self.cell(set, operation, *peer)).collect();
+                let limit = self
+                    .limit(set, operation)
+                    .map_or_else(String::new, |limit| format!("{limit:.2}"));
+                let _ = writeln!(text, "| {} | {} | {limit} |", operation.name(), cells.join(" | "));
+            }
+            for operation in [Operation::Backup, Operation::Incremental, Operation::Prune] {
+                let size = |peer: &Peer| self.figure(set, operation, *peer).and_then(|figure| figure.stored_mib);
+                let cells: Vec<String> = peers
+                    .iter()
+                    .map(|peer| size(peer).map_or_else(|| "–".to_owned(), |mib| format!("{mib:.0}")))
+                    .collect();
+                let _ = writeln!(
+                    text,
+                    "| repository MiB after {} | {} | |",
+                    operation.name(),
+                    cells.join(" | ")
+                );
+            }
+        }
+        text
+    }
+
+    fn cell(&self, set: Set, operation: Operation, peer: Peer) -> String {
+        let Some(figure) = self.figure(set, operation, peer) else {
+            return "–".to_owned();
+        };
+        let mut cell = format!("{:.2} / {:.2} / {:.0}", figure.wall, figure.cpu, figure.peak);
+        if let Some(ours) = self
+            .figure(set, operation, Peer::Holdfast)
+            .filter(|_| peer != Peer::Holdfast)
+        {
+            let _ = write!(cell, " (×{:.1})", figure.wall / ours.wall);
+        }
+        cell
+    }
+
+    /// A picture: for each set and operation a bar of wall seconds for each program, and a mark where the limit is.
+    pub fn svg(&self) -> String {
+        const BAR: f64 = 11.0;
+        const GAP: f64 = 9.0;
+        const LEFT: f64 = 150.0;
+        const WIDTH: f64 = 560.0;
+        let colours = ["#0b6e4f", "#5b8def", "#c7702f", "#8a6bbe"];
+        let peers: Vec<(Peer, &str)> = Peer::ALL
+            .into_iter()
+            .zip(colours)
+            .filter(|(peer, _)| self.versions.contains_key(peer.name()))
+            .collect();
+        let (mut body, mut y) = (String::new(), 30.0);
+        let mut x = LEFT;
+        for (peer, colour) in &peers {
+            let _ = write!(
+                body,
+                "<rect x='{x}' y='8' width='10' height='10' fill='{colour}'/><text x='{}' y='17'>{}</text>",
+                x + 14.0,
+                peer.name()
+            );
+            x += 90.0;
+        }
+        let _ = write!(
+            body,
+            "<text x='{x}' y='17' fill='#b00020'>| limit of this machine</text>"
+        );
+        for set in Set::ALL {
+            y += 14.0;
+            let _ = write!(
+                body,
+                "<text x='8' y='{y}' font-weight='bold'>{}: {}</text>",
+                set.name(),
+                self.sets[set.name()]
+            );
+            y += 8.0;
+            let walls = Operation::ALL
+                .iter()
+                .flat_map(|operation| peers.iter().filter_map(|(peer, _)| self.figure(set, *operation, *peer)));
+            let longest = walls.map(|figure| figure.wall).fold(0.1, f64::max);
+            for operation in Operation::ALL {
+                let _ = write!(
+                    body,
+                    "<text x='{}' y='{}' text-anchor='end'>{}</text>",
+                    LEFT - 8.0,
+                    y + BAR,
+                    operation.name()
+                );
+                let top = y;
+                for (peer, colour) in &peers {
+                    if let Some(figure) = self.figure(set, operation, *peer) {
+                        let width = figure.wall / longest * WIDTH;
+                        let _ = write!(
+                            body,
+                            "<rect x='{LEFT}' y='{y:.1}' width='{width:.1}' height='{BAR}' fill='{colour}'/><text x='{:.1}' y='{:.1}' font-size='9'>{:.2} s</text>",
+                            LEFT + width + 4.0,
+                            y + BAR - 2.0,
+                            figure.wall
+                        );
+                        y += BAR + 1.0;
+                    }
+                }
+                if let Some(limit) = self.limit(set, operation) {
+                    let at = LEFT + limit / longest * WIDTH;
+                    let _ = write!(
+                        body,
+                        "<line x1='{at:.1}' y1='{:.1}' x2='{at:.1}' y2='{:.1}' stroke='#b00020' stroke-width='2'/>",
+                        top - 2.0,
+                        y + 1.0
+                    );
+                }
+                y += GAP;
+            }
+        }
+        format!(
+            "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {} {y:.0}' font-family='sans-serif' font-size='11'><rect width='100%' height='100%' fill='white'/>{body}</svg>\n",
+            LEFT + WIDTH + 60.0
+        )
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// The name of the processor, and which of the instructions that matter here it has.
+fn processor() -> String {
+    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let field = |name: &str| {
+        let line = text.lines().find(|line| line.starts_with(name));
+        line.and_then(|line| line.split_once(':'))
+            .map_or("", |(_, value)| value.trim())
+    };
+    let flags: Vec<&str> = field("flags").split(' ').collect();
+    let known = ["sha_ni", "aes", "vaes", "avx2", "avx512f"]
+        .into_iter()
+        .filter(|flag| flags.contains(flag));
+    format!("{}; {}", field("model name"), known.collect::<Vec<_>>().join(", "))
+}
