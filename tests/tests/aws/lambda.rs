@@ -30,6 +30,9 @@ pub const TABLE: &str = "holdfast-catalog";
 /// Longer than anything here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(420);
 
+/// Between two looks. The emulator answers one at a time: whoever looks without a pause keeps it from the functions.
+const PAUSE: Duration = Duration::from_millis(250);
+
 /// The template after the transform, worked out once.
 fn template() -> &'static Value {
     static TEMPLATE: OnceLock<Value> = OnceLock::new();
@@ -93,7 +96,7 @@ pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
     while !holds() {
         assert!(started.elapsed() < PATIENCE, "in vain: {what}");
         #[expect(clippy::disallowed_methods, reason = "real programs take real time")]
-        std::thread::sleep(Duration::from_millis(20));
+        std::thread::sleep(PAUSE);
     }
 }
 
