@@ -14,6 +14,9 @@ use super::{ACCOUNT, Functions, Invoked, api};
 /// How long to wait after a queue could not be asked.
 const AFTER_TROUBLE: Duration = Duration::from_millis(200);
 
+/// How long a queue is asked for messages when it has none: the emulator's time is scarce.
+const LONG_POLL_SECONDS: u32 = 5;
+
 /// Calls are made by threads that may wait; a call that never ran because the service ends is an error like any other.
 async fn on_wire<T: Send + 'static>(
     wire: &Wire,
@@ -26,29 +29,31 @@ async fn on_wire<T: Send + 'static>(
 
 /// Hands the messages of a queue to a function, one batch after the other, for as long as the service lives.
 pub(super) async fn poll(functions: Arc<Functions>, wire: Wire, mapping: Mapping) {
+    let url = loop {
+        let queue = mapping.queue.clone();
+        match on_wire(&wire, move |wire| wire.queue_url(&queue)).await {
+            Ok(url) => break url,
+            Err(_) => elapsed(AFTER_TROUBLE).await,
+        }
+    };
     loop {
-        if poll_once(&functions, &wire, &mapping).await.is_err() {
+        if poll_once(&functions, &wire, &mapping, &url).await.is_err() {
             elapsed(AFTER_TROUBLE).await;
         }
     }
 }
 
-async fn poll_once(functions: &Functions, wire: &Wire, mapping: &Mapping) -> Result<(), String> {
-    let queue = mapping.queue.clone();
-    let most = mapping.batch.clamp(1, 10);
-    let (url, received) = on_wire(wire, move |wire| {
-        let url = wire.queue_url(&queue)?;
-        let body = json!({
-            "QueueUrl": url,
-            "MaxNumberOfMessages": most,
-            "WaitTimeSeconds": 1,
-            "AttributeNames": ["All"],
-            "MessageSystemAttributeNames": ["All"],
-            "MessageAttributeNames": ["All"],
-        });
-        Ok((url, wire.sqs("ReceiveMessage", &body)?))
-    })
-    .await?;
+async fn poll_once(functions: &Functions, wire: &Wire, mapping: &Mapping, url: &str) -> Result<(), String> {
+    let url = url.to_owned();
+    let body = json!({
+        "QueueUrl": url,
+        "MaxNumberOfMessages": mapping.batch.clamp(1, 10),
+        "WaitTimeSeconds": LONG_POLL_SECONDS,
+        "AttributeNames": ["All"],
+        "MessageSystemAttributeNames": ["All"],
+        "MessageAttributeNames": ["All"],
+    });
+    let received = on_wire(wire, move |wire| wire.sqs("ReceiveMessage", &body)).await?;
     let messages = received["Messages"].as_array().cloned().unwrap_or_default();
     if messages.is_empty() {
         return Ok(());
