@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::data::{self, Scale, Set};
-use crate::limits::Limits;
 use crate::measured::{self, Took};
 use crate::peers::{Operation, Peer, Place};
 use crate::report::{Row, Table};
+use crate::yardstick::Yardstick;
 
 /// A program that is there.
 pub struct Program {
@@ -30,12 +30,12 @@ pub fn measure(holdfast: &Path, peers: &Path, work: &Path, scale: Scale, rounds:
         );
     }
     let mut rows = Vec::new();
-    let mut limits = Vec::new();
+    let mut yardsticks = Vec::new();
     for set in Set::ALL {
         let first = work.join(format!("{}-1", set.name()));
         let second = work.join(format!("{}-2", set.name()));
         make(set, scale, &first, &second)?;
-        limits.push(Limits::of(set, &first, work)?);
+        yardsticks.push(Yardstick::of(set, &first, work)?);
         for round in 1..=rounds {
             for program in &programs {
                 eprintln!("{}, round {round}: {}", set.name(), program.peer.name());
@@ -46,7 +46,7 @@ pub fn measure(holdfast: &Path, peers: &Path, work: &Path, scale: Scale, rounds:
             remove(&folder)?;
         }
     }
-    Ok(Table::new(&programs, scale, rounds, rows, limits))
+    Ok(Table::new(&programs, scale, rounds, rows, yardsticks))
 }
 
 fn find(holdfast: &Path, peers: &Path) -> Result<Vec<Program>, String> {
@@ -101,7 +101,7 @@ fn live(program: &Program, set: Set, (first, second): (&Path, &Path), work: &Pat
     remove(&place.source)?;
     fs::create_dir_all(place.restored()).map_err(|error| format!("{}: {error}", place.folder.display()))?;
     copy(first, &place.source)?;
-    let environment = program.peer.environment(&place);
+    let environment = place.environment();
     let run = |commands: &[Vec<std::ffi::OsString>], place: &Place| -> Result<Took, String> {
         let mut took = Took::default();
         for command in commands {
@@ -150,7 +150,7 @@ fn old_snapshots(program: &Program, place: &Place) -> Result<Vec<String>, String
     let listed = Command::new(&program.path)
         .args(["repository", "snapshots", "--json", "--repo"])
         .arg(place.repository())
-        .envs(program.peer.environment(place))
+        .envs(place.environment())
         .output()
         .map_err(|error| error.to_string())?;
     let snapshots: serde_json::Value =
@@ -162,7 +162,7 @@ fn old_snapshots(program: &Program, place: &Place) -> Result<Vec<String>, String
         .filter_map(|snapshot| {
             Some((
                 snapshot["time"].as_str()?.to_owned(),
-                snapshot["id"].as_str()?.to_owned(),
+                snapshot["snapshot"].as_str()?.to_owned(),
             ))
         })
         .collect();

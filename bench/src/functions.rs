@@ -69,7 +69,7 @@ fn program(folder: &Path, function: &str) -> Result<PathBuf, String> {
 
 /// An emulated AWS in which nothing is protected yet.
 struct Scene {
-    moto: Moto,
+    _moto: Moto,
     dynamodb: Front,
     wire: Wire,
     variables: BTreeMap<String, String>,
@@ -103,7 +103,7 @@ impl Scene {
             ("HOLDFAST_DRILL_AREA", "s3://drills/area".to_owned()),
         ];
         Ok(Self {
-            moto,
+            _moto: moto,
             dynamodb,
             wire,
             variables: variables.map(|(name, value)| (name.to_owned(), value)).into(),
@@ -256,7 +256,6 @@ impl Scene {
             );
         }
         drop(service);
-        let _ = &self.moto;
         Ok(())
     }
 }

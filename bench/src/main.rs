@@ -3,11 +3,11 @@
 mod data;
 mod engine;
 mod functions;
-mod limits;
 mod measured;
 mod peers;
 mod process;
 mod report;
+mod yardstick;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -80,6 +80,25 @@ impl Place {
         self.folder.join("copy")
     }
 
+    /// The environment of whoever works here: the password, and caches of its own.
+    pub fn environment(&self) -> Vec<(&'static str, OsString)> {
+        let mut variables: Vec<(&str, OsString)> = [
+            "HOLDFAST_PASSWORD",
+            "RESTIC_PASSWORD",
+            "RESTIC_PASSWORD2",
+            "RESTIC_FROM_PASSWORD",
+            "RUSTIC_PASSWORD",
+            "BORG_PASSPHRASE",
+        ]
+        .map(|name| (name, PASSWORD.into()))
+        .into();
+        variables.push(("RESTIC_CACHE_DIR", self.folder.join("cache").into()));
+        variables.push(("BORG_BASE_DIR", self.folder.join("borg").into()));
+        variables.push(("XDG_CACHE_HOME", self.folder.join("cache").into()));
+        variables.push(("HOME", self.folder.clone().into()));
+        variables
+    }
+
     /// Where the second generation is restored to.
     pub fn restored(&self) -> PathBuf {
         self.folder.join("restored")
@@ -113,25 +132,6 @@ impl Peer {
             Self::Restic => &["version"],
             Self::Holdfast | Self::Rustic | Self::Borg => &["--version"],
         }
-    }
-
-    /// Its environment: password and caches of its own.
-    pub fn environment(self, place: &Place) -> Vec<(&'static str, OsString)> {
-        let mut variables: Vec<(&str, OsString)> = [
-            "HOLDFAST_PASSWORD",
-            "RESTIC_PASSWORD",
-            "RESTIC_PASSWORD2",
-            "RESTIC_FROM_PASSWORD",
-            "RUSTIC_PASSWORD",
-            "BORG_PASSPHRASE",
-        ]
-        .map(|name| (name, PASSWORD.into()))
-        .into();
-        variables.push(("RESTIC_CACHE_DIR", place.folder.join("cache").into()));
-        variables.push(("BORG_BASE_DIR", place.folder.join("borg").into()));
-        variables.push(("XDG_CACHE_HOME", place.folder.join("cache").into()));
-        variables.push(("HOME", place.folder.clone().into()));
-        variables
     }
 
     /// What makes an empty repository.

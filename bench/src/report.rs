@@ -7,9 +7,9 @@ use serde::Serialize;
 
 use crate::data::{Scale, Set};
 use crate::engine::Program;
-use crate::limits::Limits;
 use crate::measured::Took;
 use crate::peers::{Operation, Peer};
+use crate::yardstick::Yardstick;
 
 /// One operation of one program in one round.
 pub struct Row {
@@ -38,13 +38,13 @@ pub struct Table {
     rounds: u32,
     versions: BTreeMap<&'static str, String>,
     sets: BTreeMap<&'static str, String>,
-    limits: Vec<Limits>,
+    yardsticks: Vec<Yardstick>,
     /// By set, operation and program.
     figures: BTreeMap<&'static str, BTreeMap<&'static str, BTreeMap<&'static str, Figure>>>,
 }
 
 impl Table {
-    pub fn new(programs: &[Program], scale: Scale, rounds: u32, rows: Vec<Row>, limits: Vec<Limits>) -> Self {
+    pub fn new(programs: &[Program], scale: Scale, rounds: u32, rows: Vec<Row>, yardsticks: Vec<Yardstick>) -> Self {
         let mut grouped: BTreeMap<_, Vec<Row>> = BTreeMap::new();
         for row in rows {
             grouped.entry((row.set, row.operation, row.peer)).or_default().push(row);
@@ -75,7 +75,7 @@ impl Table {
                 .map(|program| (program.peer.name(), program.version.clone()))
                 .collect(),
             sets: Set::ALL.map(|set| (set.name(), set.says(scale))).into(),
-            limits,
+            yardsticks,
             figures,
         }
     }
@@ -88,13 +88,13 @@ impl Table {
             .copied()
     }
 
-    fn limit(&self, set: Set, operation: Operation) -> Option<f64> {
-        let limits = self.limits.iter().find(|limits| limits.set == set.name())?;
+    fn yardstick(&self, set: Set, operation: Operation) -> Option<f64> {
+        let of_set = self.yardsticks.iter().find(|yardstick| yardstick.set == set.name())?;
         let processors = self.processors as f64;
         match operation {
-            Operation::Backup => Some(limits.backup(processors)),
-            Operation::Check => Some(limits.check(processors)),
-            Operation::Restore => Some(limits.restore(processors)),
+            Operation::Backup => Some(of_set.backup(processors)),
+            Operation::Check => Some(of_set.check(processors)),
+            Operation::Restore => Some(of_set.restore(processors)),
             _ => None,
         }
     }
@@ -124,16 +124,16 @@ impl Table {
             let names: Vec<&str> = peers.iter().map(|peer| peer.name()).collect();
             let _ = writeln!(
                 text,
-                "| wall s / CPU s / peak MiB | {} | limit, wall s |",
+                "| wall s / CPU s / peak MiB | {} | kernels alone, wall s |",
                 names.join(" | ")
             );
             let _ = writeln!(text, "| --- |{} --- |", " --- |".repeat(peers.len()));
             for operation in Operation::ALL {
                 let cells: Vec<String> = peers.iter().map(|peer| self.cell(set, operation, *peer)).collect();
-                let limit = self
-                    .limit(set, operation)
-                    .map_or_else(String::new, |limit| format!("{limit:.2}"));
-                let _ = writeln!(text, "| {} | {} | {limit} |", operation.name(), cells.join(" | "));
+                let alone = self
+                    .yardstick(set, operation)
+                    .map_or_else(String::new, |alone| format!("{alone:.2}"));
+                let _ = writeln!(text, "| {} | {} | {alone} |", operation.name(), cells.join(" | "));
             }
             for operation in [Operation::Backup, Operation::Incremental, Operation::Prune] {
                 let size = |peer: &Peer| self.figure(set, operation, *peer).and_then(|figure| figure.stored_mib);
@@ -166,7 +166,7 @@ impl Table {
         cell
     }
 
-    /// A picture: for each set and operation a bar of wall seconds for each program, and a mark where the limit is.
+    /// A picture: for each set and operation a bar of wall seconds for each program, and a mark where the yardstick is.
     pub fn svg(&self) -> String {
         const BAR: f64 = 11.0;
         const GAP: f64 = 9.0;
@@ -191,7 +191,7 @@ impl Table {
         }
         let _ = write!(
             body,
-            "<text x='{x}' y='17' fill='#b00020'>| limit of this machine</text>"
+            "<text x='{x}' y='17' fill='#b00020'>| hash, compress, encrypt, copy alone</text>"
         );
         for set in Set::ALL {
             y += 14.0;
@@ -228,8 +228,8 @@ impl Table {
                         y += BAR + 1.0;
                     }
                 }
-                if let Some(limit) = self.limit(set, operation) {
-                    let at = LEFT + limit / longest * WIDTH;
+                if let Some(alone) = self.yardstick(set, operation) {
+                    let at = LEFT + alone / longest * WIDTH;
                     let _ = write!(
                         body,
                         "<line x1='{at:.1}' y1='{:.1}' x2='{at:.1}' y2='{:.1}' stroke='#b00020' stroke-width='2'/>",

@@ -104,7 +104,13 @@ fn a_resource_that_left_the_configuration_is_backed_up_no_more_and_can_still_be_
         registered_at,
         ..resources[0].clone()
     };
-    now(apply::apply(&system.world, &[back.clone()], &named(policy()), &[])).unwrap();
+    now(apply::apply(
+        &system.world,
+        std::slice::from_ref(&back),
+        &named(policy()),
+        &[],
+    ))
+    .unwrap();
     assert_eq!(system.records::<Resource>(), [back]);
     system.pass(Span::hours(4));
     assert_eq!((system.jobs(JobKind::Backup).len(), system.pages("missed/")), (2, 0));

@@ -1,8 +1,9 @@
-//! What no program can beat on this machine: the necessary kernels, each alone over the same bytes.
+//! What the necessary steps take when the usual programs do each alone over the same bytes: a yardstick of the machine.
 //!
 //! Every byte that is backed up has to be read and hashed once, what can be compressed has to be compressed, and what is
-//! stored has to be encrypted. With `n` processors the wall cannot be shorter than the sum of these divided by `n`, nor than
-//! copying the files. A check has to decrypt, decompress and hash; a restore must write as well.
+//! stored has to be encrypted. With `n` processors that is the sum of these divided by `n`, or the time to copy the files,
+//! whichever is longer. A check has to decrypt, decompress and hash; a restore must write as well. The programs read from a
+//! pipe, which costs them a copy that an engine does not need: an engine can be a little faster than this.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -14,7 +15,7 @@ use crate::measured;
 
 /// Seconds of one processor for each kernel over all bytes of a set, and of the wall for copying it.
 #[derive(Debug, Clone, Serialize)]
-pub struct Limits {
+pub struct Yardstick {
     /// The set.
     pub set: &'static str,
     /// Seconds that `cp --recursive` takes.
@@ -29,16 +30,16 @@ pub struct Limits {
     pub aes: f64,
 }
 
-impl Limits {
+impl Yardstick {
     /// Measures with coreutils, OpenSSL and the zstd program.
     pub fn of(set: Set, data: &Path, work: &Path) -> Result<Self, String> {
-        let out = work.join("limit");
+        let out = work.join("yardstick");
         let cpu = |script: &str| shell(script, data, &out).map(|took| took.cpu);
         let all = "find \"$1\" -type f -exec cat {} +";
         let reading = cpu(&format!("{all} > /dev/null"))?;
         let key =
             "-K 000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f -iv 00000000000000000000000000000000";
-        let limits = Self {
+        let alone = Self {
             set: set.name(),
             copy: shell("cp --recursive \"$1\" \"$2\"", data, &out)?.wall,
             sha256: cpu(&format!("{all} | openssl dgst -sha256"))? - reading,
@@ -49,20 +50,20 @@ impl Limits {
             unzstd: cpu("zstd --quiet --decompress --stdout \"$2\" > /dev/null")?,
         };
         shell("rm -rf \"$2\"", data, &out)?;
-        Ok(limits)
+        Ok(alone)
     }
 
-    /// The shortest time on the wall for a first backup of this set.
+    /// Seconds on the wall for what a first backup of this set cannot do without.
     pub fn backup(&self, processors: f64) -> f64 {
         self.copy.max((self.sha256 + self.zstd + self.aes) / processors)
     }
 
-    /// The shortest time on the wall for reading everything back, without writing it.
+    /// The same for reading everything back without writing it.
     pub fn check(&self, processors: f64) -> f64 {
         (self.sha256 + self.unzstd + self.aes) / processors
     }
 
-    /// The shortest time on the wall for restoring.
+    /// The same for restoring.
     pub fn restore(&self, processors: f64) -> f64 {
         self.copy.max(self.check(processors))
     }
