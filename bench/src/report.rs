@@ -11,6 +11,13 @@ use crate::measured::Took;
 use crate::peers::{Operation, Peer};
 use crate::yardstick::Yardstick;
 
+/// The picture's measures, in pixels.
+const BAR: f64 = 11.0;
+const GAP: f64 = 9.0;
+const LEFT: f64 = 150.0;
+const WIDTH: f64 = 560.0;
+const COLOURS: [&str; 4] = ["#0b6e4f", "#5b8def", "#c7702f", "#8a6bbe"];
+
 /// One operation of one program in one round.
 pub struct Row {
     pub set: &'static str,
@@ -168,76 +175,23 @@ impl Table {
 
     /// A picture: for each set and operation a bar of wall seconds for each program, and a mark where the yardstick is.
     pub fn svg(&self) -> String {
-        const BAR: f64 = 11.0;
-        const GAP: f64 = 9.0;
-        const LEFT: f64 = 150.0;
-        const WIDTH: f64 = 560.0;
-        let colours = ["#0b6e4f", "#5b8def", "#c7702f", "#8a6bbe"];
         let peers: Vec<(Peer, &str)> = Peer::ALL
             .into_iter()
-            .zip(colours)
+            .zip(COLOURS)
             .filter(|(peer, _)| self.versions.contains_key(peer.name()))
             .collect();
-        let (mut body, mut y) = (String::new(), 30.0);
-        let mut x = LEFT;
-        for (peer, colour) in &peers {
-            let _ = write!(
-                body,
-                "<rect x='{x}' y='8' width='10' height='10' fill='{colour}'/><text x='{}' y='17'>{}</text>",
-                x + 14.0,
-                peer.name()
-            );
-            x += 90.0;
-        }
-        let _ = write!(
-            body,
-            "<text x='{x}' y='17' fill='#b00020'>| hash, compress, encrypt, copy alone</text>"
-        );
+        let (mut body, mut y) = (legend(&peers), 30.0);
         for set in Set::ALL {
             y += 14.0;
-            let _ = write!(
-                body,
-                "<text x='8' y='{y}' font-weight='bold'>{}: {}</text>",
-                set.name(),
-                self.sets[set.name()]
-            );
+            let (name, says) = (set.name(), &self.sets[set.name()]);
+            let _ = write!(body, "<text x='8' y='{y}' font-weight='bold'>{name}: {says}</text>");
             y += 8.0;
             let walls = Operation::ALL
                 .iter()
                 .flat_map(|operation| peers.iter().filter_map(|(peer, _)| self.figure(set, *operation, *peer)));
-            let longest = walls.map(|figure| figure.wall).fold(0.1, f64::max);
+            let scale = WIDTH / walls.map(|figure| figure.wall).fold(0.1, f64::max);
             for operation in Operation::ALL {
-                let _ = write!(
-                    body,
-                    "<text x='{}' y='{}' text-anchor='end'>{}</text>",
-                    LEFT - 8.0,
-                    y + BAR,
-                    operation.name()
-                );
-                let top = y;
-                for (peer, colour) in &peers {
-                    if let Some(figure) = self.figure(set, operation, *peer) {
-                        let width = figure.wall / longest * WIDTH;
-                        let _ = write!(
-                            body,
-                            "<rect x='{LEFT}' y='{y:.1}' width='{width:.1}' height='{BAR}' fill='{colour}'/><text x='{:.1}' y='{:.1}' font-size='9'>{:.2} s</text>",
-                            LEFT + width + 4.0,
-                            y + BAR - 2.0,
-                            figure.wall
-                        );
-                        y += BAR + 1.0;
-                    }
-                }
-                if let Some(alone) = self.yardstick(set, operation) {
-                    let at = LEFT + alone / longest * WIDTH;
-                    let _ = write!(
-                        body,
-                        "<line x1='{at:.1}' y1='{:.1}' x2='{at:.1}' y2='{:.1}' stroke='#b00020' stroke-width='2'/>",
-                        top - 2.0,
-                        y + 1.0
-                    );
-                }
-                y += GAP;
+                y = self.bars(&mut body, set, operation, &peers, scale, y) + GAP;
             }
         }
         format!(
@@ -245,6 +199,64 @@ impl Table {
             LEFT + WIDTH + 60.0
         )
     }
+
+    /// Draws one operation from `top` on, so many pixels a second; returns where it ends.
+    fn bars(
+        &self,
+        body: &mut String,
+        set: Set,
+        operation: Operation,
+        peers: &[(Peer, &str)],
+        scale: f64,
+        top: f64,
+    ) -> f64 {
+        let (right, base) = (LEFT - 8.0, top + BAR);
+        let _ = write!(
+            body,
+            "<text x='{right}' y='{base}' text-anchor='end'>{}</text>",
+            operation.name()
+        );
+        let mut y = top;
+        for (peer, colour) in peers {
+            if let Some(figure) = self.figure(set, operation, *peer) {
+                let width = figure.wall * scale;
+                let (x, base) = (LEFT + width + 4.0, y + BAR - 2.0);
+                let _ = write!(
+                    body,
+                    "<rect x='{LEFT}' y='{y:.1}' width='{width:.1}' height='{BAR}' fill='{colour}'/><text x='{x:.1}' y='{base:.1}' font-size='9'>{:.2} s</text>",
+                    figure.wall
+                );
+                y += BAR + 1.0;
+            }
+        }
+        if let Some(alone) = self.yardstick(set, operation) {
+            let (at, from, to) = (LEFT + alone * scale, top - 2.0, y + 1.0);
+            let _ = write!(
+                body,
+                "<line x1='{at:.1}' y1='{from:.1}' x2='{at:.1}' y2='{to:.1}' stroke='#b00020' stroke-width='2'/>"
+            );
+        }
+        y
+    }
+}
+
+/// Which colour stands for whom.
+fn legend(peers: &[(Peer, &str)]) -> String {
+    let (mut text, mut x) = (String::new(), LEFT);
+    for (peer, colour) in peers {
+        let _ = write!(
+            text,
+            "<rect x='{x}' y='8' width='10' height='10' fill='{colour}'/><text x='{}' y='17'>{}</text>",
+            x + 14.0,
+            peer.name()
+        );
+        x += 90.0;
+    }
+    let _ = write!(
+        text,
+        "<text x='{x}' y='17' fill='#b00020'>| hash, compress, encrypt, copy alone</text>"
+    );
+    text
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
