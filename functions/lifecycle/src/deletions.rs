@@ -8,7 +8,7 @@ use holdfast_core::workflow::jobs::Settle;
 use holdfast_core::workflow::records::{self, Stored};
 use holdfast_core::workflow::{World, inventory, jobs};
 
-use crate::in_use;
+use crate::{in_use, retention};
 
 /// After how long a deletion is looked at again that waits for others to be done with its point.
 const USE_WAIT: Span = Span::minutes(5);
@@ -24,15 +24,16 @@ impl Settle for Deletions {
             return Ok(None);
         };
         let stored: Stored<Point> = records::require(world.catalog.as_ref(), &records::point_key(point)).await?;
-        let (hold, expiry) = (stored.value.legal_hold, stored.value.expiry);
-        let objection = match (hold, expiry) {
+        let objection = match (&stored.value.legal_hold, &stored.value.expiry) {
             (Some(why), _) => Some(format!("the point was put under legal hold ({why})")),
             (None, None) => Some("the point is kept after all".to_owned()),
             (None, Some(expiry)) if expiry.delete_after > world.now() => Some(format!(
                 "the point was marked anew and waits until {}",
                 expiry.delete_after
             )),
-            (None, Some(_)) => None,
+            (None, Some(_)) => retention::why_kept(world, &stored.value)
+                .await?
+                .map(|why| format!("the point is kept after all: {why}")),
         };
         if objection.is_none() && in_use::points(world).await?.contains(&point.id) {
             let message = format!("point {} is in use by another job", point.id.short());

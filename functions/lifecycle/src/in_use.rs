@@ -14,11 +14,14 @@ const USERS: [JobKind; 5] = [
     JobKind::Restore,
 ];
 
-/// Every point that a job which has not ended reads or writes, or compares with.
+/// Every point that a job reads or writes, or compares with, which has not ended, or gave up without knowing that its work
+/// has.
 pub async fn points(world: &World) -> Result<BTreeSet<PointId>, Failure> {
     let mut used = BTreeSet::new();
     for kind in USERS {
-        for job in jobs::open_jobs(world, kind).await? {
+        let mut at_work = jobs::open_jobs(world, kind).await?;
+        at_work.extend(jobs::given_up_jobs(world, kind).await?);
+        for job in at_work {
             let order = job.value.order;
             used.extend(order.point().map(|point| point.id.clone()));
             if let Order::Backup {

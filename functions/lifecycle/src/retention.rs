@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use holdfast_core::domain::{
     CopyState, Detail, Expiry, Failure, FailureKind, Order, Point, PointId, PointRef, Policy, PolicyId, ResourceId,
 };
-use holdfast_core::planning::{Decision, Inventory, plan_retention};
+use holdfast_core::planning::{Decision, Inventory, RetentionPlan, plan_retention};
 use holdfast_core::workflow::{FirstFailure, World, inventory, jobs};
 
 /// Judges the points of `resource`, each by the policy that made it.
@@ -37,26 +37,49 @@ async fn judge(
     points: &[Point],
     in_use: &BTreeSet<PointId>,
 ) -> Result<(), Failure> {
-    let inventory = Inventory { points, complete: true };
-    let plan =
-        plan_retention(&policy.draft.retention, &policy.draft.zone, &inventory, world.now()).map_err(|refusal| {
-            let message = format!(
-                "retention of {resource} under policy {} was not planned: {refusal}",
-                policy.id
-            );
-            Failure::caused(FailureKind::Invalid, message, refusal)
-        })?;
-    for decision in &plan.decisions {
+    let plan = plan(world, policy, resource, points)?;
+    let (kept, expired): (Vec<&Decision>, Vec<&Decision>) =
+        plan.decisions.iter().partition(|decision| !decision.keep.is_empty());
+    let mut failures = FirstFailure::default();
+    // What is kept first, and whatever fails beside it: a mark that should not be there must not stay.
+    for decision in kept.into_iter().chain(expired) {
         let Some(point) = points.iter().find(|point| point.id == decision.point) else {
             continue;
         };
         if decision.keep.is_empty() {
-            expire(world, policy, point, decision, in_use).await?;
+            failures.keep(expire(world, policy, point, decision, in_use).await);
         } else if point.expiry.is_some() {
-            keep_after_all(world, &point.reference()).await?;
+            failures.keep(keep_after_all(world, &point.reference()).await);
         }
     }
-    Ok(())
+    failures.into_result()
+}
+
+fn plan(world: &World, policy: &Policy, resource: &ResourceId, points: &[Point]) -> Result<RetentionPlan, Failure> {
+    let inventory = Inventory { points, complete: true };
+    plan_retention(&policy.draft.retention, &policy.draft.zone, &inventory, world.now()).map_err(|refusal| {
+        let message = format!(
+            "retention of {resource} under policy {} was not planned: {refusal}",
+            policy.id
+        );
+        Failure::caused(FailureKind::Invalid, message, refusal)
+    })
+}
+
+/// Why a point stays, as things are now, if it does: asked once more right before it is deleted.
+pub async fn why_kept(world: &World, point: &Point) -> Result<Option<String>, Failure> {
+    let made_by = point.policy.as_ref().map(|(id, _)| id);
+    let policies = inventory::policies(world).await?;
+    let Some(policy) = policies.iter().find(|policy| Some(&policy.id) == made_by) else {
+        return Ok(Some("the policy that made it is not in force any more".to_owned()));
+    };
+    let mut points = inventory::points(world, &point.resource).await?;
+    points.retain(|other| other.policy.as_ref().map(|(id, _)| id) == made_by);
+    let plan = plan(world, policy, &point.resource, &points)?;
+    let decision = plan.decisions.into_iter().find(|decision| decision.point == point.id);
+    Ok(decision
+        .filter(|decision| !decision.keep.is_empty())
+        .map(|decision| decision.reason))
 }
 
 async fn expire(

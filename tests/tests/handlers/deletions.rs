@@ -81,6 +81,27 @@ fn a_hold_that_comes_after_the_deletion_was_ordered_still_holds() {
 }
 
 #[test]
+fn a_point_whose_policy_left_after_its_deletion_was_ordered_stays() {
+    let system = settled();
+    let point = system.point();
+    system.pass(Span::hours(9));
+    let set_reachable = |reachable| [HOME, AWAY].map(|name| system.engine.set_reachable(&vault(name), reachable));
+    set_reachable(false);
+    system.pass(Span::minutes(52));
+    assert_eq!(system.jobs(JobKind::Delete).len(), 2);
+    set_reachable(true);
+    let resources: Vec<Resource> = system.records();
+    now(apply::apply(&system.world, &resources, &[], &[])).unwrap();
+    system.pass(Span::hours(1));
+    for job in system.jobs(JobKind::Delete) {
+        assert_eq!(job.state, JobState::Cancelled, "{job:?}");
+        assert!(job.failure.unwrap().message.contains("not in force any more"));
+    }
+    let standing = system.engine.artefacts(&vault(HOME), &photos());
+    assert!(standing.contains_key(&point.copies[0].artefact));
+}
+
+#[test]
 fn the_last_proven_point_stays_whatever_retention_says() {
     let retention = Retention {
         keep_last: 1,
