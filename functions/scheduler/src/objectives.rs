@@ -35,12 +35,17 @@ pub async fn watch(world: &World, policies: &[Policy], resources: &[Resource]) -
     {
         raised.insert(records::decode::<Alarm>(entry)?.value.matter);
     }
+    let mut failures = FirstFailure::default();
+    let promised: BTreeSet<String> = promises.iter().map(|(resource, _)| matter(resource)).collect();
+    for forgotten in raised.difference(&promised) {
+        // Nothing is promised any more: what is promised later is watched from the beginning.
+        failures.keep(set(world, &records::alarm_key(forgotten), None).await);
+    }
     let look_ups: Vec<_> = promises
         .iter()
         .map(|(resource, objectives)| look(world, resource, objectives))
         .collect();
     let mut looks = stream::iter(look_ups).buffered(AT_ONCE);
-    let mut failures = FirstFailure::default();
     let mut promises = promises.iter();
     while let (Some(breach), Some((resource, objectives))) = (looks.next().await, promises.next()) {
         match failures.keep(breach) {

@@ -22,6 +22,10 @@ impl Settle for Repairs {
             return Err(Failure::new(FailureKind::Bug, message));
         };
         if !unrepairable.is_empty() {
+            // Later rounds try again; people were told by the first.
+            if job.value.round > 0 {
+                return Ok(());
+            }
             return tell_unrepairable(world, point, damaged, unrepairable).await;
         }
         inventory::amend_point(world, point, |point| {

@@ -50,6 +50,33 @@ fn backups_are_requested_although_nobody_can_be_told_what_was_missed() {
 }
 
 #[test]
+fn a_job_that_nobody_can_be_told_of_gives_back_what_it_holds() {
+    let system = System::new(once());
+    system.wake(FunctionName::Scheduler);
+    system.engine.fail_next_task(JobKind::Backup, FailureKind::Invalid);
+    let world = World {
+        pager: Arc::new(Unheard),
+        ..system.world.clone()
+    };
+    let looks = (0..20).map(|_| {
+        system.clock.advance(Span::minutes(1));
+        look(&world, FunctionName::SnapshotTrigger)
+    });
+    let failure = looks.into_iter().find_map(Result::err).expect("it gives up");
+    assert_eq!(failure.message, "nobody listens");
+    let leases: Vec<Lease> = system.records();
+    assert!(
+        !leases.is_empty() && leases.iter().all(|lease| lease.owner.is_none()),
+        "{leases:?}"
+    );
+    system.pass(Span::minutes(5));
+    assert_eq!(
+        (system.jobs(JobKind::Backup)[0].state, system.pages("job/")),
+        (JobState::Failed, 1)
+    );
+}
+
+#[test]
 fn a_record_that_cannot_be_read_keeps_no_other_job_and_no_run_from_going_on() {
     let system = System::new(policy());
     system.wake(FunctionName::Scheduler);

@@ -11,7 +11,7 @@ pub struct ObjectiveBreach {
     pub resource: ResourceId,
     /// When its newest complete, restorable point was taken.
     pub newest: Option<Timestamp>,
-    /// How old that point is; without one, how long the resource has gone without.
+    /// How old that point is; how long the resource has been known, where that is shorter or there is no point.
     pub age: Span,
     /// What was promised.
     pub rpo: Span,
@@ -30,7 +30,9 @@ pub fn check_objectives(
         .filter(|point| point.resource == resource.id && point.is_restorable() && !point.is_partial())
         .map(|point| point.taken_at)
         .max();
-    let age = Span::between(newest.unwrap_or(resource.registered_at), now);
+    // One that left the configuration and came back begins anew.
+    let since = newest.map_or(resource.registered_at, |newest| newest.max(resource.registered_at));
+    let age = Span::between(since, now);
     (age > objectives.rpo).then(|| ObjectiveBreach {
         resource: resource.id.clone(),
         newest,

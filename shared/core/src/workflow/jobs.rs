@@ -128,6 +128,16 @@ pub async fn open_jobs(world: &World, kind: JobKind) -> Result<Vec<Stored<Job>>,
     entries.into_iter().map(records::decode).collect()
 }
 
+/// All jobs of a kind that gave up and will be looked at once more: their work may go on.
+pub async fn given_up_jobs(world: &World, kind: JobKind) -> Result<Vec<Stored<Job>>, Failure> {
+    if !kind.is_looked_back_at() {
+        return Ok(Vec::new());
+    }
+    let status = records::gave_up_status(kind);
+    let entries = world.catalog.waking(&status, Timestamp::MAX).await?;
+    entries.into_iter().map(records::decode).collect()
+}
+
 /// Drives every job of a kind that is due, and looks back at those that gave up. A job that cannot go on does not keep
 /// the others from going on; the first failure is returned after all had their turn.
 pub async fn drive_due(world: &World, kind: JobKind, settle: &dyn Settle) -> Result<(), Failure> {
@@ -198,7 +208,11 @@ async fn drive(world: &World, mut job: Stored<Job>, settle: &dyn Settle) -> Resu
 
 async fn go_on(world: &World, mut job: Stored<Job>, settle: &dyn Settle) -> Result<(), Failure> {
     if job.value.state == JobState::Pending {
-        settle.prepare(world, &mut job.value).await?;
+        if let Err(failure) = settle.prepare(world, &mut job.value).await {
+            // It has not begun: what it holds is free for others until it is looked at again.
+            leases::release_for(world, &job.value).await?;
+            return Err(failure);
+        }
         job.value.state = JobState::Running;
         job.value.attempt = 1;
         job.value.started_at = Some(world.now());
@@ -281,7 +295,11 @@ async fn complete(world: &World, job: &mut Stored<Job>, outcome: Outcome, settle
         job.value.result = Some(outcome.clone());
         records::update(world.catalog.as_ref(), job).await?;
     }
-    settle.completed(world, job, &outcome).await?;
+    if let Err(failure) = settle.completed(world, job, &outcome).await {
+        // The effect stands, and only records are left to be written: that keeps nobody else from the resource.
+        leases::release_for(world, &job.value).await?;
+        return Err(failure);
+    }
     let state = if is_partial(&outcome) {
         JobState::Partial
     } else {
@@ -379,6 +397,8 @@ async fn give_up(
 ) -> Result<(), Failure> {
     job.value.failure = Some(JobFailure::of(failure));
     let kind = job.value.order.kind();
+    // Before people are told: that nobody can be reached keeps no other job from its turn.
+    leases::release_for(world, &job.value).await?;
     // The same work was planned before, and its first failure has paged.
     if job.value.round == 0 {
         let page = Page {
