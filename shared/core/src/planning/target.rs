@@ -26,7 +26,7 @@ fn wrong_folder(target: &str) -> Option<&'static str> {
     if target.split('/').any(|part| part == "..") {
         return Some("contains \"..\"; give the absolute path of a folder of its own");
     }
-    if target.trim_matches('/').is_empty() {
+    if target.split('/').all(|part| part.is_empty() || part == ".") {
         return Some("is the root of the file system; give the absolute path of a folder of its own");
     }
     let has_nul = target.contains('\0');
@@ -35,7 +35,7 @@ fn wrong_folder(target: &str) -> Option<&'static str> {
 
 /// A bucket alone is no target: what is restored lies below a prefix of its own, so that it can be told from the rest.
 fn wrong_address(target: &str) -> Option<&'static str> {
-    let address = target.trim_start_matches("s3://");
+    let address = target.strip_prefix("s3://").unwrap_or(target);
     let (bucket, prefix) = address.split_once('/').unwrap_or((address, ""));
     let in_bucket = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
     if !(3..=63).contains(&bucket.len()) || !bucket.chars().all(in_bucket) {

@@ -17,6 +17,8 @@ fn content_goes_into_a_folder_or_below_a_prefix_of_its_own() {
             ("restore", "is not absolute"),
             ("/srv/../etc", "contains \"..\""),
             ("//", "root of the file system"),
+            ("/./.", "root of the file system"),
+            ("s3://s3://bucket/a", "names no bucket"),
             ("/a\0b", "NUL"),
             ("s3://", "names no bucket"),
             ("s3://Bucket/a", "names no bucket"),
