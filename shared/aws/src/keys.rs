@@ -123,12 +123,12 @@ impl KmsKeys {
         }
     }
 
-    fn denied(&self, context: &str) -> Failure {
+    fn not_its_own(&self, context: &str) -> Failure {
         let message = format!(
             "KMS key {} does not unwrap the data key of {context}: it was wrapped by another key, or changed",
             self.wrapping_key
         );
-        Failure::new(FailureKind::Denied, message)
+        Failure::new(FailureKind::Integrity, message)
     }
 }
 
@@ -192,7 +192,7 @@ impl Keys for KmsKeys {
 
     async fn unwrap(&self, wrapped: &[u8], context: &str) -> Result<Vec<u8>, Failure> {
         if wrapped.is_empty() {
-            return Err(self.denied(context));
+            return Err(self.not_its_own(context));
         }
         let answer = self
             .client
@@ -204,7 +204,7 @@ impl Keys for KmsKeys {
             .await
             .map_err(|error| match error.as_service_error() {
                 Some(DecryptError::InvalidCiphertextException(_) | DecryptError::IncorrectKeyException(_)) => {
-                    self.denied(context)
+                    self.not_its_own(context)
                 }
                 _ => failure(
                     "KMS Decrypt",
@@ -215,7 +215,7 @@ impl Keys for KmsKeys {
         let plain = answer.plaintext.map(Blob::into_inner).unwrap_or_default();
         match plain.split_first() {
             Some((&LAYOUT, data_key)) => Ok(data_key.to_vec()),
-            _ => Err(self.denied(context)),
+            _ => Err(self.not_its_own(context)),
         }
     }
 

@@ -87,11 +87,11 @@ impl FileKeys {
         Err(Failure::new(FailureKind::Integrity, message))
     }
 
-    fn denied(&self, context: &str) -> Failure {
+    fn not_its_own(&self, context: &str) -> Failure {
         let path = self.path.display();
         let message =
             format!("{path} does not unwrap the data key of {context}: it was wrapped by another key, or changed");
-        Failure::new(FailureKind::Denied, message)
+        Failure::new(FailureKind::Integrity, message)
     }
 }
 
@@ -164,7 +164,7 @@ impl Keys for FileKeys {
     }
 
     async fn unwrap(&self, wrapped: &[u8], context: &str) -> Result<Vec<u8>, Failure> {
-        let denied = || self.denied(context);
+        let denied = || self.not_its_own(context);
         let (version, rest) = wrapped.split_first().ok_or_else(denied)?;
         let (nonce, sealed) = rest.split_first_chunk::<NONCE_LENGTH>().ok_or_else(denied)?;
         if *version != WRAPPED_VERSION {

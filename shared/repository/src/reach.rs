@@ -10,6 +10,7 @@ use crate::index::Index;
 use crate::pack::{BlobKind, PackBlob};
 use crate::parallel;
 use crate::repository::Repository;
+use crate::storage::StorageError;
 use crate::tree::{Node, NodeKind, Tree};
 
 /// A set of blobs of one index: one bit a blob.
@@ -91,10 +92,13 @@ impl Reached<'_> {
 
 /// Whether an error tells of bad stored bytes rather than of a store that cannot be asked.
 pub(crate) fn is_damage(error: &RepositoryError) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::Integrity | ErrorKind::NotFound | ErrorKind::Invalid
-    )
+    // A service that takes a request for a wrong one, as of a bucket that is gone, has said nothing about a file.
+    let is_refused = matches!(error, RepositoryError::Storage(StorageError::Remote { .. }));
+    match error.kind() {
+        ErrorKind::Integrity => true,
+        ErrorKind::NotFound | ErrorKind::Invalid => !is_refused,
+        _ => false,
+    }
 }
 
 /// Walks everything below `roots`. Damage is part of the result; only a store that cannot be asked is an error.

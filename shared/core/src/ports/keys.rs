@@ -19,8 +19,8 @@ pub trait Keys: Send + Sync {
     /// Encrypts a data key; `context` must be given again to unwrap.
     async fn wrap(&self, plain: &[u8], context: &str) -> Result<Vec<u8>, Failure>;
 
-    /// Decrypts a wrapped data key. Another key or context is
-    /// [`FailureKind::Denied`](crate::domain::FailureKind::Denied).
+    /// Decrypts a wrapped data key. One that another key wrapped, that belongs to another context, or that was changed is
+    /// [`FailureKind::Integrity`](crate::domain::FailureKind::Integrity).
     async fn unwrap(&self, wrapped: &[u8], context: &str) -> Result<Vec<u8>, Failure>;
 
     /// Signs a message.

@@ -7,7 +7,7 @@ use holdfast_core::domain::{Failure, FailureKind, Location, ResourceId, VaultNam
 use holdfast_core::ports::Keys;
 use holdfast_repository::crypto::MasterKey;
 use holdfast_repository::storage::{FileName, Storage};
-use holdfast_repository::{Ambient, ErrorKind, Id, InitOptions, Repository, Unlock};
+use holdfast_repository::{Ambient, ErrorKind, Id, InitOptions, Repository, RepositoryError, Unlock};
 use tokio::runtime::Handle;
 
 use super::{EscrowPassword, OpenStorage, failure};
@@ -45,9 +45,14 @@ impl Repositories {
             return Ok(None);
         }
         let key = self.unwrap(storage.as_ref(), resource)?;
-        Repository::open(storage, self.ambient.clone(), Unlock::MasterKey(key))
-            .map(Some)
-            .map_err(failure)
+        match Repository::open(storage, self.ambient.clone(), Unlock::MasterKey(key)) {
+            // The key is the one that was kept for this repository: one of the two is damaged.
+            Err(error @ RepositoryError::WrongMasterKey { .. }) => Err(Failure {
+                kind: FailureKind::Integrity,
+                ..failure(error)
+            }),
+            opened => opened.map(Some).map_err(failure),
+        }
     }
 
     /// Opens a repository, making it first if it does not exist. The wrapped key is written before the repository, so
@@ -90,7 +95,12 @@ impl Repositories {
         let unwrapped = self.runtime.block_on(self.keys.unwrap(&wrapped, &context(resource)));
         let plain = unwrapped.map_err(|error| {
             let message = format!("{name} at {}: {}", storage.location(), error.message);
-            Failure::caused(error.kind, message, error)
+            // That a wrapping key is not there says nothing about the repository.
+            let kind = match error.kind {
+                FailureKind::NotFound => FailureKind::Denied,
+                kind => kind,
+            };
+            Failure::caused(kind, message, error)
         })?;
         MasterKey::from_json(&plain).map_err(|_| {
             let message = format!("{name} at {} unwraps to no master key", storage.location());

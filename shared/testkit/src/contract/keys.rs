@@ -38,10 +38,10 @@ pub async fn another_context_or_key_unwraps_nothing(keys: &dyn Keys, others: &dy
     let wrapped = keys.wrap(b"a data key", CONTEXT).await.expect("wrap");
     for context in ["", "repository photos in vault remote", &CONTEXT[1..]] {
         let denied = keys.unwrap(&wrapped, context).await.expect_err("another context");
-        assert_eq!(denied.kind, FailureKind::Denied, "{denied}");
+        assert_eq!(denied.kind, FailureKind::Integrity, "{denied}");
     }
     let denied = others.unwrap(&wrapped, CONTEXT).await.expect_err("another key");
-    assert_eq!(denied.kind, FailureKind::Denied, "{denied}");
+    assert_eq!(denied.kind, FailureKind::Integrity, "{denied}");
 }
 
 /// Every byte of a wrapped data key counts, and so does its length.

@@ -58,7 +58,7 @@ impl Keys for FakeKeys {
             }
         }
         Err(Failure::new(
-            FailureKind::Denied,
+            FailureKind::Integrity,
             format!("{} does not unwrap this data key for {context}", self.secret),
         ))
     }
