@@ -78,9 +78,12 @@ impl Refused {
         self.status == 412 || self.code == "PreconditionFailed"
     }
 
-    /// Somebody else writes the same key at this moment.
+    /// Somebody else writes the same key at this moment; or the upload has ended already, by a call whose answer was lost:
+    /// what stands there then says how.
     pub(crate) fn is_race(&self) -> bool {
-        self.code == "ConditionalRequestConflict" || (self.status == 409 && self.code.is_empty())
+        self.code == "ConditionalRequestConflict"
+            || self.code == "NoSuchUpload"
+            || (self.status == 409 && self.code.is_empty())
     }
 
     /// The range begins at or after the end.
@@ -127,6 +130,7 @@ mod tests {
     fn the_end_of_an_upload_tells_what_is_there_by_its_code() {
         assert!(refused(200, "PreconditionFailed").is_condition());
         assert!(refused(200, "ConditionalRequestConflict").is_race());
+        assert!(refused(404, "NoSuchUpload").is_race());
         assert!(!refused(200, "InternalError").is_condition());
         assert!(!refused(409, "OperationAborted").is_race());
     }
