@@ -35,7 +35,7 @@ pub fn run(
     let meter = Meter::new("copy");
     let options = CopyOptions {
         snapshots: Some(chosen).filter(|chosen| !chosen.is_empty()),
-        workers: std::thread::available_parallelism().map_or(2, usize::from),
+        workers: std::thread::available_parallelism().map_or(2, |processors| processors.get().clamp(2, 4)),
         progress: &meter,
         cancel: interrupt.flag(),
     };

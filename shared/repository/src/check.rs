@@ -32,7 +32,8 @@ pub struct CheckOptions<'a> {
     pub read_data: bool,
     /// Only these snapshots and the packs that they need: how one recovery point is proven. `None`: everything.
     pub snapshots: Option<Vec<Id>>,
-    /// Threads. With `read_data` each holds a few packs in memory, up to 52 MiB.
+    /// Threads. With `read_data` each holds a few packs in memory, up to 52 MiB, or one larger
+    /// pack.
     pub workers: usize,
     /// Hears of every byte read with `read_data`.
     pub progress: &'a dyn Progress,
@@ -424,8 +425,9 @@ fn note<'p>(ledger: &dyn PackLedger, packs: impl Iterator<Item = &'p IndexedPack
             .filter(|damage| damage.pack() == Some(pack.id))
             .cloned()
             .collect();
-        let is_missing = of_pack.contains(&Damage::MissingPack { pack: pack.id });
-        ledger.note(pack.id, if is_missing { 0 } else { pack.size }, &of_pack);
+        let unread = |damage: &Damage| matches!(damage, Damage::MissingPack { .. } | Damage::PackUnreadable { .. });
+        let read = if of_pack.iter().any(unread) { 0 } else { pack.size };
+        ledger.note(pack.id, read, &of_pack);
     }
 }
 

@@ -86,6 +86,9 @@ pub struct PackBuilder {
 const MAX_PACK: usize = u32::MAX as usize;
 /// Longest sealed header restic reads.
 const MAX_HEADER: u64 = 16 << 20;
+
+/// restic caches tree packs whole.
+pub(crate) const MAX_TREE_PACK: usize = 16 << 20;
 const PLAIN_ENTRY: usize = 37;
 const COMPRESSED_ENTRY: usize = 41;
 

@@ -8,7 +8,7 @@ use crate::error::{ErrorKind, RepositoryError, Result};
 use crate::id::Id;
 use crate::index::IndexPack;
 use crate::lock::Lock;
-use crate::pack::{BlobEncoder, BlobKind, PackBlob, PackBuilder};
+use crate::pack::{BlobEncoder, BlobKind, MAX_TREE_PACK, PackBlob, PackBuilder};
 use crate::reach::is_damage;
 use crate::repository::Repository;
 use crate::storage::{FileKind, FileName, Storage, quarantine_name};
@@ -72,7 +72,11 @@ impl<'a> PackWriter<'a> {
     }
 
     fn close_if_full(&mut self, kind: BlobKind) -> Result<()> {
-        if self.builder(kind).len() >= self.target {
+        let target = match kind {
+            BlobKind::Data => self.target,
+            BlobKind::Tree => self.target.min(MAX_TREE_PACK),
+        };
+        if self.builder(kind).len() >= target {
             self.close(kind)
         } else {
             Ok(())

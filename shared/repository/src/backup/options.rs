@@ -36,7 +36,8 @@ pub struct BackupOptions<'a> {
     pub pack_size: usize,
     /// Files read at one time.
     pub readers: usize,
-    /// Threads that hash, compress and encrypt. Each holds one unfinished pack in memory.
+    /// Threads that hash, compress and encrypt. Each holds one unfinished pack in memory, and where hashing is
+    /// gathered, a group of up to 52 MiB.
     pub workers: usize,
     /// Packs being stored at one time, each in memory.
     pub uploads: usize,

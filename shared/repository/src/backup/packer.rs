@@ -12,9 +12,6 @@ use super::run::Run;
 
 /// Blobs of one pack at most: an index file holds 50,000 and never part of a pack.
 const MAX_BLOBS: usize = 8_000;
-/// restic caches tree packs whole.
-const MAX_TREE_PACK: usize = 16 << 20;
-
 /// Fills packs of one kind; each worker has its own.
 pub(super) struct Packer<'a> {
     run: &'a Run<'a>,
@@ -29,7 +26,7 @@ impl<'a> Packer<'a> {
     pub(super) fn new(run: &'a Run<'a>, kind: BlobKind, packs: Sender<FinishedPack>) -> Result<Packer<'a>> {
         let target = match kind {
             BlobKind::Data => run.options.pack_size,
-            BlobKind::Tree => run.options.pack_size.min(MAX_TREE_PACK),
+            BlobKind::Tree => run.options.pack_size.min(crate::pack::MAX_TREE_PACK),
         };
         let encoder = BlobEncoder::new(run.options.compression_level)?;
         Ok(Packer {

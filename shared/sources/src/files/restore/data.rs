@@ -206,8 +206,8 @@ impl Filling<'_> {
             }
         }
         let mut different = Vec::new();
-        for ((run, piece), found) in pieces.into_iter().zip(Id::of_each(&parts)) {
-            if found == piece.blob {
+        for (((run, piece), part), found) in pieces.into_iter().zip(&parts).zip(Id::of_each(&parts)) {
+            if found == piece.blob && part.len() as u64 == piece.length {
                 Tally::add(&run.file.right, piece.length);
             } else {
                 different.push(want(run.number, piece));
