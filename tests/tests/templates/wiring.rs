@@ -373,12 +373,19 @@ fn people_are_told_when_something_stands_still() {
     }
     for function in FunctionName::ALL {
         let stem = stem(function);
-        for what in ["DeadLetters", "Backlog", "Errors", "Throttles", "Asleep"] {
+        for what in ["DeadLetters", "Backlog", "Errors", "Failures", "Throttles", "Asleep"] {
             assert!(
                 alarms.contains_key(format!("{stem}{what}Alarm").as_str()),
                 "{function}: {what}"
             );
         }
+        // The dimensions that a function writes with its figures: another would have no data, and never ring.
+        let failures = &alarms[format!("{stem}FailuresAlarm").as_str()]["Dimensions"];
+        let region = json!({ "Name": "Region", "Value": { "Ref": "AWS::Region" } });
+        assert_eq!(
+            failures,
+            &json!([{ "Name": "Function", "Value": function.as_str() }, region])
+        );
         let asleep = alarms[format!("{stem}AsleepAlarm").as_str()];
         assert_eq!(
             asleep["TreatMissingData"], "breaching",
