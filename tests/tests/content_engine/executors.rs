@@ -171,22 +171,18 @@ async fn a_backup_that_is_stopped_at_every_deadline_goes_on_elsewhere_and_comes_
 async fn the_part_of_an_executor_that_died_is_taken_over_when_its_lease_runs_out() {
     let fleet = Fleet::with_slices(1);
     let task = fleet.world.backup("orphaned");
-    let (dead, _) = fleet.executor("dead");
-    // It holds its lease, and will never do anything again.
-    fleet.world.door.shut(true);
-    let start = dead.start(&task);
-    fleet.world.door.shut(false);
-    start.await.expect("start");
-    finish(&dead).await;
-    drop(dead);
+    // All that it left is its lease: it will never do anything again.
+    let (part, now) = (format!("task/{}/rest", task.job), fleet.clock.now());
+    let dead = leases::take(fleet.catalog.as_ref(), (&part, "dead"), now, TERM).await;
+    assert!(dead.expect("take"));
     let (heir, _) = fleet.executor("heir");
-    if fleet.snapshots() == 0 {
-        assert!(matches!(observe(&heir, &task).await, Observation::Running(_)));
-        fleet.clock.advance(TERM);
-        assert_eq!(observe(&heir, &task).await, Observation::NotStarted);
-        heir.start(&task).await.expect("start");
-        finish(&heir).await;
-    }
+    assert!(matches!(observe(&heir, &task).await, Observation::Running(_)));
+    heir.start(&task).await.expect("it is left");
+    assert_eq!(heir.working(), 0);
+    fleet.clock.advance(TERM);
+    assert_eq!(observe(&heir, &task).await, Observation::NotStarted);
+    heir.start(&task).await.expect("start");
+    finish(&heir).await;
     assert!(matches!(observe(&heir, &task).await, Observation::Completed(_)));
     fleet.require_whole();
 }
