@@ -2,8 +2,8 @@
 //!
 //! Every byte that is backed up has to be read and hashed once, what can be compressed has to be compressed, and what is
 //! stored has to be encrypted. With `n` processors that is the sum of these divided by `n`, or the time to copy the files,
-//! whichever is longer. A check has to decrypt, decompress and hash; a restore must write as well. The programs read from a
-//! pipe, which costs them a copy that an engine does not need: an engine can be a little faster than this.
+//! whichever is longer. A check has to decrypt, decompress and hash; a restore must write as well. It is no limit: an engine
+//! reads from no pipe, encrypts only what compression leaves, and does not try to compress what looks like noise.
 
 use std::ffi::OsString;
 use std::path::Path;

@@ -1,5 +1,6 @@
 //! `cargo xtask`: set up a machine, test, run. Plain standard library, so that it builds in a moment anywhere.
 
+mod bench;
 mod environments;
 mod package;
 mod setup;
@@ -16,6 +17,7 @@ cargo xtask setup           install what the tests need (Debian packages), only 
 cargo xtask test            set up, then format, lints, documentation, every test, dependency rules
 cargo xtask test --quick    set up, then every test
 cargo xtask package         the functions' zips for Lambda, in target/lambda; --arch x86_64 (default) or arm64
+cargo xtask bench           the content engine beside restic, rustic and borg; --quick: an eighth of the data, once
 cargo xtask run -- ARGS     holdfast ARGS, built for release";
 
 /// What a command line asks for.
@@ -24,6 +26,7 @@ enum Task {
     Setup,
     Test { quick: bool },
     Package { architecture: Architecture },
+    Bench { quick: bool },
     Run { arguments: Vec<String> },
     Help,
 }
@@ -34,6 +37,7 @@ fn main() -> ExitCode {
         Ok(Task::Setup) => setup::run(),
         Ok(Task::Test { quick }) => test::run(quick),
         Ok(Task::Package { architecture }) => package::run(root(), architecture),
+        Ok(Task::Bench { quick }) => bench::run(root(), quick),
         Ok(Task::Run { arguments }) => return run(&arguments),
         Ok(Task::Help) => {
             println!("{USAGE}");
@@ -63,6 +67,8 @@ fn parse(words: &[String]) -> Result<Task, String> {
             architecture: Architecture::X86_64,
         }),
         ["package", "--arch", word] => Architecture::parse(word).map(|architecture| Task::Package { architecture }),
+        ["bench"] => Ok(Task::Bench { quick: false }),
+        ["bench", "--quick"] => Ok(Task::Bench { quick: true }),
         ["run"] => Ok(Task::Run { arguments: Vec::new() }),
         ["run", "--", arguments @ ..] => Ok(Task::Run {
             arguments: arguments.iter().map(ToString::to_string).collect(),
@@ -114,6 +120,8 @@ mod tests {
         let architecture = Architecture::Arm64;
         assert_eq!(parsed("package --arch arm64"), Ok(Task::Package { architecture }));
         assert!(matches!(parsed("package"), Ok(Task::Package { .. })));
+        assert_eq!(parsed("bench"), Ok(Task::Bench { quick: false }));
+        assert_eq!(parsed("bench --quick"), Ok(Task::Bench { quick: true }));
         assert_eq!(parsed(""), Ok(Task::Help));
     }
 

@@ -5,8 +5,11 @@ use std::process::Command;
 use crate::environments;
 use crate::steps::{is_installed, shell};
 
-/// A program that the build or the tests call, and the Debian package that brings it.
-const NEEDED: [(&str, &str); 10] = [
+/// A program, and the Debian package that brings it.
+type Needed = (&'static str, &'static str);
+
+/// What the build or the tests call.
+const FOR_TESTS: [Needed; 10] = [
     // Compiles the C of SQLite and Zstandard.
     ("cc", "build-essential"),
     // Reads our repositories as an independent judge.
@@ -25,16 +28,29 @@ const NEEDED: [(&str, &str); 10] = [
     ("ceph", "ceph-common"),
 ];
 
-/// Installs what is missing. An error says what to install by hand.
+/// What measurements compare with, and the programs of their yardstick.
+const FOR_MEASUREMENTS: [Needed; 4] = [
+    ("restic", "restic"),
+    ("borg", "borgbackup"),
+    ("zstd", "zstd"),
+    ("openssl", "openssl"),
+];
+
+/// Installs what the tests need and is missing. An error says what to install by hand.
 pub fn run() -> Result<(), String> {
-    programs()?;
+    programs("the tests", &FOR_TESTS)?;
     environments::run(crate::root())
 }
 
-fn programs() -> Result<(), String> {
-    let packages = missing(is_installed);
+/// The same for measurements.
+pub fn for_measurements() -> Result<(), String> {
+    programs("measurements", &FOR_MEASUREMENTS)
+}
+
+fn programs(whom: &str, needed: &[Needed]) -> Result<(), String> {
+    let packages = missing(needed, is_installed);
     if packages.is_empty() {
-        println!("setup: everything that the tests need is installed");
+        println!("setup: everything that {whom} need is installed");
         return Ok(());
     }
     println!("setup: missing: {}", packages.join(", "));
@@ -53,7 +69,7 @@ fn programs() -> Result<(), String> {
     shell(&mut apt(prefix, &["update", "--quiet"]))?;
     let mut install = apt(prefix, &["install", "--quiet", "--yes", "--no-install-recommends"]);
     shell(install.args(&packages))?;
-    let still = missing(is_installed);
+    let still = missing(needed, is_installed);
     if still.is_empty() {
         return Ok(());
     }
@@ -63,8 +79,8 @@ fn programs() -> Result<(), String> {
     ))
 }
 
-fn missing(is_installed: impl Fn(&str) -> bool) -> Vec<&'static str> {
-    let absent = NEEDED.iter().filter(|(program, _)| !is_installed(program));
+fn missing(needed: &[Needed], is_installed: impl Fn(&str) -> bool) -> Vec<&'static str> {
+    let absent = needed.iter().filter(|(program, _)| !is_installed(program));
     absent.map(|(_, package)| *package).collect()
 }
 
@@ -99,8 +115,9 @@ mod tests {
 
     #[test]
     fn only_what_is_missing_is_installed() {
-        assert!(missing(|_| true).is_empty());
-        assert_eq!(missing(|program| program != "setfattr"), ["attr"]);
+        assert!(missing(&FOR_TESTS, |_| true).is_empty());
+        assert_eq!(missing(&FOR_TESTS, |program| program != "setfattr"), ["attr"]);
+        assert_eq!(missing(&FOR_MEASUREMENTS, |program| program != "borg"), ["borgbackup"]);
     }
 
     #[test]

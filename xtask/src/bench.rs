@@ -1,0 +1,31 @@
+//! Measuring beside other programs: installing those, building ours for release, and handing over to `bench/`.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::setup;
+use crate::steps::shell;
+
+/// rustic is not in Debian; its own package is. Its version is fixed, so that figures can be compared.
+const RUSTIC: &str = "rustic-rs@0.11.4";
+
+/// Measures the content engine; with `quick` an eighth of the data, once.
+pub fn run(root: &Path, quick: bool) -> Result<(), String> {
+    setup::for_measurements()?;
+    let peers = root.join("target/peers");
+    if !peers.join("bin/rustic").is_file() {
+        shell(
+            Command::new("cargo")
+                .args(["install", "--locked", "--root"])
+                .arg(&peers)
+                .arg(RUSTIC),
+        )?;
+    }
+    shell(Command::new("cargo").args(["build", "--release", "--package", "holdfast-cli"]))?;
+    let mut bench = Command::new("cargo");
+    bench.args(["run", "--package", "holdfast-bench", "--", "engine"]);
+    if quick {
+        bench.arg("--quick");
+    }
+    shell(&mut bench)
+}
