@@ -6,11 +6,13 @@
 mod configuration;
 mod objectives;
 mod occurrences;
+mod progress;
 
 use holdfast_core::domain::{Event, Failure};
 use holdfast_core::workflow::{FirstFailure, World, inventory};
 
 pub use configuration::answer;
+use progress::Progress;
 
 /// How many look-ups are on their way at once.
 const AT_ONCE: usize = 16;
@@ -18,11 +20,13 @@ const AT_ONCE: usize = 16;
 /// Looks at every policy and resource and does what is due. What was left half done comes first, and nothing that fails
 /// keeps the rest from being done.
 pub async fn handle(world: &World, _event: &Event) -> Result<(), Failure> {
+    let progress = Progress::read(world).await?;
     let policies = inventory::policies(world).await?;
     let resources = inventory::resources(world).await?;
     let mut failures = FirstFailure::default();
     failures.keep(occurrences::request_jobs(world, &policies).await);
-    failures.keep(occurrences::record_due(world, &policies, &resources).await);
-    failures.keep(objectives::watch(world, &policies, &resources).await);
-    failures.into_result()
+    failures.keep(occurrences::record_due(world, &policies, &resources, progress.settled_until()).await);
+    failures.keep(objectives::watch(world, &policies, &resources, progress.last_look()).await);
+    failures.into_result()?;
+    progress.complete(world).await
 }

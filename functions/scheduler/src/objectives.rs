@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use futures::stream::{self, StreamExt};
 use holdfast_core::domain::{Detail, Failure, Objectives, Point, Policy, Resource};
-use holdfast_core::planning::{ObjectiveBreach, check_objectives};
+use holdfast_core::planning::{ObjectiveBreach, check_objectives, is_turn};
 use holdfast_core::ports::{Key, Page, Severity};
 use holdfast_core::workflow::records::{self, Alarm};
 use holdfast_core::workflow::{FirstFailure, World, inventory};
@@ -16,14 +16,20 @@ use crate::AT_ONCE;
 /// What an alarm about an objective is about.
 const ABOUT: &str = "rpo";
 
-/// Checks every resource against the strictest objective that a policy in force promises for it.
-pub async fn watch(world: &World, policies: &[Policy], resources: &[Resource]) -> Result<(), Failure> {
+/// Checks every resource whose turn has come since `last_look` against the strictest objective that a policy in force
+/// promises for it, and every one whose objective was broken when it was checked last.
+pub async fn watch(
+    world: &World,
+    policies: &[Policy],
+    resources: &[Resource],
+    last_look: Timestamp,
+) -> Result<(), Failure> {
     let promised = |resource: &Resource| {
         let covering = policies.iter().filter(|policy| policy.draft.selection.covers(resource));
         let objectives = covering.filter_map(|policy| policy.draft.objectives);
         objectives.min_by_key(|objectives| objectives.rpo)
     };
-    let promises: Vec<(&Resource, Objectives)> = resources
+    let mut promises: Vec<(&Resource, Objectives)> = resources
         .iter()
         .filter_map(|resource| Some((resource, promised(resource)?)))
         .collect();
@@ -41,6 +47,11 @@ pub async fn watch(world: &World, policies: &[Policy], resources: &[Resource]) -
         // Nothing is promised any more: what is promised later is watched from the beginning.
         failures.keep(set(world, &records::alarm_key(forgotten), None).await);
     }
+    let now = world.now();
+    let is_looked_at = |resource: &Resource, objectives: &Objectives| {
+        raised.contains(&matter(resource)) || is_turn(&resource.id, objectives.rpo, last_look, now)
+    };
+    promises.retain(|(resource, objectives)| is_looked_at(resource, objectives));
     let look_ups: Vec<_> = promises
         .iter()
         .map(|(resource, objectives)| look(world, resource, objectives))

@@ -5,7 +5,7 @@ use holdfast_core::domain::{
     BackupKind, Detail, Failure, FailureKind, Job, Occurrence, OccurrenceKey, OccurrenceState, Order, Origin, Policy,
     Resource, Rule,
 };
-use holdfast_core::planning::plan_occurrences;
+use holdfast_core::planning::{OccurrencePlan, plan_occurrences};
 use holdfast_core::ports::{Page, Severity};
 use holdfast_core::workflow::records::{self, Stored, occurrence_partition};
 use holdfast_core::workflow::{FirstFailure, World, inventory, jobs};
@@ -21,25 +21,51 @@ struct Owed<'a> {
     resource: &'a Resource,
 }
 
-/// Records what has become due, for every rule and resource, and requests its jobs.
-pub async fn record_due(world: &World, policies: &[Policy], resources: &[Resource]) -> Result<(), Failure> {
+/// Records what has become due since `settled_until`, for every rule and resource, and requests its jobs. Nothing is owed
+/// from before: it is on record, or was not due for the resource then.
+pub async fn record_due(
+    world: &World,
+    policies: &[Policy],
+    resources: &[Resource],
+    settled_until: Timestamp,
+) -> Result<(), Failure> {
+    let mut failures = FirstFailure::default();
     let mut owed = Vec::new();
     for policy in policies {
         for resource in resources.iter().filter(|known| policy.draft.selection.covers(known)) {
-            let of_rule = |rule| Owed { policy, rule, resource };
-            owed.extend(policy.draft.rules.iter().map(of_rule));
+            for rule in &policy.draft.rules {
+                let rule = Owed { policy, rule, resource };
+                let plan = failures.keep(rule.plan(settled_until, world.now()));
+                if plan.is_some_and(|plan| plan.due.is_some() || !plan.missed.is_empty()) {
+                    owed.push(rule);
+                }
+            }
         }
     }
-    let mut failures = FirstFailure::default();
     let look_ups: Vec<_> = owed.iter().map(|owed| last_due(world, *owed)).collect();
     let mut found = stream::iter(look_ups).buffered(AT_ONCE);
     let mut owed = owed.iter();
     while let (Some(last_due), Some(owed)) = (found.next().await, owed.next()) {
         if let Some(last_due) = failures.keep(last_due) {
-            failures.keep(record_rule(world, *owed, last_due).await);
+            let from = last_due.map_or(settled_until, |last_due| last_due.max(settled_until));
+            failures.keep(record_rule(world, *owed, from).await);
         }
     }
     failures.into_result()
+}
+
+impl Owed<'_> {
+    /// What is owed of what became due after `from`.
+    fn plan(self, from: Timestamp, now: Timestamp) -> Result<OccurrencePlan, Failure> {
+        let Self { policy, rule, resource } = self;
+        plan_occurrences(policy, rule, resource, Some(from), now).map_err(|error| {
+            Failure::caused(
+                FailureKind::Invalid,
+                format!("policy {} rule {}: {error}", policy.id, rule.name),
+                error,
+            )
+        })
+    }
 }
 
 async fn last_due(world: &World, owed: Owed<'_>) -> Result<Option<Timestamp>, Failure> {
@@ -49,15 +75,9 @@ async fn last_due(world: &World, owed: Owed<'_>) -> Result<Option<Timestamp>, Fa
     Ok(last.map(|last| last.value.key.due_at))
 }
 
-async fn record_rule(world: &World, owed: Owed<'_>, last_due: Option<Timestamp>) -> Result<(), Failure> {
-    let Owed { policy, rule, resource } = owed;
-    let plan = plan_occurrences(policy, rule, resource, last_due, world.now()).map_err(|error| {
-        Failure::caused(
-            FailureKind::Invalid,
-            format!("policy {} rule {}: {error}", policy.id, rule.name),
-            error,
-        )
-    })?;
+async fn record_rule(world: &World, owed: Owed<'_>, from: Timestamp) -> Result<(), Failure> {
+    let plan = owed.plan(from, world.now())?;
+    let Owed { policy, resource, .. } = owed;
     let mut failures = FirstFailure::default();
     if let Some(newest) = plan.missed.last() {
         failures.keep(report_missed(world, newest, plan.missed.len()).await);

@@ -1,5 +1,7 @@
 //! Schedules and backups.
 
+use async_trait::async_trait;
+use holdfast_core::ports::{Catalog, Draft, Entry, Inserted, Key};
 use holdfast_testkit::faults::{Fault, FaultPlan, Faulty};
 
 use crate::scene::*;
@@ -178,6 +180,122 @@ fn an_objective_is_paged_once_when_broken_and_once_when_it_holds_again() {
     assert_eq!(system.pages("rpo/"), 1);
     system.pass(Span::minutes(30));
     assert_eq!(system.pages("rpo/"), 2);
+}
+
+/// Puts one policy into force at this moment.
+fn apply_now(system: &System, draft: PolicyDraft) {
+    let resources: Vec<Resource> = system.records();
+    let policies = [(PolicyId::new("main").unwrap(), draft)];
+    now(apply::apply(&system.world, &resources, &policies, &[])).unwrap();
+}
+
+#[test]
+fn what_a_policy_begins_to_cover_owes_nothing_from_before() {
+    let uncovered = PolicyDraft {
+        selection: Selection::default(),
+        ..policy()
+    };
+    let system = System::new(uncovered);
+    system.pass(Span::hours(26));
+    assert_eq!(system.records::<Occurrence>(), []);
+    apply_now(&system, policy());
+    system.pass(Span::hours(4));
+    let occurrences = system.records::<Occurrence>();
+    let due: Vec<_> = occurrences
+        .iter()
+        .map(|occurrence| (occurrence.key.due_at, occurrence.state))
+        .collect();
+    assert_eq!(due, [(at("2026-06-02T04:00:00Z"), OccurrenceState::Completed)]);
+    assert_eq!(system.pages("missed/"), 0);
+}
+
+#[test]
+fn a_look_that_left_something_undone_is_made_up_for_however_late() {
+    let system = settled_under(policy());
+    let broken = World {
+        catalog: Arc::new(Unlisted(system.catalog.clone())),
+        ..system.world.clone()
+    };
+    for hour in 1..=9 {
+        system.clock.set(Span::hours(hour).after(at(MIDNIGHT)));
+        let event = Event::new(Detail::WakeUp {}, system.clock.now());
+        let refused = now(invoke(&broken, FunctionName::Scheduler, &event)).unwrap_err();
+        assert_eq!(refused.kind, FailureKind::Throttled);
+    }
+    system.wake(FunctionName::Scheduler);
+    let states: Vec<_> = system
+        .records::<Occurrence>()
+        .iter()
+        .map(|occurrence| occurrence.state)
+        .collect();
+    let (completed, missed, requested) = (
+        OccurrenceState::Completed,
+        OccurrenceState::Missed,
+        OccurrenceState::Requested,
+    );
+    assert_eq!(states, [completed, missed, requested]);
+}
+
+/// A catalog that does not tell what was recorded last of a schedule.
+struct Unlisted(Arc<FakeCatalog>);
+
+#[async_trait]
+impl Catalog for Unlisted {
+    async fn get(&self, key: &Key) -> Result<Option<Entry>, Failure> {
+        self.0.get(key).await
+    }
+    async fn insert(&self, draft: Draft) -> Result<Inserted, Failure> {
+        self.0.insert(draft).await
+    }
+    async fn replace(&self, draft: Draft, expected: u64) -> Result<(), Failure> {
+        self.0.replace(draft, expected).await
+    }
+    async fn list(&self, partition: &str, prefix: &str) -> Result<Vec<Entry>, Failure> {
+        self.0.list(partition, prefix).await
+    }
+    async fn last(&self, partition: &str, prefix: &str) -> Result<Option<Entry>, Failure> {
+        if partition.starts_with("OCC#") {
+            return Err(Failure::new(FailureKind::Throttled, "not now"));
+        }
+        self.0.last(partition, prefix).await
+    }
+    async fn waking(&self, status: &str, by: Timestamp) -> Result<Vec<Entry>, Failure> {
+        self.0.waking(status, by).await
+    }
+}
+
+#[test]
+fn a_wake_up_asks_for_what_was_recorded_last_only_where_something_is_due() {
+    let system = settled_under(policy());
+    let unlisted = World {
+        catalog: Arc::new(Unlisted(system.catalog.clone())),
+        ..system.world.clone()
+    };
+    let wake = |time: &str| {
+        system.clock.set(at(time));
+        let event = Event::new(Detail::WakeUp {}, system.clock.now());
+        now(invoke(&unlisted, FunctionName::Scheduler, &event)).map_err(|failure| failure.kind)
+    };
+    system.clock.set(at("2026-06-01T03:58:00Z"));
+    system.wake(FunctionName::Scheduler);
+    assert_eq!(wake("2026-06-01T03:59:00Z"), Ok(()));
+    assert_eq!(wake("2026-06-01T04:00:00Z"), Err(FailureKind::Throttled));
+}
+
+#[test]
+fn a_clock_that_ran_ahead_for_one_look_hides_nothing_that_becomes_due() {
+    let system = System::new(PolicyDraft {
+        selection: Selection::default(),
+        ..policy()
+    });
+    system.clock.set(at("2026-06-01T06:00:00Z"));
+    system.wake(FunctionName::Scheduler);
+    system.clock.set(at("2026-06-01T04:00:00Z"));
+    apply_now(&system, policy());
+    system.wake(FunctionName::Scheduler);
+    let newest = system.records::<Occurrence>().pop().unwrap();
+    assert_eq!(newest.key.due_at, at("2026-06-01T04:00:00Z"));
+    assert_eq!(newest.state, OccurrenceState::Requested);
 }
 
 #[test]

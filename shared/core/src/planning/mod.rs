@@ -12,7 +12,7 @@ mod verification;
 
 pub use copies::{CopyDue, plan_copies};
 pub use lint::{Finding, Severity, lint_policy};
-pub use objectives::{ObjectiveBreach, check_objectives};
+pub use objectives::{ObjectiveBreach, check_objectives, is_turn};
 pub use recovery::{PlanError, order_steps, ready_steps};
 pub use retention::{Decision, Inventory, KeepReason, RetentionPlan, RetentionRefusal, plan_retention};
 pub use schedule::{

@@ -317,3 +317,25 @@ impl Record for Alarm {
         wake(alarm_status(about), self.raised_at?)
     }
 }
+
+/// How far the schedule has been worked off, so that a look at it asks only for what became due since.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScheduleProgress {
+    /// Every occurrence that was due by then is on record.
+    pub recorded_until: Timestamp,
+}
+
+/// Where the progress of the schedule lives.
+pub fn schedule_progress_key() -> Key {
+    key("SCHEDULE".to_owned(), "PROGRESS")
+}
+
+impl Record for ScheduleProgress {
+    const KIND: &'static str = "schedule progress";
+    fn key(&self) -> Key {
+        schedule_progress_key()
+    }
+    fn wake(&self) -> Option<Wake> {
+        None
+    }
+}

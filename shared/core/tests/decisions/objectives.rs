@@ -1,5 +1,6 @@
 use holdfast_core::domain::{CopyState, Objectives, ResourceId};
-use holdfast_core::planning::check_objectives;
+use holdfast_core::planning::{check_objectives, is_turn};
+use jiff::Timestamp;
 
 use crate::make::{at, point, resource, span, unread};
 
@@ -57,4 +58,38 @@ fn a_point_from_the_future_has_no_age() {
         check_objectives(&objectives(), &resource(), &points, at("2026-01-05T09:00:00Z")),
         None
     );
+}
+
+#[test]
+fn a_resource_has_its_turn_once_in_every_sixtieth_of_its_rpo() {
+    let resource = resource().id;
+    let minute = |n: i64| span("1m").after(span(&format!("{}m", 1 + n)).after(at("2026-01-05T00:00:00Z")));
+    let turns = |rpo: &str| -> Vec<i64> {
+        (0..1440)
+            .filter(|n| is_turn(&resource, span(rpo), minute(n - 1), minute(*n)))
+            .collect()
+    };
+    let daily = turns("24h");
+    assert_eq!(daily.len(), 60);
+    assert!(daily.windows(2).all(|pair| pair[1] - pair[0] == 24), "{daily:?}");
+    assert_eq!(turns("1h").len(), 1440);
+    assert_eq!(turns("1m").len(), 1440);
+}
+
+#[test]
+fn turns_are_spread_over_resources_and_none_is_lost_by_a_pause_or_a_clock_that_went_back() {
+    let rpo = span("24h");
+    let now = at("2026-01-05T10:00:00Z");
+    let names: Vec<ResourceId> = (0..2400)
+        .map(|n| ResourceId::new(format!("volume-{n}")).unwrap())
+        .collect();
+    let having = |last: Timestamp| names.iter().filter(|name| is_turn(name, rpo, last, now)).count();
+    let in_a_minute = having(span("1m").before(now));
+    assert!(
+        (50..150).contains(&in_a_minute),
+        "{in_a_minute} of 2400 in one of 24 minutes"
+    );
+    assert_eq!(having(span("24m").before(now)), 2400);
+    assert_eq!(having(Timestamp::MIN), 2400);
+    assert_eq!(having(now), 0);
 }
