@@ -31,7 +31,7 @@ pub async fn is_done(world: &World, run: &mut Stored<Run>) -> Result<bool, Failu
         // Not the job that the step claims: a job may have been recorded by an execution that the run did not wait for.
         let job = steps::restore_job(&run.value, &step.step.name);
         let restore = records::read::<Job>(world.catalog.as_ref(), &records::job_key(&job)).await?;
-        if restore.as_ref().is_some_and(|job| !job.value.state.is_final()) {
+        if restore.as_ref().is_some_and(|job| job.value.may_be_at_work()) {
             return Ok(false);
         }
         restored_anything |= restore.is_some();

@@ -123,6 +123,29 @@ fn a_drill_step_that_takes_too_long_fails_and_is_cleaned_once_its_restore_has_en
 }
 
 #[test]
+fn a_drill_is_not_cleaned_while_a_restore_that_nobody_could_look_at_may_still_write() {
+    let system = System::with_plan(policy(), plan(vec![restore_step("restore")]));
+    system.wake(FunctionName::Scheduler);
+    system.pass(Span::minutes(15));
+    system.ask_run(RunKind::Drill);
+    system.wake(FunctionName::RestoreRunner);
+    for _ in 0..6 {
+        system.engine.fail_next_observe(FailureKind::Transient);
+        system.clock.advance(Span::minutes(20));
+        system.wake(FunctionName::RestoreRunner);
+        system.wake(FunctionName::DrFailover);
+    }
+    assert_eq!(system.jobs(JobKind::Restore)[0].state, JobState::Failed);
+    system.pass(Span::minutes(30));
+    assert_eq!(system.run().state, RunState::Cleaning);
+    assert_eq!(system.jobs(JobKind::Clean).len(), 0);
+    system.pass(Span::minutes(40));
+    assert_eq!(system.run().state, RunState::Failed);
+    assert_eq!(system.jobs(JobKind::Clean).len(), 1);
+    assert!(system.engine.restored().is_empty());
+}
+
+#[test]
 fn a_simulation_answers_every_step_and_changes_nothing() {
     let restored_by = StepName::new("restore").unwrap();
     let steps = vec![

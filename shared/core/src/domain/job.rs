@@ -432,6 +432,11 @@ pub struct Job {
 }
 
 impl Job {
+    /// Whether what it ordered may still be under way: it has not ended, or it gave up because nobody could look at it.
+    pub fn may_be_at_work(&self) -> bool {
+        !self.state.is_final() || (self.unanswered > 0 && self.look_back_at.is_some())
+    }
+
     /// A job that waits for its turn.
     pub fn pending(id: JobId, order: Order, origin: Origin, now: Timestamp) -> Self {
         Self {
