@@ -96,6 +96,13 @@ impl Front {
         std::mem::take(&mut *locked(&self.state.requests))
     }
 
+    /// Whether a request that contains `words` came since the requests were last asked for.
+    pub fn has_asked(&self, words: &str) -> bool {
+        locked(&self.state.requests)
+            .iter()
+            .any(|request| request.contains(words))
+    }
+
     /// Of the requests that contain `words`, as in `PUT /bucket/data/`, lets some go wrong: the first `after` of them are
     /// left alone, and `times` that follow are not.
     pub fn trouble(&self, words: &str, after: usize, times: usize, what: What) {

@@ -2,13 +2,13 @@
 //! metadata that a restore writes is looked at. This is what proves a restore (level L4).
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use holdfast_core::domain::{Failure, FailureKind};
 use holdfast_repository::Id;
 use holdfast_repository::backup::UnreadReason;
 use holdfast_repository::pack::BlobKind;
-use holdfast_sources::content_engine::places::{PointContent, RestoreRequest};
+use holdfast_sources::content_engine::places::{PointContent, RestoreCursor, RestoreRequest};
 
 use super::attributes;
 use super::reader::{self, Reader};
@@ -17,14 +17,15 @@ use super::target::{Item, S3Target, go_on};
 /// Objects that are compared together.
 const BATCH: usize = 256;
 
-/// Adds every difference to `differences`, unless the path is among them already.
+/// Compares what is not compared by the cursor, and adds every difference to it.
 pub(super) fn compare(
     target: &S3Target,
     content: &PointContent<'_>,
     request: &RestoreRequest<'_>,
-    differences: &mut Vec<String>,
+    cursor: &mut RestoreCursor,
 ) -> Result<(), Failure> {
-    let known: BTreeSet<String> = differences.drain(..).collect();
+    let compared_before = cursor.compared;
+    let known: BTreeSet<String> = cursor.restored.differences.drain(..).collect();
     let comparison = Comparison {
         target,
         content,
@@ -32,17 +33,32 @@ pub(super) fn compare(
         found: Mutex::new(known),
     };
     let mut batch = Vec::new();
+    let mut seen = 0;
     let mut add = |item| {
+        seen += 1;
+        if seen <= compared_before {
+            return Ok(());
+        }
         batch.push(item);
         if batch.len() < BATCH {
             return Ok(());
         }
-        comparison.batch(&std::mem::take(&mut batch))
+        comparison.batch(&std::mem::take(&mut batch))?;
+        cursor.compared = seen;
+        if request.cursors.is_due() {
+            let mut cursor = cursor.clone();
+            cursor.restored.differences = comparison.found().iter().cloned().collect();
+            request.cursors.keep(&cursor)?;
+        }
+        Ok(())
     };
-    target.walk(content, request, &mut add, &mut |_| {})?;
+    // They are found by every walk, so no cursor holds them.
+    let mut no_objects = Vec::new();
+    target.walk(content, request, &mut add, &mut |what| no_objects.push(what))?;
     comparison.batch(&batch)?;
-    let found = comparison.found.into_inner().unwrap_or_else(PoisonError::into_inner);
-    differences.extend(found);
+    let found = std::mem::take(&mut *comparison.found());
+    cursor.restored.differences.extend(found);
+    cursor.restored.differences.extend(no_objects);
     Ok(())
 }
 
@@ -78,8 +94,11 @@ impl Comparison<'_> {
     }
 
     fn add(&self, differs: impl Iterator<Item = String>) {
-        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        found.extend(differs);
+        self.found().extend(differs);
+    }
+
+    fn found(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What differs of one object. An error is about all of them: S3 does not answer.

@@ -9,7 +9,7 @@ use holdfast_core::domain::{Failure, FailureKind};
 use holdfast_repository::fetch::{BlobSink, FetchOptions, Wanted, fetch};
 use holdfast_repository::pack::BlobKind;
 use holdfast_repository::{Id, RepositoryError};
-use holdfast_sources::content_engine::places::{PointContent, RestoreRequest, Restored};
+use holdfast_sources::content_engine::places::{PointContent, RestoreCursor, RestoreRequest};
 
 use super::attributes;
 use super::refused::Refused;
@@ -25,33 +25,44 @@ const OBJECTS_AT_ONCE: usize = 16;
 /// Parts of a large object that are in memory, and on their way, at one time.
 const PARTS_AT_ONCE: u64 = 4;
 
-/// Writes everything that was asked for. What could not be written is among the differences.
+/// Writes everything that was asked for and is not written by the cursor. What could not be written is among the
+/// differences.
 pub(super) fn restore(
     target: &S3Target,
     content: &PointContent<'_>,
     request: &RestoreRequest<'_>,
-) -> Result<Restored, Failure> {
+    cursor: &mut RestoreCursor,
+) -> Result<(), Failure> {
+    let written_before = cursor.written;
     let mut restore = Restore {
         target,
         content,
         request,
         batch: Vec::new(),
         batch_bytes: 0,
-        restored: Restored::default(),
+        seen: 0,
+        cursor,
     };
-    let mut others = Vec::new();
-    let selected = target.walk(content, request, &mut |item| restore.add(item), &mut |what| {
-        others.push(what);
-    })?;
-    restore.flush()?;
-    let mut restored = restore.restored;
-    restored.differences.extend(others);
+    let mut add = |item| {
+        restore.seen += 1;
+        request.progress.expect(0, 1);
+        if restore.seen > written_before {
+            return restore.add(item);
+        }
+        request.progress.advance(0, 1);
+        Ok(())
+    };
+    let selected = target.walk(content, request, &mut add, &mut |_| {})?;
+    if restore.seen > written_before {
+        restore.flush()?;
+        restore.advance()?;
+    }
     if selected == 0 && !request.include.is_empty() {
         let (snapshot, include) = (content.snapshot.short(), request.include.join(", "));
         let message = format!("nothing in snapshot {snapshot} matches {include}");
         return Err(Failure::new(FailureKind::Invalid, message));
     }
-    Ok(restored)
+    Ok(())
 }
 
 struct Restore<'a> {
@@ -61,26 +72,40 @@ struct Restore<'a> {
     /// Small objects, with their blobs and the length of each.
     batch: Vec<(Item, Vec<(Id, u64)>)>,
     batch_bytes: u64,
-    restored: Restored,
+    /// Files that the walk has shown.
+    seen: u64,
+    cursor: &'a mut RestoreCursor,
 }
 
 impl Restore<'_> {
     fn add(&mut self, item: Item) -> Result<(), Failure> {
-        self.request.progress.expect(0, 1);
         let blobs = match self.blobs(&item) {
             Ok(blobs) => blobs,
             Err(what) => {
-                self.restored.differences.push(item.differs(what));
+                self.cursor.restored.differences.push(item.differs(what));
                 return Ok(());
             }
         };
         if item.node.size > MULTIPART_ABOVE as u64 {
-            return self.large(&item, &blobs);
+            // The cursor counts files in the order of the snapshot.
+            self.flush()?;
+            self.large(&item, &blobs)?;
+            return self.advance();
         }
         self.batch_bytes += item.node.size;
         self.batch.push((item, blobs));
         if self.batch_bytes >= BATCH_BYTES || self.batch.len() >= BATCH_OBJECTS {
-            return self.flush();
+            self.flush()?;
+            return self.advance();
+        }
+        Ok(())
+    }
+
+    /// All files that were shown are written.
+    fn advance(&mut self) -> Result<(), Failure> {
+        self.cursor.written = self.seen;
+        if self.request.cursors.is_due() {
+            self.request.cursors.keep(self.cursor)?;
         }
         Ok(())
     }
@@ -167,13 +192,13 @@ impl Restore<'_> {
             .iter()
             .zip(0u32..)
             .filter(|(_, number)| !missing.contains_key(number));
-        self.restored.bytes += sizes.map(|((item, _), _)| item.node.size).sum::<u64>();
-        self.restored.files += outcomes.iter().filter(|outcome| outcome.is_none()).count() as u64;
-        self.restored.differences.extend(outcomes.into_iter().flatten());
+        self.cursor.restored.bytes += sizes.map(|((item, _), _)| item.node.size).sum::<u64>();
+        self.cursor.restored.files += outcomes.iter().filter(|outcome| outcome.is_none()).count() as u64;
+        self.cursor.restored.differences.extend(outcomes.into_iter().flatten());
         let unreadable = missing
             .iter()
             .filter_map(|(number, what)| Some(batch.get(*number as usize)?.0.differs(what)));
-        self.restored.differences.extend(unreadable);
+        self.cursor.restored.differences.extend(unreadable);
         self.request.progress.advance(0, batch.len() as u64);
         Ok(())
     }
@@ -187,7 +212,7 @@ impl Restore<'_> {
             Ok(upload) => upload,
             Err(refused) => {
                 let what = written(item, Err(refused))?;
-                self.restored.differences.extend(what);
+                self.cursor.restored.differences.extend(what);
                 return Ok(());
             }
         };
@@ -195,7 +220,7 @@ impl Restore<'_> {
             Ok(Ok(parts)) => parts,
             Ok(Err(what)) => {
                 self.abort(upload, &what);
-                self.restored.differences.push(item.differs(what));
+                self.cursor.restored.differences.push(item.differs(what));
                 return Ok(());
             }
             Err(failure) => {
@@ -205,10 +230,10 @@ impl Restore<'_> {
         };
         let what = written(item, bucket.block_on(upload.complete(parts)))?;
         if what.is_none() {
-            self.restored.files += 1;
-            self.restored.bytes += item.node.size;
+            self.cursor.restored.files += 1;
+            self.cursor.restored.bytes += item.node.size;
         }
-        self.restored.differences.extend(what);
+        self.cursor.restored.differences.extend(what);
         self.request.progress.advance(0, 1);
         Ok(())
     }

@@ -64,10 +64,11 @@ impl Target for S3Target {
             );
             return Err(Failure::new(FailureKind::Invalid, message));
         }
-        let mut restored = restore::restore(self, content, request)?;
+        let mut cursor = request.cursors.take_up()?;
+        restore::restore(self, content, request, &mut cursor)?;
         // What was not written is said once.
-        compare::compare(self, content, request, &mut restored.differences)?;
-        Ok(restored)
+        compare::compare(self, content, request, &mut cursor)?;
+        Ok(cursor.restored)
     }
 
     fn heartbeat(&self, name: &str) -> Option<Timestamp> {

@@ -30,12 +30,13 @@ pub(super) fn fitting<T: Serialize>(list: &[T]) -> usize {
     list.iter().take(ENTRIES_MAX).take_while(fits).count()
 }
 
-/// What a record holds of a list: all, or its beginning and a last line that says how many more there are, and in which
-/// file.
-pub(super) fn cut(mut list: Vec<String>, file: Option<&FileName>) -> Vec<String> {
-    let more = list.len() - fitting(&list);
+/// What a record holds of a list of which `left_out` entries are known by their number alone: all, or its beginning and a
+/// last line that says how many more there are, and in which file.
+pub(super) fn cut(mut list: Vec<String>, left_out: u64, file: Option<&FileName>) -> Vec<String> {
+    let fitting = fitting(&list);
+    let more = (list.len() - fitting) as u64 + left_out;
     if more > 0 {
-        list.truncate(list.len() - more);
+        list.truncate(fitting);
         let place = file.map_or(String::new(), |file| format!(", all in {file} of the repository"));
         list.push(format!("and {more} more{place}"));
     }
@@ -48,7 +49,7 @@ pub(super) fn cut_and_kept(storage: &dyn Storage, job: &JobId, lists: [(&str, Ve
     let fit = lists.iter().all(|(_, list)| fitting(list) == list.len());
     // What was found counts for more than a file about it: without it the record is all there is.
     let kept = !fit && keep(storage, &file, &lists);
-    lists.map(|(_, list)| cut(list, kept.then_some(&file)))
+    lists.map(|(_, list)| cut(list, 0, kept.then_some(&file)))
 }
 
 /// Whether the lists stand in the file now; an earlier run of the same job may have written it.
@@ -67,12 +68,13 @@ mod tests {
     #[test]
     fn a_short_list_is_kept_and_a_long_one_says_how_many_more_there_are() {
         let lines = |count: usize, length: usize| vec!["x".repeat(length); count];
-        assert_eq!(cut(lines(200, 20), None), lines(200, 20));
+        assert_eq!(cut(lines(200, 20), 0, None), lines(200, 20));
         let file = file_of(&JobId::derive(&["test"]));
-        let many = cut(lines(300, 20), Some(&file));
+        let many = cut(lines(300, 20), 0, Some(&file));
         assert_eq!(many[..200], lines(200, 20));
         assert_eq!(many[200..], [format!("and 100 more, all in {file} of the repository")]);
-        let long = cut(lines(100, 1000), None);
+        let long = cut(lines(100, 1000), 0, None);
         assert_eq!((long.len(), long[49].as_str()), (50, "and 51 more"));
+        assert_eq!(cut(lines(1, 1), 7, None), ["x", "and 7 more"]);
     }
 }

@@ -5,6 +5,7 @@
 //! whose effect stands is found done after any crash.
 
 mod backup;
+mod cursors;
 mod executors;
 mod ledger;
 mod lists;
@@ -135,7 +136,7 @@ impl ContentEngine {
 
     /// Starts a part of a task, unless this process is at work on the task or has done it.
     fn start_part(&self, task: &Task, part: Part, may_publish: MayPublish) -> Result<(), Failure> {
-        let running = Running::new(task.attempt, self.inner.stopping(&task.order));
+        let running = Running::new(task.attempt, stopping(&task.order));
         {
             let mut table = self.inner.running();
             if let Some(known) = table.get(&task.job) {
@@ -233,17 +234,6 @@ impl Inner {
         }
     }
 
-    fn stopping(&self, order: &Order) -> Stopping {
-        match order {
-            Order::Backup { .. } => Stopping::Pauses,
-            Order::Copy { .. } | Order::Verify { .. } | Order::Repair { .. } => Stopping::GoesOn,
-            Order::Restore { target, .. } if self.places.goes_on(target) => Stopping::GoesOn,
-            Order::Restore { .. } | Order::Delete { .. } | Order::Reclaim { .. } | Order::Clean { .. } => {
-                Stopping::Fails
-            }
-        }
-    }
-
     /// What the world shows of a task that nobody remembers.
     fn look(&self, task: &Task) -> Result<Option<Outcome>, Failure> {
         if let Some(outcome) = self.receipts.find(&task.job)? {
@@ -278,6 +268,20 @@ impl Engine for ContentEngine {
         let looked =
             looked.map_err(|error| Failure::caused(FailureKind::Bug, "looking for a task came to no end", error))?;
         Ok(looked?.map_or(Observation::NotStarted, Observation::Completed))
+    }
+}
+
+/// What it means for a task of this order to be stopped.
+fn stopping(order: &Order) -> Stopping {
+    match order {
+        Order::Backup { .. } => Stopping::Pauses,
+        Order::Copy { .. }
+        | Order::Verify { .. }
+        | Order::Repair { .. }
+        | Order::Restore { .. }
+        | Order::Delete { .. }
+        | Order::Clean { .. } => Stopping::GoesOn,
+        Order::Reclaim { .. } => Stopping::Fails,
     }
 }
 

@@ -11,6 +11,8 @@ use holdfast_core::workflow::records::{self, Record};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 
+use super::places::RestoreCursor;
+
 /// Where receipts are kept. Whoever starts a task again must find what its last run left here.
 #[derive(Clone)]
 pub enum ReceiptStore {
@@ -26,11 +28,22 @@ pub(super) struct Receipts {
 }
 
 /// What an engine remembers of a job, as a record.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 struct Receipt {
     job: JobId,
     /// What it came to; none while it has only begun to change the world.
     outcome: Option<Outcome>,
+    /// How far it has come, where it keeps a cursor.
+    #[serde(default)]
+    cursor: Option<JobProgress>,
+}
+
+/// How far the executions of a job have come.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct JobProgress {
+    pub(super) cursor: RestoreCursor,
+    /// Executions that began since it was kept last.
+    pub(super) begun_since: u32,
 }
 
 impl Record for Receipt {
@@ -101,6 +114,38 @@ impl Receipts {
         }
     }
 
+    /// How far the executions of a job have come.
+    pub(super) fn progress(&self, job: &JobId) -> Result<Option<JobProgress>, Failure> {
+        match &self.store {
+            ReceiptStore::Folder(folder) => {
+                let Some(json) = read(folder, &cursor_name(job))? else {
+                    return Ok(None);
+                };
+                let name = format!("cursor {}", folder.join(cursor_name(job)).display());
+                serde_json::from_slice(&json)
+                    .map(Some)
+                    .map_err(|error| Failure::unreadable(&name, error))
+            }
+            ReceiptStore::Catalog(catalog) => Ok(self.recorded(catalog.as_ref(), job)?.and_then(|known| known.cursor)),
+        }
+    }
+
+    /// Keeps how far the executions of a job have come.
+    pub(super) fn keep_progress(&self, job: &JobId, progress: &JobProgress) -> Result<(), Failure> {
+        match &self.store {
+            ReceiptStore::Folder(folder) => {
+                let json = serde_json::to_vec(progress).map_err(|error| {
+                    let message = format!("the cursor of job {job} cannot be written");
+                    Failure::caused(FailureKind::Bug, message, error)
+                })?;
+                write(folder, &cursor_name(job), &json)
+            }
+            ReceiptStore::Catalog(catalog) => self.add_to_record(catalog.as_ref(), job, |receipt| {
+                receipt.cursor = Some(progress.clone());
+            }),
+        }
+    }
+
     fn recorded(&self, catalog: &dyn Catalog, job: &JobId) -> Result<Option<Receipt>, Failure> {
         let key = records::receipt_key(job);
         let read = self.runtime.block_on(records::read::<Receipt>(catalog, &key))?;
@@ -109,22 +154,36 @@ impl Receipts {
 
     /// Of two executors that did the same, the first outcome counts: both are true.
     fn record(&self, catalog: &dyn Catalog, job: &JobId, outcome: Option<&Outcome>) -> Result<(), Failure> {
+        self.add_to_record(catalog, job, |receipt| {
+            if receipt.outcome.is_none() {
+                receipt.outcome = outcome.cloned();
+            }
+        })
+    }
+
+    /// Adds to what is recorded of a job, whether there is anything yet or not.
+    fn add_to_record(
+        &self,
+        catalog: &dyn Catalog,
+        job: &JobId,
+        add: impl Fn(&mut Receipt) + Send + Sync,
+    ) -> Result<(), Failure> {
         self.runtime.block_on(async {
-            let receipt = Receipt {
+            let mut receipt = Receipt {
                 job: job.clone(),
-                outcome: outcome.cloned(),
+                outcome: None,
+                cursor: None,
             };
+            add(&mut receipt);
             if records::insert(catalog, &receipt).await?.is_none() {
                 return Ok(());
             }
-            let add = |known: &mut Receipt| {
-                let adds = known.outcome.is_none() && receipt.outcome.is_some();
-                if adds {
-                    known.outcome.clone_from(&receipt.outcome);
-                }
-                adds
+            let change = |known: &mut Receipt| {
+                let before = known.clone();
+                add(known);
+                *known != before
             };
-            records::amend(catalog, &records::receipt_key(job), add)
+            records::amend(catalog, &records::receipt_key(job), change)
                 .await
                 .map(|_| ())
         })
@@ -164,4 +223,8 @@ fn receipt_name(job: &JobId) -> String {
 
 fn began_name(job: &JobId) -> String {
     format!("{job}.began")
+}
+
+fn cursor_name(job: &JobId) -> String {
+    format!("{job}.cursor")
 }

@@ -1,6 +1,7 @@
 //! Restore orders: content is written, then read again and compared with the recovery point, entry by entry.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 
 use holdfast_core::domain::{Failure, FailureKind, JobId, Order, Outcome};
 use holdfast_core::ports::Task;
@@ -9,6 +10,7 @@ use holdfast_repository::lock::{Lock, LockKind};
 use holdfast_repository::tree::NodeKind;
 use holdfast_repository::{Id, Repository, Snapshot};
 
+use super::cursors::JobCursor;
 use super::lists;
 use super::places::{PointContent, RestoreRequest, Target};
 use super::repositories::snapshot_id;
@@ -35,12 +37,14 @@ impl Inner {
         let snapshot = repository.snapshot(&id).map_err(failure)?;
         let index = repository.load_index().map_err(failure)?;
         let root = root_folder(&snapshot)?;
+        let cursor = JobCursor::new(&self.receipts, &task.job, repository.ambient().now, &control.cancel);
         let request = RestoreRequest {
             include,
             overwrite: *overwrite || self.began_before(&task.job, target.as_ref())?,
             threads: self.threads,
             progress: control,
             cancel: &control.cancel,
+            cursors: &cursor,
         };
         let content = PointContent {
             repository: &repository,
@@ -49,11 +53,15 @@ impl Inner {
             root: &root,
             tree: find_folder(&repository, &index, &snapshot.tree, &root)?,
         };
-        let restored = target.restore(&content, &request)?;
+        let restored = target.restore(&content, &request);
+        if restored.is_err() && !control.cancel.load(Ordering::Relaxed) {
+            cursor.count_anew()?;
+        }
+        let restored = restored?;
         Ok(Outcome::Restore {
             files: restored.files,
             bytes: restored.bytes,
-            differences: lists::cut(restored.differences, None),
+            differences: lists::cut(restored.differences, restored.more_differences, None),
             heartbeat_at: heartbeat.as_ref().and_then(|heartbeat| target.heartbeat(heartbeat)),
         })
     }

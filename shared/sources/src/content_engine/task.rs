@@ -55,10 +55,9 @@ pub(super) enum Stopping {
     /// It pauses: what it read is kept.
     Pauses,
     /// It ends at once, and whoever starts it again finds what it did: packs that were copied, proven or put right, files
-    /// that were restored. Only the look at what there is (snapshots, indexes, trees) must come to its end in one execution.
+    /// that were restored, objects that are gone. Only the look at what there is (snapshots, indexes, trees) must come to its end in one execution.
     GoesOn,
-    /// It ends at once and has failed: there is nothing to go on from, or too little to come to an end that way. So all of
-    /// it must come to its end in one execution: a restore to a place that has no cursor, a reclaiming.
+    /// It ends at once and has failed: there is too little to go on from. So all of it must come to its end in one execution.
     Fails,
 }
 

@@ -1,11 +1,15 @@
 //! Prefixes as restore targets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicI64, Ordering};
 
-use holdfast_core::domain::{FailureKind, Order, Outcome};
+use holdfast_core::domain::{FailureKind, Order, Outcome, Span};
 use holdfast_core::ports::{Observation, Task};
+use holdfast_local::system_ambient;
+use holdfast_repository::Ambient;
 use holdfast_tests::front::{Front, What};
 use holdfast_tests::radosgw::Radosgw;
+use jiff::Timestamp;
 
 use super::world::{World, clean, restore, task};
 use crate::tools::noise;
@@ -206,6 +210,99 @@ fn an_interrupted_restore_is_run_again_by_another_process() {
         Observation::Completed(_)
     ));
     assert!(!front.requests().iter().any(|request| request.starts_with("PUT")));
+}
+
+/// Requests of this kind for objects below `back/`, by name.
+fn asked(front: &Front, method: &str, bucket: &str) -> BTreeSet<String> {
+    let begin = format!("{method} /{bucket}/back/");
+    let name = |request: String| Some(request.strip_prefix(&begin)?.split('?').next()?.to_owned());
+    front.requests().into_iter().filter_map(name).collect()
+}
+
+#[test]
+fn a_restore_that_is_stopped_while_it_writes_goes_on_in_another_process() {
+    let (front, world, bucket) = scene();
+    for n in 0..7 {
+        world.reach.put(&bucket, &format!("a/{n}"), &noise(n, 12 << 20));
+    }
+    let backup = world.back_up("backup", &format!("s3://{bucket}/a"), None);
+    let task = task("restore", restore(&backup.artefact, &format!("s3://{bucket}/back")));
+    let seen = world.stop_at(&world.engine(), &task, &front, &format!("PUT /{bucket}/back/4"));
+    assert_eq!(seen, Observation::NotStarted);
+    assert_eq!(asked(&front, "PUT", &bucket).len(), 6, "two of three batches");
+    let Observation::Completed(Outcome::Restore {
+        files,
+        bytes,
+        differences,
+        ..
+    }) = world.attempt(&world.engine(), &task)
+    else {
+        panic!("it does not go on");
+    };
+    assert_eq!(asked(&front, "PUT", &bucket), BTreeSet::from(["6".to_owned()]));
+    assert_eq!((files, bytes, differences), (7, 7 * (12 << 20), vec![]));
+}
+
+/// Every look at this clock is half a minute after the one before.
+fn soon() -> Timestamp {
+    static LOOKS: AtomicI64 = AtomicI64::new(0);
+    let now = (system_ambient().now)();
+    Span::seconds(30 * LOOKS.fetch_add(1, Ordering::Relaxed)).after(now)
+}
+
+#[test]
+fn a_restore_that_is_stopped_while_it_compares_goes_on_in_another_process() {
+    let (front, world, bucket) = scene();
+    for n in 0..300 {
+        world.reach.put(&bucket, &format!("a/{n:03}"), &noise(n, 100));
+    }
+    let backup = world.back_up("backup", &format!("s3://{bucket}/a"), None);
+    front.trouble(&format!("GET /{bucket}/back/007"), 0, 1, What::Answered(404));
+    let task = task("restore", restore(&backup.artefact, &format!("s3://{bucket}/back")));
+    let hurried = Ambient {
+        now: soon,
+        ..system_ambient()
+    };
+    let seen = world.stop_at(
+        &world.engine_in(hurried),
+        &task,
+        &front,
+        &format!("GET /{bucket}/back/270"),
+    );
+    assert_eq!(seen, Observation::NotStarted);
+    front.requests();
+    let Observation::Completed(Outcome::Restore { files, differences, .. }) = world.attempt(&world.engine(), &task)
+    else {
+        panic!("it does not go on");
+    };
+    assert_eq!(
+        (files, differences),
+        (300, vec!["007: cannot be read: it vanished".to_owned()])
+    );
+    let left: BTreeSet<String> = (256..300).map(|n| format!("{n:03}")).collect();
+    assert_eq!(asked(&front, "GET", &bucket), left);
+}
+
+#[test]
+fn a_restore_that_comes_no_further_in_three_executions_has_failed() {
+    let (front, world, bucket) = scene();
+    world.reach.put(&bucket, "a/one", b"one");
+    let backup = world.back_up("backup", &format!("s3://{bucket}/a"), None);
+    let first = task("restore", restore(&backup.artefact, &format!("s3://{bucket}/back")));
+    for _ in 0..3 {
+        let seen = world.stop_at(&world.engine(), &first, &front, "/data/");
+        assert_eq!(seen, Observation::NotStarted);
+    }
+    match world.attempt(&world.engine(), &first) {
+        Observation::Failed { kind, message } => {
+            assert_eq!(kind, FailureKind::Transient);
+            assert!(message.contains("no further than 0 files written"), "{message}");
+        }
+        other => panic!("{other:?}"),
+    }
+    let again = Task { attempt: 2, ..first };
+    let seen = world.attempt(&world.engine(), &again);
+    assert!(matches!(seen, Observation::Completed(_)), "{seen:?}");
 }
 
 #[test]

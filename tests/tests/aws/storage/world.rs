@@ -14,9 +14,11 @@ use holdfast_core::domain::{
 };
 use holdfast_core::ports::{Engine, Observation, Task};
 use holdfast_local::{FileKeys, system_ambient};
+use holdfast_repository::Ambient;
 use holdfast_sources::content_engine::places::PlacesByScheme;
 use holdfast_sources::content_engine::{ContentEngine, ContentEngineParts, ReceiptStore};
 use holdfast_testkit::fakes::FakeCatalog;
+use holdfast_tests::front::{Front, What};
 use jiff::Timestamp;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -113,8 +115,12 @@ impl World {
 
     /// The engine of one process. What it leaves for the next one is in the vault's bucket and in the catalog.
     pub fn engine(&self) -> ContentEngine {
+        self.engine_in(system_ambient())
+    }
+
+    /// The engine of a process with these surroundings.
+    pub fn engine_in(&self, ambient: Ambient) -> ContentEngine {
         let _inside = self.reach.runtime.enter();
-        let ambient = system_ambient();
         let (clients, handle) = (Arc::clone(&self.reach.clients), self.reach.runtime.handle().clone());
         let options = S3StorageOptions {
             bucket: self.vault.clone(),
@@ -140,6 +146,25 @@ impl World {
             threads: 2,
         })
         .expect("an engine")
+    }
+
+    /// Starts a task, stops it while a request that contains `words` waits, and waits until it has ended.
+    pub fn stop_at(&self, engine: &ContentEngine, task: &Task, front: &Front, words: &str) -> Observation {
+        front.trouble(words, 0, 1, What::Delayed(1500));
+        front.requests();
+        self.reach.runtime.block_on(async {
+            engine.start(task).await.expect("start");
+            while !front.has_asked(words) {
+                assert!(!engine.working().is_empty(), "it ended before {words}");
+                pause(Duration::from_millis(5)).await;
+            }
+            engine.stop();
+            while !engine.working().is_empty() {
+                pause(Duration::from_millis(5)).await;
+            }
+            front.no_more_trouble();
+            engine.observe(task).await.expect("observe")
+        })
     }
 
     /// Starts a task and sees what comes of it.

@@ -42,11 +42,6 @@ impl Places for FileTrees {
         }))
     }
 
-    /// What stands is compared, and what is right is not written again.
-    fn goes_on(&self, _: &str) -> bool {
-        true
-    }
-
     /// Removes a drill's folder. The path leads through no symbolic link below the drill area.
     fn clean(&self, target: &str) -> Result<(), Failure> {
         let target = Path::new(target);
@@ -98,6 +93,7 @@ impl Target for Folder {
         }
     }
 
+    /// What stands is compared, and what is right is not written again.
     fn restore(&self, content: &PointContent<'_>, request: &RestoreRequest<'_>) -> Result<Restored, Failure> {
         let PointContent { repository, index, .. } = *content;
         let options = RestoreOptions {
@@ -125,6 +121,7 @@ impl Target for Folder {
             files: report.files,
             bytes: report.bytes_written,
             differences,
+            more_differences: 0,
         })
     }
 

@@ -12,6 +12,7 @@ use holdfast_repository::backup::Source;
 use holdfast_repository::index::Index;
 use holdfast_repository::{Id, Progress, Repository};
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::files::Patterns;
 
@@ -27,13 +28,6 @@ pub trait Places: Send + Sync {
     /// The restore target at `address`. Nothing is made or looked at yet.
     fn target(&self, address: &str) -> Result<Box<dyn Target>, Failure>;
 
-    /// Whether a restore to `address` that was stopped goes on from what it wrote when it is started again. Otherwise it must
-    /// come to its end in one execution. Asks nobody.
-    fn goes_on(&self, address: &str) -> bool {
-        let _ = address;
-        false
-    }
-
     /// Removes what a drill restored to `target`, which may be gone already. [`FailureKind::Invalid`] unless it lies
     /// inside the drill area, whatever the order says.
     fn clean(&self, target: &str) -> Result<(), Failure>;
@@ -45,7 +39,8 @@ pub trait Target {
     fn is_free(&self) -> Result<bool, Failure>;
 
     /// Writes what was asked for, then reads it all again and compares it with the recovery point, entry by entry.
-    /// [`FailureKind::Invalid`] where something stands and `overwrite` is not asked for.
+    /// [`FailureKind::Invalid`] where something stands and `overwrite` is not asked for. One that was stopped goes on when it
+    /// is asked again: from what it finds right, or from the cursor that it keeps.
     fn restore(&self, content: &PointContent<'_>, request: &RestoreRequest<'_>) -> Result<Restored, Failure>;
 
     /// The time in the file of that name, relative to the target; none when the application wrote none, or something
@@ -79,10 +74,36 @@ pub struct RestoreRequest<'a> {
     pub progress: &'a dyn Progress,
     /// Stops the work when set, with a [`FailureKind::Transient`] failure.
     pub cancel: &'a AtomicBool,
+    /// Keeps how far it has come, for a target where looking at what stands costs as much as writing it.
+    pub cursors: &'a dyn Cursors,
+}
+
+/// How far a restore has come that writes and compares one file after the other, in the order of the snapshot.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestoreCursor {
+    /// Files that need not be written any more.
+    pub written: u64,
+    /// Files that need not be compared any more.
+    pub compared: u64,
+    /// What came of them.
+    pub restored: Restored,
+}
+
+/// Where one restore keeps its cursor, so that another execution goes on from there.
+pub trait Cursors: Sync {
+    /// How far the executions before this one came. A [`FailureKind::Transient`] failure when several in a row came no
+    /// further: something takes longer than an execution lasts, or ends it.
+    fn take_up(&self) -> Result<RestoreCursor, Failure>;
+
+    /// Whether it is time to keep the cursor: a while after the last time, and before this execution stops.
+    fn is_due(&self) -> bool;
+
+    /// Keeps it. Of long lists of differences the beginning is kept, and how many more there are.
+    fn keep(&self, cursor: &RestoreCursor) -> Result<(), Failure>;
 }
 
 /// What a restore did.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Restored {
     /// Regular files that are whole now.
     pub files: u64,
@@ -90,6 +111,8 @@ pub struct Restored {
     pub bytes: u64,
     /// Every entry that was asked for and does not stand as in the recovery point: a line each, path first.
     pub differences: Vec<String>,
+    /// How many more there are than these.
+    pub more_differences: u64,
 }
 
 /// Places by the beginning of their addresses.
@@ -138,10 +161,6 @@ impl Places for PlacesByScheme {
 
     fn target(&self, address: &str) -> Result<Box<dyn Target>, Failure> {
         self.of(address)?.target(address)
-    }
-
-    fn goes_on(&self, address: &str) -> bool {
-        self.of(address).is_ok_and(|places| places.goes_on(address))
     }
 
     fn clean(&self, target: &str) -> Result<(), Failure> {
