@@ -36,7 +36,7 @@ pub struct Aws {
 
 /// Connects the adapters of a deployment to AWS as the environment of the process describes it.
 pub async fn connect(deployment: &Deployment) -> Result<Aws, Failure> {
-    let clients = Clients::from_environment(deployment.region.clone()).await;
+    let clients = Clients::from_environment(deployment.region.clone()).await?;
     connect_by(Arc::new(clients), deployment).await
 }
 
