@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use holdfast_core::domain::FunctionName;
 use holdfast_tests::front::Front;
 use holdfast_tests::lambda::provision::{catalog_table, make_table, make_topic};
 use holdfast_tests::lambda::wire::Wire;
@@ -20,18 +21,13 @@ use serde_json::{Value, json};
 
 use crate::process;
 
-const FUNCTIONS: [&str; 7] = [
-    "scheduler",
-    "snapshot-trigger",
-    "verifier",
-    "replicator",
-    "lifecycle",
-    "restore-runner",
-    "dr-failover",
-];
 const REGION: &str = "eu-central-1";
 const TABLE: &str = "holdfast-catalog";
 const ROUNDS: usize = 20;
+/// The name of the policy and of the resource that are multiplied.
+const ORIGINAL: &str = "number-original";
+/// How many records one BatchWriteItem takes.
+const BATCH: usize = 25;
 /// Longer than any invocation here takes.
 const TIMEOUT: Duration = Duration::from_secs(900);
 
@@ -49,8 +45,8 @@ pub fn measure(folder: &Path, policies: usize) -> Result<(), String> {
         "{:<18} {:>9} {:>9} {:>12} {:>11} {:>12} {:>10} {:>14}",
         "", "kB", "kB", "ms", "MiB", "ms", "ms", "an invocation"
     );
-    for function in FUNCTIONS {
-        println!("{}", scene.of_function(&folder, function)?);
+    for function in FunctionName::ALL {
+        println!("{}", scene.of_function(&folder, function.as_str())?);
     }
     scene.tick(&program(&folder, "scheduler")?, policies)
 }
@@ -235,20 +231,17 @@ impl Scene {
     fn tick(&self, program: &Path, policies: usize) -> Result<(), String> {
         let service = self.service(program, "scheduler")?;
         let name = "holdfast-scheduler";
-        let payload = json!({ "configuration": configuration(policies) });
-        let applied = invoke(&service, name, &payload)?;
-        println!(
-            "\n{policies} policies applied in {:.1} s, {} catalog calls",
-            applied.as_secs_f64(),
-            self.dynamodb.requests().len()
-        );
+        invoke(&service, name, &json!({ "configuration": configuration() }))?;
+        self.multiply(policies)?;
         let pid = process::running(program)?;
-        for round in 1..=3 {
+        println!();
+        for what in ["the first, which looks at each", "the next", "the one after"] {
+            self.dynamodb.requests();
             let before = process::cpu(pid)?;
             let wall = invoke(&service, name, &wake_up("scheduler"))?;
             let cpu = process::cpu(pid)? - before;
             println!(
-                "tick {round} with {policies} policies: {:.1} s beside the emulator, {:.2} s of processor, {} catalog calls, peak {:.1} MiB",
+                "tick with {policies} policies, {what}: {:.1} s beside the emulator, {:.2} s of processor, {} catalog calls, peak {:.1} MiB",
                 wall.as_secs_f64(),
                 cpu.as_secs_f64(),
                 self.dynamodb.requests().len(),
@@ -256,6 +249,45 @@ impl Scene {
             );
         }
         drop(service);
+        Ok(())
+    }
+
+    /// Writes the one policy and its resource again under so many names: what applying a configuration of that many would
+    /// leave, sooner than an emulator applies it.
+    fn multiply(&self, policies: usize) -> Result<(), String> {
+        let all = self.wire.dynamodb("Scan", &json!({ "TableName": TABLE }))?;
+        let items = all["Items"].as_array().ok_or("the table cannot be read")?;
+        let originals: Vec<String> = items
+            .iter()
+            .map(Value::to_string)
+            .filter(|item| item.contains(ORIGINAL))
+            .collect();
+        if originals.len() != 2 {
+            return Err(format!("one policy and its resource are {} records", originals.len()));
+        }
+        let named = |number: usize| {
+            originals
+                .iter()
+                .map(move |item| item.replace(ORIGINAL, &format!("number-{number}")))
+        };
+        let puts: Result<Vec<Value>, String> = (0..policies)
+            .flat_map(named)
+            .map(|item| {
+                let item: Value = serde_json::from_str(&item).map_err(|error| error.to_string())?;
+                Ok(json!({ "PutRequest": { "Item": item } }))
+            })
+            .collect();
+        for batch in puts?.chunks(BATCH) {
+            let written = self
+                .wire
+                .dynamodb("BatchWriteItem", &json!({ "RequestItems": { TABLE: batch } }))?;
+            if written["UnprocessedItems"]
+                .as_object()
+                .is_some_and(|left| !left.is_empty())
+            {
+                return Err("the emulator left records unwritten".to_owned());
+            }
+        }
         Ok(())
     }
 }
@@ -309,17 +341,14 @@ fn wake_up(function: &str) -> Value {
     }] })
 }
 
-fn configuration(policies: usize) -> String {
-    let mut text = format!("region = \"{REGION}\"\n\n[[vault]]\nname = \"primary\"\nregion = \"{REGION}\"\n");
-    for number in 0..policies {
-        let _ = write!(
-            text,
-            "\n[[resource]]\nname = \"r{number}\"\nkind = \"s3\"\npath = \"s3://photos/{number}\"\n\n[[policy]]\nname = \
-             \"p{number}\"\nvault = \"primary\"\nrpo = \"2d\"\nrto = \"1d\"\n[policy.select]\nresources = [\"r{number}\"]\n\
-             [policy.keep]\nlast = 7\n[[policy.rule]]\nname = \"nightly\"\ncron = \"0 2 * * *\"\nkind = \"incremental\"\n"
-        );
-    }
-    text
+/// One policy for one resource, both of which go by [`ORIGINAL`].
+fn configuration() -> String {
+    format!(
+        "region = \"{REGION}\"\n\n[[vault]]\nname = \"primary\"\nregion = \"{REGION}\"\n\n[[resource]]\nname = \"{ORIGINAL}\"\n\
+         kind = \"s3\"\npath = \"s3://photos/{ORIGINAL}\"\n\n[[policy]]\nname = \"{ORIGINAL}\"\nvault = \"primary\"\nrpo = \
+         \"2d\"\nrto = \"1d\"\n[policy.select]\nresources = [\"{ORIGINAL}\"]\n[policy.keep]\nlast = 7\n[[policy.rule]]\nname = \
+         \"nightly\"\ncron = \"0 2 * * *\"\nkind = \"incremental\"\n"
+    )
 }
 
 fn median<T: Ord + Copy>(values: &mut [T]) -> T {
