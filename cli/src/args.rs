@@ -173,8 +173,8 @@ pub struct RepositoryArguments {
 /// The repository to work on, and its password.
 #[derive(Debug, Clone, Args)]
 pub struct RepositoryPlace {
-    /// The repository's folder.
-    #[arg(long, value_name = "PATH")]
+    /// The repository's folder, or s3://BUCKET/PREFIX where this program was built with S3.
+    #[arg(long, value_name = "PLACE")]
     pub repo: PathBuf,
     /// A file with the password in its first line [default: the environment variable HOLDFAST_PASSWORD].
     #[arg(long, value_name = "FILE")]
@@ -280,8 +280,8 @@ pub enum RepositoryCommand {
         /// The repository.
         #[command(flatten)]
         place: RepositoryPlace,
-        /// The other repository's folder.
-        #[arg(long, value_name = "PATH")]
+        /// The other repository's folder, or its address on S3.
+        #[arg(long, value_name = "PLACE")]
         to: PathBuf,
         /// Only these snapshots [default: all].
         #[arg(value_name = "SNAPSHOT")]

@@ -1,7 +1,6 @@
 //! `repository backup`.
 
 use std::path::{Component, Path, PathBuf};
-use std::sync::atomic::AtomicBool;
 
 use holdfast_repository::backup::{BackupOptions, BackupReport, Source, backup};
 use holdfast_repository::{Id, Repository};
@@ -10,7 +9,7 @@ use serde_json::json;
 
 use super::interrupt::Interrupt;
 use super::meter::Meter;
-use super::{open, show};
+use super::{open, place, show};
 use crate::args::RepositoryPlace;
 use crate::embedded::absolute;
 use crate::error::{CliError, Done};
@@ -41,7 +40,20 @@ pub fn run(place: &RepositoryPlace, request: Request, interrupt: &Interrupt, jso
     let tree = FileTree::new(roots, patterns).map_err(|error| root_error(&error))?;
     let repository = open::to_write(place)?;
     let parent = parent(&repository, &tree, &request)?;
-    let report = back_up(&repository, &tree, request, parent, interrupt.flag())?;
+    let meter = Meter::new("backup");
+    let options = BackupOptions {
+        parent,
+        reread: request.full,
+        tags: request.tags,
+        excludes: request.exclude,
+        ..BackupOptions::new((repository.ambient().now)(), &meter, interrupt.flag())
+    };
+    let options = BackupOptions {
+        uploads: place::requests_at_once(&place.repo, options.uploads),
+        ..options
+    };
+    let report = backup(&repository, &tree, &options)?;
+    drop(meter);
     if json {
         print_json(&report, parent)?;
     } else {
@@ -49,24 +61,6 @@ pub fn run(place: &RepositoryPlace, request: Request, interrupt: &Interrupt, jso
     }
     let partial = !report.unread.is_empty();
     Ok(if partial { Done::Partial } else { Done::Done })
-}
-
-fn back_up(
-    repository: &Repository,
-    tree: &FileTree,
-    request: Request,
-    parent: Option<Id>,
-    cancel: &AtomicBool,
-) -> Result<BackupReport, CliError> {
-    let meter = Meter::new("backup");
-    let options = BackupOptions {
-        parent,
-        reread: request.full,
-        tags: request.tags,
-        excludes: request.exclude,
-        ..BackupOptions::new((repository.ambient().now)(), &meter, cancel)
-    };
-    Ok(backup(repository, tree, &options)?)
 }
 
 /// An absolute path without `.` and `..`.

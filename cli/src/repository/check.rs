@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::interrupt::Interrupt;
 use super::meter::Meter;
-use super::{open, show};
+use super::{open, place, show};
 use crate::args::RepositoryPlace;
 use crate::error::{CliError, Done};
 use crate::output;
@@ -19,7 +19,7 @@ pub fn run(place: &RepositoryPlace, read_data: bool, interrupt: &Interrupt, json
     let options = CheckOptions {
         read_data,
         snapshots: None,
-        workers: std::thread::available_parallelism().map_or(2, usize::from),
+        workers: place::requests_at_once(&place.repo, place::processors()),
         progress: &meter,
         cancel: interrupt.flag(),
         ledger: None,

@@ -1,16 +1,14 @@
 //! `repository copy`.
 
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::Path;
 
 use holdfast_repository::copy::{CopyOptions, CopyReport, copy};
-use holdfast_repository::storage::DiskStorage;
 use holdfast_repository::{Id, RepositoryError};
 use serde_json::json;
 
 use super::interrupt::Interrupt;
 use super::meter::Meter;
-use super::{open, show};
+use super::{open, place, show};
 use crate::args::RepositoryPlace;
 use crate::error::{CliError, Done};
 use crate::output;
@@ -19,7 +17,7 @@ use crate::output::say;
 /// Copies the named snapshots, or all; partial when the source is too damaged for some.
 pub fn run(
     place: &RepositoryPlace,
-    to: PathBuf,
+    to: &Path,
     words: &[String],
     interrupt: &Interrupt,
     json: bool,
@@ -30,12 +28,14 @@ pub fn run(
         .iter()
         .map(|word| repository.find_snapshot(word).map(|(id, _)| id))
         .collect::<Result<Vec<_>, _>>()?;
-    let destination = show::path(&to);
-    let storage = Arc::new(DiskStorage::open_or_create(to)?);
+    let destination = show::path(to);
+    let local = place::processors().clamp(2, 4);
+    let workers = place::requests_at_once(&place.repo, local).max(place::requests_at_once(to, local));
+    let storage = place::open_or_create(to)?;
     let meter = Meter::new("copy");
     let options = CopyOptions {
         snapshots: Some(chosen).filter(|chosen| !chosen.is_empty()),
-        workers: std::thread::available_parallelism().map_or(2, |processors| processors.get().clamp(2, 4)),
+        workers,
         progress: &meter,
         cancel: interrupt.flag(),
     };

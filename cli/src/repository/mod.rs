@@ -1,4 +1,4 @@
-//! `holdfast repository`: the content engine by itself, on one repository in a folder.
+//! `holdfast repository`: the content engine by itself, on one repository.
 
 mod backup;
 mod check;
@@ -8,6 +8,7 @@ mod list;
 mod meter;
 mod open;
 mod password;
+mod place;
 mod reclaim;
 mod restore;
 mod show;
@@ -62,7 +63,7 @@ pub fn run(arguments: RepositoryArguments, json: bool) -> Result<Done, CliError>
         RepositoryCommand::Check { place, read_data } => check::run(&place, read_data, &interrupt, json),
         RepositoryCommand::Forget { place, snapshots } => reclaim::forget(&place, &snapshots, json),
         RepositoryCommand::Prune { place, grace, dry_run } => reclaim::prune(&place, &grace, dry_run, &interrupt, json),
-        RepositoryCommand::Copy { place, to, snapshots } => copy::run(&place, to, &snapshots, &interrupt, json),
+        RepositoryCommand::Copy { place, to, snapshots } => copy::run(&place, &to, &snapshots, &interrupt, json),
     }
 }
 

@@ -1,15 +1,12 @@
-//! Making and opening repositories in folders.
-
-use std::path::Path;
-use std::sync::Arc;
+//! Making and opening repositories.
 
 use holdfast_local::system_ambient;
 use holdfast_repository::lock::{Lock, LockKind};
-use holdfast_repository::storage::DiskStorage;
-use holdfast_repository::{ErrorKind, InitOptions, Repository, RepositoryError, Unlock};
+use holdfast_repository::{ErrorKind, InitOptions, Repository, Unlock};
 use serde_json::json;
 
 use super::password::password;
+use super::place;
 use crate::args::RepositoryPlace;
 use crate::error::{CliError, Done};
 use crate::output;
@@ -18,7 +15,7 @@ use crate::output::say;
 /// Makes a new repository.
 pub fn init(place: &RepositoryPlace, json: bool) -> Result<Done, CliError> {
     let password = password(place)?;
-    let storage = Arc::new(DiskStorage::open_or_create(&place.repo)?);
+    let storage = place::open_or_create(&place.repo)?;
     let options = InitOptions {
         password: Some(&password),
         ..InitOptions::default()
@@ -38,7 +35,7 @@ pub fn init(place: &RepositoryPlace, json: bool) -> Result<Done, CliError> {
 pub fn to_read(place: &RepositoryPlace) -> Result<Repository, CliError> {
     let password = password(place)?;
     Ok(Repository::open(
-        Arc::new(existing(&place.repo)?),
+        place::existing(&place.repo)?,
         system_ambient(),
         Unlock::Password(&password),
     )?)
@@ -47,22 +44,13 @@ pub fn to_read(place: &RepositoryPlace) -> Result<Repository, CliError> {
 /// Opens a repository to write to it, and removes what writers that died left half written.
 pub fn to_write(place: &RepositoryPlace) -> Result<Repository, CliError> {
     let password = password(place)?;
-    existing(&place.repo)?;
-    let storage = Arc::new(DiskStorage::open_or_create(&place.repo)?);
+    place::existing(&place.repo)?;
+    let storage = place::open_or_create(&place.repo)?;
     Ok(Repository::open(
         storage,
         system_ambient(),
         Unlock::Password(&password),
     )?)
-}
-
-fn existing(folder: &Path) -> Result<DiskStorage, RepositoryError> {
-    DiskStorage::open(folder).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => RepositoryError::NoRepository {
-            location: folder.display().to_string(),
-        },
-        _ => error,
-    })
 }
 
 /// Keeps others from deleting what is being read. A store that cannot be written to, because the medium is read-only or

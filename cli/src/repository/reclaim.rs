@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::interrupt::Interrupt;
 use super::meter::Meter;
-use super::open;
+use super::{open, place};
 use crate::args::RepositoryPlace;
 use crate::error::{CliError, Done};
 use crate::output;
@@ -53,7 +53,7 @@ pub fn prune(
         .parse()
         .map_err(|error| CliError::usage(format!("--grace: {error}")))?;
     let repository = open::to_write(place)?;
-    let workers = std::thread::available_parallelism().map_or(2, usize::from);
+    let workers = place::requests_at_once(&place.repo, place::processors());
     let cancel = interrupt.flag();
     let sweep_options = SweepOptions {
         extra_roots: &[],

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::interrupt::Interrupt;
 use super::meter::Meter;
-use super::{open, show};
+use super::{open, place, show};
 use crate::args::RepositoryPlace;
 use crate::embedded::absolute;
 use crate::error::{CliError, Done};
@@ -42,6 +42,10 @@ pub fn run(place: &RepositoryPlace, request: Request, interrupt: &Interrupt, jso
         overwrite: request.overwrite,
         progress: &meter,
         ..RestoreOptions::new(interrupt.flag())
+    };
+    let options = RestoreOptions {
+        workers: place::requests_at_once(&place.repo, options.workers),
+        ..options
     };
     let report = restore(&repository, &index, &id, &target, &options).map_err(restore_error)?;
     drop(meter);

@@ -66,8 +66,8 @@ const TABLE: [Row; 12] = [
     },
     Row {
         folder: "cli",
-        may: &[CORE, REPOSITORY, SOURCES, LOCAL, FUNCTIONS],
-        reason: "the embedded server joins the functions to the local adapters",
+        may: &[CORE, REPOSITORY, SOURCES, LOCAL, FUNCTIONS, AWS],
+        reason: "the embedded server joins the functions to the local adapters; repositories may lie on S3",
     },
     Row {
         folder: "tests",
@@ -78,8 +78,8 @@ const TABLE: [Row; 12] = [
     },
     Row {
         folder: "bench",
-        may: &["tests"],
-        reason: "it measures finished programs, in the surroundings that the tests build for them",
+        may: &[CORE, "tests"],
+        reason: "it measures finished programs, called by the core's names, in the surroundings that the tests build for them",
     },
     Row {
         folder: "xtask",

@@ -1,5 +1,6 @@
 //! restic as judge of repositories on S3, in both directions.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -82,6 +83,32 @@ fn restic_proves_and_restores_what_we_wrote() {
         let source = scene.path("source");
         assert!(at(&source) == at(&tools::restored(&target, &source)), "{name}");
     }
+}
+
+#[test]
+fn the_program_works_on_a_bucket_as_on_a_folder() {
+    let scene = Scene::new();
+    let repository = PathBuf::from(format!("s3://{}/some/where", scene.bucket));
+    let run = |verb: &str, arguments: &[&dyn AsRef<OsStr>]| {
+        let mut command = tools::holdfast_command(verb, &repository);
+        command
+            .env("AWS_ENDPOINT_URL_S3", Radosgw::shared().endpoint())
+            .env("AWS_REGION", "us-east-1")
+            .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+            .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
+        command.args(arguments.iter().map(AsRef::as_ref));
+        Ran::of(&mut command)
+    };
+    let (source, restored, copied) = (scene.path("source"), scene.path("restored"), scene.path("copied"));
+    run("init", &[]).ends(0);
+    run("init", &[]).ends(1).says("some/where");
+    run("backup", &[&source]).ends(0);
+    run("check", &[&"--read-data"]).ends(0);
+    restic(&scene.address, &["check", "--read-data"]).says("no errors were found");
+    run("restore", &[&"latest", &"--target", &restored]).ends(0);
+    tools::assert_same(&source, &tools::restored(&restored, &source));
+    run("copy", &[&"--to", &copied]).ends(0);
+    tools::holdfast("check", &copied, &[&"--read-data"]).ends(0);
 }
 
 #[test]

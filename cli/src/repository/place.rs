@@ -1,0 +1,122 @@
+//! Where a repository is: in a folder, or on S3 in a program that was built with it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use holdfast_repository::storage::{DiskStorage, Storage};
+use holdfast_repository::{ErrorKind, RepositoryError};
+
+use crate::error::CliError;
+
+/// What addresses on S3 begin with.
+const S3: &str = "s3://";
+
+/// Requests under way at one time to a store that answers after some milliseconds.
+const REMOTE_AT_ONCE: usize = 8;
+
+/// A store that must be there already. Nothing is written to it.
+pub fn existing(place: &Path) -> Result<Arc<dyn Storage>, CliError> {
+    if let Some(address) = on_s3(place) {
+        return s3::open(address);
+    }
+    let opened = DiskStorage::open(place).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => RepositoryError::NoRepository {
+            location: place.display().to_string(),
+        },
+        _ => error,
+    });
+    Ok(Arc::new(opened?))
+}
+
+/// A store to write to. A folder is made if it is not there, and what writers that died left half written is removed.
+pub fn open_or_create(place: &Path) -> Result<Arc<dyn Storage>, CliError> {
+    match on_s3(place) {
+        Some(address) => s3::open(address),
+        None => Ok(Arc::new(DiskStorage::open_or_create(place)?)),
+    }
+}
+
+/// How many requests to have under way there at one time, where a folder is worth `local`.
+pub fn requests_at_once(place: &Path, local: usize) -> usize {
+    match on_s3(place) {
+        Some(_) => local.max(REMOTE_AT_ONCE),
+        None => local,
+    }
+}
+
+/// One for each processor.
+pub fn processors() -> usize {
+    std::thread::available_parallelism().map_or(2, usize::from)
+}
+
+fn on_s3(place: &Path) -> Option<&str> {
+    place.to_str().filter(|address| address.starts_with(S3))
+}
+
+#[cfg(feature = "s3")]
+mod s3 {
+    use std::sync::{Arc, OnceLock};
+
+    use holdfast_aws::Clients;
+    use holdfast_aws::s3::S3Address;
+    use holdfast_aws::storage::{S3Storage, S3StorageOptions};
+    use holdfast_core::domain::{Failure, Region};
+    use holdfast_repository::storage::Storage;
+    use tokio::runtime::Runtime;
+
+    use crate::error::CliError;
+
+    /// Speaks to S3 as long as the program lasts.
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+
+    /// The bucket is reached with the credentials, the Region and the endpoint of the environment.
+    pub fn open(address: &str) -> Result<Arc<dyn Storage>, CliError> {
+        let usage = |failure: Failure| CliError::usage(failure.message);
+        let address: S3Address = address.parse().map_err(usage)?;
+        let region = region()?;
+        let runtime = match RUNTIME.get() {
+            Some(runtime) => runtime,
+            None => {
+                let made = Runtime::new().map_err(|error| CliError::failed(format!("no threads: {error}")))?;
+                RUNTIME.get_or_init(|| made)
+            }
+        };
+        let clients = runtime
+            .block_on(Clients::from_environment(region))
+            .map_err(|failure| CliError::failed(failure.message))?;
+        let options = S3StorageOptions {
+            bucket: address.bucket().to_owned(),
+            prefix: address.prefix().to_owned(),
+            ..S3StorageOptions::default()
+        };
+        let storage = S3Storage::new(clients.home().s3(), runtime.handle().clone(), options);
+        Ok(Arc::new(storage))
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the settings of AWS come from the environment, as for its own tools"
+    )]
+    fn region() -> Result<Region, CliError> {
+        let named = ["AWS_REGION", "AWS_DEFAULT_REGION"]
+            .iter()
+            .find_map(|name| std::env::var(name).ok());
+        let named = named.ok_or_else(|| CliError::usage("set AWS_REGION to the Region of the bucket"))?;
+        Region::new(&named).map_err(|error| CliError::usage(format!("AWS_REGION: {error}")))
+    }
+}
+
+#[cfg(not(feature = "s3"))]
+mod s3 {
+    use std::sync::Arc;
+
+    use holdfast_repository::storage::Storage;
+
+    use crate::error::CliError;
+
+    pub fn open(address: &str) -> Result<Arc<dyn Storage>, CliError> {
+        Err(CliError::usage(format!(
+            "{address}: this program was built without S3; build it with `cargo build --release --features s3`"
+        )))
+    }
+}
