@@ -49,7 +49,7 @@ pub fn measure(holdfast: &Path, peers: &Path, work: &Path, scale: Scale, rounds:
     Ok(Table::new(&programs, scale, rounds, rows, yardsticks))
 }
 
-fn find(holdfast: &Path, peers: &Path) -> Result<Vec<Program>, String> {
+pub fn find(holdfast: &Path, peers: &Path) -> Result<Vec<Program>, String> {
     let mut programs = Vec::new();
     for peer in Peer::ALL {
         let places = match peer {
@@ -81,7 +81,7 @@ fn find(holdfast: &Path, peers: &Path) -> Result<Vec<Program>, String> {
     Ok(programs)
 }
 
-fn make(set: Set, scale: Scale, first: &Path, second: &Path) -> Result<(), String> {
+pub fn make(set: Set, scale: Scale, first: &Path, second: &Path) -> Result<(), String> {
     let at = |error: std::io::Error| format!("{}: {error}", first.display());
     remove(first)?;
     remove(second)?;
@@ -96,6 +96,7 @@ fn live(program: &Program, set: Set, (first, second): (&Path, &Path), work: &Pat
         source: work.join("source"),
         folder: work.join("place"),
         old: Vec::new(),
+        bucket: None,
     };
     remove(&place.folder)?;
     remove(&place.source)?;
@@ -129,7 +130,9 @@ fn live(program: &Program, set: Set, (first, second): (&Path, &Path), work: &Pat
             require_same(&place.source, &restored(&place)?)?;
         }
         let stored = match operation {
-            Operation::Backup | Operation::Incremental | Operation::Prune => Some(size(&place.repository())?),
+            Operation::Backup | Operation::Incremental | Operation::Prune => {
+                Some(size(&place.folder.join("repository"))?)
+            }
             _ => None,
         };
         rows.push(Row {
@@ -146,10 +149,10 @@ fn live(program: &Program, set: Set, (first, second): (&Path, &Path), work: &Pat
 }
 
 /// All snapshots of Holdfast's repository but the newest.
-fn old_snapshots(program: &Program, place: &Place) -> Result<Vec<String>, String> {
+pub fn old_snapshots(program: &Program, place: &Place) -> Result<Vec<String>, String> {
     let listed = Command::new(&program.path)
         .args(["repository", "snapshots", "--json", "--repo"])
-        .arg(place.repository())
+        .arg(place.repository(program.peer))
         .envs(place.environment())
         .output()
         .map_err(|error| error.to_string())?;
@@ -175,7 +178,7 @@ fn old_snapshots(program: &Program, place: &Place) -> Result<Vec<String>, String
 }
 
 /// Where in the target the source's content is: programs keep its path, or they do not.
-fn restored(place: &Place) -> Result<PathBuf, String> {
+pub fn restored(place: &Place) -> Result<PathBuf, String> {
     let below = place.source.strip_prefix("/").unwrap_or(&place.source);
     let kept = place.restored().join(below);
     let whole = place.restored().join(place.source.file_name().unwrap_or_default());
@@ -195,12 +198,12 @@ fn command(program: &str, arguments: &[&Path], options: &[&str]) -> Result<(), S
 }
 
 /// Copies a tree with its times, so that what is the same looks the same.
-fn copy(from: &Path, to: &Path) -> Result<(), String> {
+pub fn copy(from: &Path, to: &Path) -> Result<(), String> {
     command("cp", &[from, to], &["--archive", "--reflink=never"])
 }
 
 /// Makes `to` what `from` is; what is the same in both is left alone.
-fn replace(from: &Path, to: &Path) -> Result<(), String> {
+pub fn replace(from: &Path, to: &Path) -> Result<(), String> {
     let (wanted, there) = (files(from)?, files(to)?);
     let at = |error: std::io::Error| format!("{}: {error}", to.display());
     for gone in there.keys().filter(|path| !wanted.contains_key(*path)) {
@@ -240,7 +243,7 @@ fn size(root: &Path) -> Result<u64, String> {
     Ok(files(root)?.values().map(|(size, _)| size).sum())
 }
 
-fn require_same(expected: &Path, found: &Path) -> Result<(), String> {
+pub fn require_same(expected: &Path, found: &Path) -> Result<(), String> {
     command(
         "diff",
         &[expected, found],
@@ -248,7 +251,7 @@ fn require_same(expected: &Path, found: &Path) -> Result<(), String> {
     )
 }
 
-fn remove(folder: &Path) -> Result<(), String> {
+pub fn remove(folder: &Path) -> Result<(), String> {
     match fs::remove_dir_all(folder) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),

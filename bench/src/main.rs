@@ -6,14 +6,17 @@ mod functions;
 mod measured;
 mod peers;
 mod process;
+mod remote;
 mod report;
 mod yardstick;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use data::Scale;
+use holdfast_tests::front::Pace;
 use holdfast_tests::workspace_root;
 
 const USAGE: &str = "\
@@ -21,6 +24,9 @@ holdfast-bench engine [--quick] [--rounds N] [--work FOLDER]
     the content engine beside restic, rustic and borg, where they are installed: the same life of a repository, in
     alternation, N rounds (default 3). Takes target/release/holdfast; writes docs/performance.json and docs/performance.svg, and
     prints the table. --quick takes an eighth of the data and one round, and writes into target/bench
+holdfast-bench remote [--quick] [--latency MS] [--rate MB] [--work FOLDER]
+    the content engine beside restic on an S3 server on this machine that answers MS milliseconds late (default 30), each answer
+    at MB megabytes a second (default 50). Takes target/release/holdfast built with --features s3; prints tables
 holdfast-bench functions [FOLDER] [--policies N]
     what each function costs to start and to invoke, from the programs in FOLDER (default: target/lambda, where `cargo xtask
     package` leaves them), over emulated AWS; and one tick of the scheduler with N policies (default 10000)";
@@ -29,6 +35,7 @@ holdfast-bench functions [FOLDER] [--policies N]
 #[derive(Debug, PartialEq, Eq)]
 enum Task {
     Engine { scale: Scale, rounds: u32, work: PathBuf },
+    Remote { scale: Scale, pace: Pace, work: PathBuf },
     Functions { folder: PathBuf, policies: usize },
 }
 
@@ -36,6 +43,7 @@ fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let done = match parse(&words) {
         Ok(Task::Engine { scale, rounds, work }) => engine(scale, rounds, &work),
+        Ok(Task::Remote { scale, pace, work }) => remote(scale, pace, &work),
         Ok(Task::Functions { folder, policies }) => functions::measure(&folder, policies),
         Err(error) => {
             eprintln!("{error}\n\n{USAGE}");
@@ -57,14 +65,17 @@ fn parse(words: &[String]) -> Result<Task, String> {
         return Err("what shall be measured?".to_owned());
     };
     let (mut scale, mut rounds, mut work) = (Scale::Full, None, target.join("bench"));
+    let (mut latency, mut rate) = (30, 50);
     let (mut folder, mut policies) = (target.join("lambda"), 10_000);
     let mut rest = rest.iter();
     while let Some(word) = rest.next() {
         let mut value = || rest.next().ok_or_else(|| format!("{word} wants a value"));
         match (verb.as_str(), word.as_str()) {
-            ("engine", "--quick") => scale = Scale::Quick,
+            ("engine" | "remote", "--quick") => scale = Scale::Quick,
             ("engine", "--rounds") => rounds = Some(number(value()?)?),
-            ("engine", "--work") => work = value()?.into(),
+            ("engine" | "remote", "--work") => work = value()?.into(),
+            ("remote", "--latency") => latency = number(value()?)?,
+            ("remote", "--rate") => rate = number::<u64>(value()?)?,
             ("functions", "--policies") => policies = number(value()?)?,
             ("functions", path) if !path.starts_with('-') => folder = path.into(),
             _ => return Err(format!("\"{word}\" is not understood here")),
@@ -76,6 +87,14 @@ fn parse(words: &[String]) -> Result<Task, String> {
             rounds: rounds.unwrap_or(if scale == Scale::Quick { 1 } else { 3 }),
             work,
         }),
+        "remote" => Ok(Task::Remote {
+            scale,
+            pace: Pace {
+                latency: Duration::from_millis(latency),
+                bytes_per_second: Some(rate * 1_000_000),
+            },
+            work,
+        }),
         "functions" => Ok(Task::Functions { folder, policies }),
         _ => Err(format!("\"{verb}\" cannot be measured")),
     }
@@ -83,6 +102,13 @@ fn parse(words: &[String]) -> Result<Task, String> {
 
 fn number<T: std::str::FromStr>(word: &str) -> Result<T, String> {
     word.parse().map_err(|_| format!("\"{word}\" is no number"))
+}
+
+fn remote(scale: Scale, pace: Pace, work: &Path) -> Result<(), String> {
+    let root = workspace_root();
+    fs::create_dir_all(work).map_err(|error| format!("{}: {error}", work.display()))?;
+    let (holdfast, peers) = (root.join("target/release/holdfast"), root.join("target/peers/bin"));
+    remote::measure(&holdfast, &peers, work, scale, pace)
 }
 
 fn engine(scale: Scale, rounds: u32, work: &Path) -> Result<(), String> {
@@ -114,6 +140,11 @@ mod tests {
 
     #[test]
     fn documented_command_lines_are_understood() {
+        let Ok(Task::Remote { pace, .. }) = parsed("remote --quick --latency 60") else {
+            panic!("remote is not understood");
+        };
+        assert_eq!(pace.latency, Duration::from_millis(60));
+        assert_eq!(pace.bytes_per_second, Some(50_000_000));
         assert!(matches!(
             parsed("engine --quick"),
             Ok(Task::Engine {

@@ -61,6 +61,17 @@ pub enum Peer {
     Borg,
 }
 
+/// A bucket for repositories.
+pub struct Bucket {
+    /// As in `http://127.0.0.1:5000`.
+    pub endpoint: String,
+    pub name: String,
+}
+
+/// What opens the bucket.
+pub const ACCESS_KEY: &str = "measured";
+pub const SECRET_KEY: &str = "measured";
+
 /// Where one program works.
 pub struct Place {
     /// The data; a path that all programs are given.
@@ -69,11 +80,18 @@ pub struct Place {
     pub folder: PathBuf,
     /// The snapshots of the first generation, for a program that is told which to forget.
     pub old: Vec<String>,
+    /// Where the repository is, if not in the folder.
+    pub bucket: Option<Bucket>,
 }
 
 impl Place {
-    pub fn repository(&self) -> PathBuf {
-        self.folder.join("repository")
+    /// The repository as this program is told of it.
+    pub fn repository(&self, peer: Peer) -> OsString {
+        match (&self.bucket, peer) {
+            (None, _) => self.folder.join("repository").into(),
+            (Some(bucket), Peer::Holdfast) => format!("s3://{}/repository", bucket.name).into(),
+            (Some(bucket), _) => format!("s3:{}/{}/repository", bucket.endpoint, bucket.name).into(),
+        }
     }
 
     pub fn copy(&self) -> PathBuf {
@@ -96,6 +114,12 @@ impl Place {
         variables.push(("BORG_BASE_DIR", self.folder.join("borg").into()));
         variables.push(("XDG_CACHE_HOME", self.folder.join("cache").into()));
         variables.push(("HOME", self.folder.clone().into()));
+        if let Some(bucket) = &self.bucket {
+            variables.push(("AWS_ENDPOINT_URL_S3", bucket.endpoint.clone().into()));
+            variables.push(("AWS_REGION", "us-east-1".into()));
+            variables.push(("AWS_ACCESS_KEY_ID", ACCESS_KEY.into()));
+            variables.push(("AWS_SECRET_ACCESS_KEY", SECRET_KEY.into()));
+        }
         variables
     }
 
@@ -136,7 +160,7 @@ impl Peer {
 
     /// What makes an empty repository.
     pub fn init(self, program: &Path, place: &Place) -> Commands {
-        let at = place.repository();
+        let at = place.repository(self);
         vec![match self {
             Self::Holdfast => command![program, "repository", "init", "--repo", at],
             Self::Restic => command![program, "-q", "-r", at, "init", "--repository-version", "2"],
@@ -166,7 +190,7 @@ impl Peer {
                 "2",
                 "--copy-chunker-params",
                 "--from-repo",
-                place.repository()
+                place.repository(self)
             ]],
             _ => Vec::new(),
         };
@@ -174,7 +198,7 @@ impl Peer {
     }
 
     fn holdfast(program: &Path, operation: Operation, place: &Place) -> Commands {
-        let at = place.repository();
+        let at = place.repository(Peer::Holdfast);
         let call = |verb: &str, words: Vec<OsString>| {
             let mut command = command![program, "repository", verb, "--repo", at];
             command.extend(words);
@@ -201,7 +225,7 @@ impl Peer {
     }
 
     fn restic(program: &Path, operation: Operation, place: &Place) -> Commands {
-        let at = place.repository();
+        let at = place.repository(Peer::Restic);
         let call = |words: Vec<OsString>| {
             let mut command = command![program, "-q", "-r", at];
             command.extend(words);
@@ -219,7 +243,7 @@ impl Peer {
     }
 
     fn rustic(program: &Path, operation: Operation, place: &Place) -> Option<(Commands, Commands)> {
-        let at = place.repository();
+        let at = place.repository(Peer::Rustic);
         let call = |words: Vec<OsString>| {
             let mut command = command![program, "--no-progress", "-r", at];
             command.extend(words);
@@ -249,9 +273,9 @@ impl Peer {
     }
 
     fn borg(program: &Path, operation: Operation, place: &Place) -> Option<Commands> {
-        let at = place.repository();
+        let at = place.repository(Peer::Borg);
         let archive = |name: &str| {
-            let mut archive = at.clone().into_os_string();
+            let mut archive = at.clone();
             archive.push(format!("::{name}"));
             archive
         };

@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -20,6 +21,23 @@ pub enum What {
     Answered(u16),
     /// It takes so many milliseconds longer.
     Delayed(u64),
+}
+
+/// How slowly it is answered, as if the server were far away.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pace {
+    /// How much later each answer comes.
+    pub latency: Duration,
+    /// How many bytes of each request and answer come in a second; all at once without a number.
+    pub bytes_per_second: Option<u64>,
+}
+
+impl Pace {
+    /// How long a request and its answer are on their way.
+    fn of(self, bytes: u64) -> Duration {
+        let transfer = self.bytes_per_second.map_or(0.0, |rate| bytes as f64 / rate as f64);
+        self.latency + Duration::from_secs_f64(transfer)
+    }
 }
 
 struct Trouble {
@@ -43,6 +61,7 @@ struct Shared {
     server: Server,
     requests: Mutex<Vec<String>>,
     troubles: Mutex<Vec<Trouble>>,
+    pace: Mutex<Pace>,
 }
 
 impl Front {
@@ -56,9 +75,10 @@ impl Front {
             server,
             requests: Mutex::default(),
             troubles: Mutex::default(),
+            pace: Mutex::default(),
         });
         let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
+            .worker_threads(2)
             .enable_all()
             .build()
             .expect("a runtime");
@@ -114,6 +134,11 @@ impl Front {
         });
     }
 
+    /// Answers at this pace from now on.
+    pub fn keep_pace(&self, pace: Pace) {
+        *locked(&self.state.pace) = pace;
+    }
+
     /// Nothing goes wrong any more.
     pub fn no_more_trouble(&self) {
         locked(&self.state.troubles).clear();
@@ -157,19 +182,33 @@ async fn answer(State(state): State<Arc<Shared>>, request: Request) -> Response 
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
             return status.into_response();
         }
-        Some(What::Delayed(milliseconds)) => pause(milliseconds).await,
+        Some(What::Delayed(milliseconds)) => pause(Duration::from_millis(milliseconds)).await,
         Some(What::Damaged) => match body.first_mut() {
             Some(byte) => *byte ^= 1,
             None => return damaged((state.server)(parts, body).await).await,
         },
         None => {}
     }
-    (state.server)(parts, body).await
+    let pace = *locked(&state.pace);
+    let asked = body.len() as u64;
+    let answer = (state.server)(parts, body).await;
+    let on_its_way = pace.of(asked + length(&answer));
+    if !on_its_way.is_zero() {
+        pause(on_its_way).await;
+    }
+    answer
+}
+
+/// How many bytes an answer promises.
+fn length(answer: &Response) -> u64 {
+    let promised = answer.headers().get("content-length");
+    let promised = promised.and_then(|length| length.to_str().ok()?.parse().ok());
+    promised.unwrap_or_default()
 }
 
 #[expect(clippy::disallowed_methods, reason = "a slow server takes its time")]
-async fn pause(milliseconds: u64) {
-    tokio::time::sleep(std::time::Duration::from_millis(milliseconds)).await;
+async fn pause(time: Duration) {
+    tokio::time::sleep(time).await;
 }
 
 async fn damaged(answer: Response) -> Response {
