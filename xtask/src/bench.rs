@@ -9,7 +9,7 @@ use crate::steps::shell;
 /// rustic is not in Debian; its own package is. Its version is fixed, so that figures can be compared.
 const RUSTIC: &str = "rustic-rs@0.11.4";
 
-/// Measures the content engine; with `quick` an eighth of the data, once.
+/// Measures the content engine on a disk and on S3 that is far away; with `quick` an eighth of the data, once.
 pub fn run(root: &Path, quick: bool) -> Result<(), String> {
     setup::for_measurements()?;
     let peers = root.join("target/peers");
@@ -21,11 +21,15 @@ pub fn run(root: &Path, quick: bool) -> Result<(), String> {
                 .arg(RUSTIC),
         )?;
     }
-    shell(Command::new("cargo").args(["build", "--release", "--package", "holdfast-cli"]))?;
-    let mut bench = Command::new("cargo");
-    bench.args(["run", "--package", "holdfast-bench", "--", "engine"]);
-    if quick {
-        bench.arg("--quick");
+    let ours = ["build", "--release", "--package", "holdfast-cli", "--features", "s3"];
+    shell(Command::new("cargo").args(ours))?;
+    for what in ["engine", "remote"] {
+        let mut bench = Command::new("cargo");
+        bench.args(["run", "--package", "holdfast-bench", "--", what]);
+        if quick {
+            bench.arg("--quick");
+        }
+        shell(&mut bench)?;
     }
-    shell(&mut bench)
+    Ok(())
 }
