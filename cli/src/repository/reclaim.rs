@@ -2,7 +2,9 @@
 
 use holdfast_core::domain::Span;
 use holdfast_repository::forget::forget as forget_snapshots;
-use holdfast_repository::prune::{MarkOptions, MarkReport, Reason, SweepOptions, SweepReport, mark, sweep};
+use holdfast_repository::prune::{
+    BATCH_BYTES, MAX_DEAD_PERCENT, MarkOptions, MarkReport, Reason, SweepOptions, SweepReport, mark, sweep,
+};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
@@ -16,9 +18,6 @@ use crate::output::say;
 
 /// Size of packs that are written anew, as in a backup.
 const PACK_SIZE: usize = 32 << 20;
-
-/// A pack of which more than this part is of no use is written anew.
-const REPACK_ABOVE_PERCENT: u8 = 50;
 
 /// Forgets snapshots, all of which must exist.
 pub fn forget(place: &RepositoryPlace, words: &[String], json: bool) -> Result<Done, CliError> {
@@ -71,8 +70,9 @@ pub fn prune(
     let meter = Meter::new("prune");
     let mark_options = MarkOptions {
         extra_roots: &[],
-        repack_above_percent: REPACK_ABOVE_PERCENT,
+        max_dead_percent: MAX_DEAD_PERCENT,
         pack_size: PACK_SIZE,
+        batch_bytes: BATCH_BYTES,
         dry_run,
         workers,
         progress: &meter,
@@ -162,7 +162,7 @@ fn sentence(reason: Reason) -> &'static str {
     match reason {
         Reason::Unused => "no snapshot needs it",
         Reason::Duplicate => "all that is needed of it is in other packs too",
-        Reason::Sparse => "most of it is of no use; the rest is written anew",
+        Reason::Sparse => "much of it is of no use; the rest is written anew",
         Reason::Small => "it is small, and merged with others",
         Reason::Orphan => "no index file names it",
         Reason::Unsound => "it is missing or cut short, and nothing needs it",

@@ -169,6 +169,11 @@ impl PackBuilder {
         self.blobs.len()
     }
 
+    /// Its blobs so far, in order.
+    pub(crate) fn blobs(&self) -> &[PackBlob] {
+        &self.blobs
+    }
+
     /// Writes the header and gives the pack its name.
     pub fn finish(self, key: &MasterKey, ambient: &Ambient) -> Result<FinishedPack> {
         let SealedPack { bytes, blobs } = self.seal(key, ambient)?;

@@ -5,8 +5,10 @@
 //! job, what was condemned and is still not needed: it works that out again from all snapshots, so that a job that
 //! was running during the mark loses nothing.
 
+mod batches;
 mod condemned;
 mod mark;
+mod plan;
 mod sweep;
 
 use std::collections::{HashMap, HashSet};
@@ -23,6 +25,11 @@ use crate::storage::FileKind;
 pub use condemned::{Condemned, condemned, condemned_packs};
 pub use mark::{CondemnedPack, MarkOptions, MarkReport, Reason, mark};
 pub use sweep::{SweepOptions, SweepReport, sweep};
+
+/// Of a hundred bytes, this many of no use are cheaper to keep than to write their neighbours anew; restic's default.
+pub const MAX_DEAD_PERCENT: u8 = 5;
+/// Enough live bytes for packs to be filled and lists to be few, and few enough to be written within minutes.
+pub const BATCH_BYTES: u64 = 1 << 30;
 
 /// What is stored, and what all snapshots together need. Nothing unreadable is passed over.
 struct Survey {

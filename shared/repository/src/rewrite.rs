@@ -24,6 +24,7 @@ pub(crate) struct PackWriter<'a> {
     data: PackBuilder,
     trees: PackBuilder,
     encoder: BlobEncoder,
+    /// Packs that no index file names yet.
     written: Vec<IndexPack>,
 }
 
@@ -99,12 +100,24 @@ impl<'a> PackWriter<'a> {
         Ok(())
     }
 
-    /// Stores what is left, then the index files that name the new packs. Everything is durable on return.
+    /// Stores what is left, then the index files that name the new packs. Everything is durable on return. Returns the packs
+    /// that were not published before.
     pub(crate) fn finish(mut self) -> Result<Vec<IndexPack>> {
         self.close(BlobKind::Data)?;
         self.close(BlobKind::Tree)?;
         publish_index(self.repo, &self.written)?;
         Ok(self.written)
+    }
+
+    /// Writes the index files that name the packs that are full. All but [`PackWriter::unstored`] is durable on return.
+    pub(crate) fn publish(&mut self) -> Result<()> {
+        publish_index(self.repo, &std::mem::take(&mut self.written))
+    }
+
+    /// The blobs that are in no full pack yet.
+    pub(crate) fn unstored(&self) -> impl Iterator<Item = (BlobKind, Id)> {
+        let blobs = self.data.blobs().iter().chain(self.trees.blobs());
+        blobs.map(|blob| (blob.kind, blob.id))
     }
 }
 

@@ -282,8 +282,9 @@ fn restic_is_content_after_our_prune_and_has_nothing_left_to_prune() {
     forget(&setup.repo, &[old]).unwrap();
     let options = MarkOptions {
         extra_roots: &[],
-        repack_above_percent: 0,
+        max_dead_percent: 0,
         pack_size: 4 << 20,
+        batch_bytes: 1 << 20,
         dry_run: false,
         workers: 2,
         progress: &NoProgress,

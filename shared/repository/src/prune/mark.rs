@@ -1,30 +1,33 @@
 //! The first phase: which packs nothing needs.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::sync::atomic::AtomicBool;
 
+use super::batches::rewrite_packs;
+use super::plan::{Goal, PackUse, plan_rewriting};
 use super::{Survey, condemned, cover, require_covered};
 use crate::error::Result;
 use crate::id::Id;
 use crate::index::IndexedPack;
 use crate::lock::{Lock, LockKind, locks};
-use crate::pack::{BlobKind, PackBlob, open_blobs};
+use crate::pack::PackBlob;
 use crate::progress::Progress;
-use crate::reach::{BlobSet, PackContents, is_damage};
+use crate::reach::{BlobSet, PackContents};
 use crate::repository::Repository;
-use crate::rewrite::PackWriter;
-use crate::storage::{FileKind, FileName};
 
 /// How to mark.
 pub struct MarkOptions<'a> {
     /// Trees that are needed too, as far as they are there: those of unfinished backups. Read where they are named before
     /// this is called.
     pub extra_roots: &'a [Id],
-    /// A pack of which more than this part is of no use has its live blobs written anew; 100 never does.
-    pub repack_above_percent: u8,
+    /// Of a hundred bytes of all blobs, this many may be of no use once what is condemned is gone: packs are written anew until
+    /// no more are; 100 leaves all as they are.
+    pub max_dead_percent: u8,
     /// Size of new packs in bytes. Packs below a quarter of it are merged.
     pub pack_size: usize,
+    /// Live bytes that are written anew before the packs they came from are condemned. Work that is stopped loses no more.
+    pub batch_bytes: u64,
     /// Only say what would be done.
     pub dry_run: bool,
     /// Threads.
@@ -42,7 +45,7 @@ pub enum Reason {
     Unused,
     /// All that is needed of it is in other packs too.
     Duplicate,
-    /// Too much of it is of no use; the rest is written anew.
+    /// Of all packs it is among those with the most dead bytes; the rest of it is written anew.
     Sparse,
     /// It is small, and merged with others.
     Small,
@@ -66,7 +69,7 @@ pub struct CondemnedPack {
 /// What a mark found, and did unless it was a dry run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MarkReport {
-    /// The list that was written; `None` when nothing was condemned, and after a dry run.
+    /// The last list that was written; `None` when nothing was condemned, and after a dry run.
     pub generation: Option<u64>,
     /// Every newly condemned pack, in ascending order.
     pub condemned: Vec<CondemnedPack>,
@@ -77,14 +80,15 @@ pub struct MarkReport {
 }
 
 /// A pack that stays unless it is worth writing anew.
-struct Kept {
-    number: usize,
+pub(super) struct Kept {
+    /// Which pack of the index it is.
+    pub(super) number: usize,
     /// The blobs that only this pack gives.
-    gives: Vec<PackBlob>,
+    pub(super) gives: Vec<PackBlob>,
 }
 
-/// Condemns every pack that no snapshot needs. Refuses, and marks nothing, when any snapshot, tree or index file cannot
-/// be read. Backups may run meanwhile.
+/// Condemns every pack that no snapshot needs, then packs whose live blobs it has written anew, batch by batch. Refuses, and
+/// marks nothing, when any snapshot, tree or index file cannot be read. Backups may run meanwhile.
 pub fn mark(repo: &Repository, options: &MarkOptions<'_>) -> Result<MarkReport> {
     let lock = Lock::acquire(repo, LockKind::Shared)?;
     let alone = is_alone(repo)?;
@@ -97,42 +101,56 @@ pub fn mark(repo: &Repository, options: &MarkOptions<'_>) -> Result<MarkReport> 
     if orphans_are_dead {
         doomed.extend(orphans(repo, &survey)?);
     }
-    let rewrite = worth_rewriting(&survey, &kept, &contents, options);
-    doomed.extend(
-        rewrite
-            .iter()
-            .map(|(n, reason)| doom(&survey.index.packs()[kept[*n].number], *reason)),
-    );
-    doomed.sort_unstable_by_key(|pack| pack.pack);
+    let goal = Goal {
+        max_dead_percent: options.max_dead_percent,
+        small_below: options.pack_size as u64 / 4,
+    };
+    let uses: Vec<PackUse> = kept.iter().map(|pack| usage(&survey, &contents, pack)).collect();
+    let plan = plan_rewriting(&uses, goal);
 
-    let rewritten = rewrite
-        .keys()
-        .flat_map(|n| &kept[*n].gives)
-        .map(|blob| u64::from(blob.length))
-        .sum();
-    let kept_packs = (kept.len() - rewrite.len()) as u64;
     let mut report = MarkReport {
         generation: None,
-        condemned: doomed,
-        rewritten_bytes: rewritten,
-        kept_packs,
+        rewritten_bytes: plan.iter().map(|rewrite| uses[rewrite.pack].live).sum(),
+        kept_packs: (kept.len() - plan.len()) as u64,
+        condemned: Vec::new(),
     };
-    if options.dry_run || report.condemned.is_empty() {
-        lock.release()?;
-        return Ok(report);
+    if !options.dry_run {
+        let useless = doomed.iter().map(|pack| pack.pack).collect();
+        report.generation = condemn(repo, &lock, useless)?;
+        options.progress.expect(report.rewritten_bytes, 0);
+        let packs: Vec<&Kept> = plan.iter().map(|rewrite| &kept[rewrite.pack]).collect();
+        let rewriting = rewrite_packs(repo, &lock, &survey, &packs, options)?;
+        report.generation = rewriting.or(report.generation);
     }
-    options.progress.expect(rewritten, 0);
-    let mut writer = PackWriter::new(repo, options.pack_size)?;
-    for n in rewrite.keys() {
-        crate::parallel::stop_if(options.cancel)?;
-        copy_blobs(repo, &survey, &kept[*n], &mut writer, options.progress)?;
-    }
-    writer.finish()?;
-    lock.verify()?;
-    let packs = report.condemned.iter().map(|pack| pack.pack).collect();
-    report.generation = Some(condemned::add(&**repo.storage(), (repo.ambient().now)(), packs)?);
     lock.release()?;
+    let rewritten = plan
+        .iter()
+        .map(|rewrite| doom(&survey.index.packs()[kept[rewrite.pack].number], rewrite.reason));
+    doomed.extend(rewritten);
+    doomed.sort_unstable_by_key(|pack| pack.pack);
+    report.condemned = doomed;
     Ok(report)
+}
+
+/// How much of a pack is needed.
+fn usage(survey: &Survey, contents: &PackContents<'_>, pack: &Kept) -> PackUse {
+    let sum = |blobs: &[PackBlob]| blobs.iter().map(|blob| u64::from(blob.length)).sum::<u64>();
+    let live = sum(&pack.gives);
+    PackUse {
+        kind: pack.gives[0].kind,
+        size: survey.index.packs()[pack.number].size,
+        live,
+        dead: sum(&contents.of(pack.number)) - live,
+    }
+}
+
+/// Writes a list of condemned packs and returns its generation; none for no packs.
+pub(super) fn condemn(repo: &Repository, lock: &Lock, packs: Vec<Id>) -> Result<Option<u64>> {
+    if packs.is_empty() {
+        return Ok(None);
+    }
+    lock.verify()?;
+    condemned::add(&**repo.storage(), (repo.ambient().now)(), packs).map(Some)
 }
 
 fn doom(pack: &IndexedPack, reason: Reason) -> CondemnedPack {
@@ -210,58 +228,4 @@ fn orphans(repo: &Repository, survey: &Survey) -> Result<Vec<CondemnedPack>> {
             reason: Reason::Orphan,
         })
         .collect())
-}
-
-/// Which of the kept packs are written anew.
-fn worth_rewriting(
-    survey: &Survey,
-    kept: &[Kept],
-    contents: &PackContents<'_>,
-    options: &MarkOptions<'_>,
-) -> BTreeMap<usize, Reason> {
-    let mut rewrite = BTreeMap::new();
-    let mut small: BTreeMap<BlobKind, Vec<usize>> = BTreeMap::new();
-    for (n, pack) in kept.iter().enumerate() {
-        let sum = |blobs: &[PackBlob]| blobs.iter().map(|blob| u64::from(blob.length)).sum::<u64>();
-        let (all, useful) = (sum(&contents.of(pack.number)), sum(&pack.gives));
-        if (all - useful) * 100 > all * u64::from(options.repack_above_percent) {
-            rewrite.insert(n, Reason::Sparse);
-        } else if survey.index.packs()[pack.number].size < options.pack_size as u64 / 4 {
-            small.entry(pack.gives[0].kind).or_default().push(n);
-        }
-    }
-    for packs in small.into_values().filter(|packs| packs.len() > 1) {
-        rewrite.extend(packs.into_iter().map(|n| (n, Reason::Small)));
-    }
-    rewrite
-}
-
-/// Writes what a pack gives into new packs, each blob verified.
-fn copy_blobs(
-    repo: &Repository,
-    survey: &Survey,
-    pack: &Kept,
-    writer: &mut PackWriter<'_>,
-    progress: &dyn Progress,
-) -> Result<()> {
-    let id = survey.index.packs()[pack.number].id;
-    let bytes = repo.storage().read(&FileName::Object(FileKind::Data, id))?;
-    let sealed = pack
-        .gives
-        .iter()
-        .map(|blob| Ok((*blob, crate::check::sealed_in(&bytes, blob)?)));
-    let sealed: Vec<(PackBlob, &[u8])> = sealed.collect::<Result<_>>()?;
-    open_blobs(repo.key(), &sealed, |number, opened| {
-        let (blob, sealed) = &sealed[number];
-        match opened {
-            Ok(_) => writer.add_sealed(blob, sealed)?,
-            Err(e) if is_damage(&e) => {
-                let plaintext = repo.load_blob(&survey.index, blob.kind, &blob.id)?;
-                writer.add(blob.kind, blob.id, &plaintext)?;
-            }
-            Err(e) => return Err(e),
-        }
-        progress.advance(blob.length.into(), 0);
-        Ok(())
-    })
 }

@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::SignedDuration;
 
@@ -7,7 +8,7 @@ use super::*;
 use crate::forget::forget;
 use crate::lock::{Lock, LockKind};
 use crate::pack::BlobKind;
-use crate::progress::NoProgress;
+use crate::progress::{NoProgress, Progress};
 use crate::storage::faults::{Fault, Faulty};
 use crate::storage::{FileName, MemoryStorage, Storage};
 use crate::testing::{GO_ON, assert_whole, check_all, chunks, content, memory, now, pass, snapshot, through};
@@ -17,15 +18,23 @@ const B: &[(&str, usize)] = &[("alpha", 700), ("bravo", 900)];
 const C: &[(&str, usize)] = &[("bravo", 900), ("charlie", 350)];
 const GRACE: SignedDuration = SignedDuration::from_hours(24);
 
-fn mark_with(repo: &Repository, repack_above_percent: u8, pack_size: usize, dry_run: bool) -> MarkReport {
-    let options = MarkOptions {
+fn marking(max_dead_percent: u8, pack_size: usize) -> MarkOptions<'static> {
+    MarkOptions {
         extra_roots: &[],
-        repack_above_percent,
+        max_dead_percent,
         pack_size,
-        dry_run,
+        batch_bytes: 300,
+        dry_run: false,
         workers: 1,
         progress: &NoProgress,
         cancel: &GO_ON,
+    }
+}
+
+fn mark_with(repo: &Repository, max_dead_percent: u8, pack_size: usize, dry_run: bool) -> MarkReport {
+    let options = MarkOptions {
+        dry_run,
+        ..marking(max_dead_percent, pack_size)
     };
     mark(repo, &options).unwrap()
 }
@@ -164,7 +173,7 @@ fn sparse_packs_are_written_anew_and_small_ones_merged() {
     let b = snapshot(&repo, B, 100_000);
     let c = snapshot(&repo, C, 100_000);
     forget(&repo, &[b]).unwrap();
-    let report = mark_with(&repo, 30, 1000, false);
+    let report = mark_with(&repo, 5, 1000, false);
     assert!(reasons(&report).contains(&Reason::Sparse), "{report:?}");
     assert!(report.rewritten_bytes > 900);
     pass(GRACE);
@@ -243,15 +252,7 @@ fn nothing_is_marked_or_swept_when_anything_cannot_be_read() {
         store.overwrite(damaged.clone(), b"garbage".to_vec());
         let repo = through(&repo, store.clone());
         let before = store.snapshot();
-        let options = MarkOptions {
-            extra_roots: &[],
-            repack_above_percent: 50,
-            pack_size: 400,
-            dry_run: false,
-            workers: 1,
-            progress: &NoProgress,
-            cancel: &GO_ON,
-        };
+        let options = marking(50, 400);
         for error in [mark(&repo, &options).unwrap_err(), try_sweep(&repo, false).unwrap_err()] {
             assert_eq!(error.kind(), crate::error::ErrorKind::Integrity, "{damaged}: {error}");
         }
@@ -287,16 +288,7 @@ fn forgetting_twice_says_so() {
 /// Forgets, marks and sweeps, twice over, as one program would.
 fn all_of_it(repo: &Repository, a: Id) -> Result<()> {
     forget(repo, &[a])?;
-    let options = MarkOptions {
-        extra_roots: &[],
-        repack_above_percent: 20,
-        pack_size: 1000,
-        dry_run: false,
-        workers: 1,
-        progress: &NoProgress,
-        cancel: &GO_ON,
-    };
-    mark(repo, &options)?;
+    mark(repo, &marking(5, 1000))?;
     pass(GRACE);
     try_sweep(repo, false)?;
     Ok(())
@@ -379,16 +371,11 @@ fn what_unfinished_backups_stored_is_needed_as_far_as_it_is_there() {
     let a = snapshot(&repo, A, 400);
     let roots = [repo.snapshot(&a).unwrap().tree, Id::of(b"a tree that is gone")];
     forget(&repo, &[a]).unwrap();
-    let marking = MarkOptions {
+    let with_roots = MarkOptions {
         extra_roots: &roots,
-        repack_above_percent: 100,
-        pack_size: 400,
-        dry_run: false,
-        workers: 1,
-        progress: &NoProgress,
-        cancel: &GO_ON,
+        ..marking(100, 400)
     };
-    assert_eq!(mark(&repo, &marking).unwrap().condemned, []);
+    assert_eq!(mark(&repo, &with_roots).unwrap().condemned, []);
     let condemned = mark_with(&repo, 100, 400, false).condemned.len();
     assert!(condemned > 0);
     pass(GRACE);
@@ -400,4 +387,83 @@ fn what_unfinished_backups_stored_is_needed_as_far_as_it_is_there() {
     };
     let swept = sweep(&repo, now(), GRACE, &sweeping).unwrap();
     assert_eq!((swept.deleted.len(), swept.rescued.len()), (0, condemned));
+}
+
+/// Sets its flag once as many bytes were written anew.
+struct StopAfter {
+    bytes: AtomicU64,
+    stop: AtomicBool,
+}
+
+impl Progress for StopAfter {
+    fn expect(&self, _bytes: u64, _files: u64) {}
+
+    fn advance(&self, bytes: u64, _files: u64) {
+        let left = self.bytes.load(Ordering::Relaxed).saturating_sub(bytes);
+        self.bytes.store(left, Ordering::Relaxed);
+        self.stop.store(left == 0, Ordering::Relaxed);
+    }
+}
+
+/// Every live blob and whether a pack that stays holds it, and the sizes of these packs.
+fn what_stays(repo: &Repository) -> (BTreeSet<(BlobKind, Id)>, Vec<u64>) {
+    let index = repo.load_index().unwrap();
+    let blobs = index.iter().map(|(kind, id, _)| (kind, id)).collect();
+    let mut sizes: Vec<u64> = index.packs().iter().map(|pack| pack.size).collect();
+    sizes.sort_unstable();
+    (blobs, sizes)
+}
+
+#[test]
+fn a_mark_that_is_stopped_keeps_what_it_did_and_the_next_ends_as_one_in_one_go() {
+    let (store, repo) = memory();
+    let files: Vec<(String, usize)> = (0..12).map(|n| (format!("file {n}"), 500)).collect();
+    let all: Vec<(&str, usize)> = files.iter().map(|(name, size)| (name.as_str(), *size)).collect();
+    let some: Vec<(&str, usize)> = all.iter().copied().step_by(2).collect();
+    let a = snapshot(&repo, &all, 2000);
+    let b = snapshot(&repo, &some, 2000);
+    forget(&repo, &[a]).unwrap();
+    let start = store.snapshot();
+
+    let in_one_go = mark_with(&repo, 5, 2000, false);
+    pass(GRACE);
+    try_sweep(&repo, false).unwrap();
+    assert_whole(&repo, &[(b, &some)], "in one go");
+    let expected = what_stays(&repo);
+    assert_eq!(mark_with(&repo, 5, 2000, true).condemned, [], "the goal is met");
+
+    let stopped_at = |bytes: u64| {
+        let store = Arc::new(MemoryStorage::holding(start.clone()));
+        let repo = through(&repo, store.clone());
+        let progress = StopAfter {
+            bytes: AtomicU64::new(bytes),
+            stop: AtomicBool::new(false),
+        };
+        let options = MarkOptions {
+            progress: &progress,
+            cancel: &progress.stop,
+            ..marking(5, 2000)
+        };
+        assert!(matches!(mark(&repo, &options), Err(RepositoryError::Cancelled)));
+        assert_whole(&repo, &[(b, &some)], "stopped");
+        let done = condemned_packs(&*store).unwrap();
+        let plan: HashSet<Id> = in_one_go.condemned.iter().map(|pack| pack.pack).collect();
+        assert!(done.is_subset(&plan) && done.len() < plan.len(), "{bytes}");
+
+        mark_with(&repo, 5, 2000, false);
+        assert!(condemned_packs(&*store).unwrap().is_superset(&plan), "{bytes}");
+        pass(GRACE);
+        try_sweep(&repo, false).unwrap();
+        assert_whole(&repo, &[(b, &some)], "gone on");
+        assert_eq!(check_all(&repo).orphan_packs, [], "{bytes}");
+        assert_eq!(what_stays(&repo), expected, "{bytes}");
+        done.len()
+    };
+    assert!(in_one_go.rewritten_bytes > 3000, "{in_one_go:?}");
+    // A stop that comes with the last pack comes too late.
+    let kept: Vec<usize> = (0..in_one_go.rewritten_bytes - 2000)
+        .step_by(300)
+        .map(stopped_at)
+        .collect();
+    assert!(kept.is_sorted() && kept[0] < kept[kept.len() - 1], "{kept:?}");
 }

@@ -280,8 +280,8 @@ fn stopping(order: &Order) -> Stopping {
         | Order::Repair { .. }
         | Order::Restore { .. }
         | Order::Delete { .. }
+        | Order::Reclaim { .. }
         | Order::Clean { .. } => Stopping::GoesOn,
-        Order::Reclaim { .. } => Stopping::Fails,
     }
 }
 

@@ -1,18 +1,15 @@
 //! Reclaim orders: what deleted points leave behind.
 
 use holdfast_core::domain::{Failure, Outcome, ResourceId, VaultName};
-use holdfast_repository::prune::{MarkOptions, SweepOptions, mark, sweep};
+use holdfast_repository::prune::{BATCH_BYTES, MAX_DEAD_PERCENT, MarkOptions, SweepOptions, mark, sweep};
 use jiff::{SignedDuration, Timestamp};
 
 use super::portions;
 use super::task::Control;
 use super::{Inner, failure};
 
-/// Size of the packs that live blobs of mostly dead packs are written into: that of backups on disk.
+/// Size of the packs that live blobs of packs with many dead ones are written into: that of backups on disk.
 const PACK_SIZE: usize = 32 << 20;
-
-/// A pack with more dead bytes than this is written anew.
-const REPACK_ABOVE_PERCENT: u8 = 50;
 
 impl Inner {
     pub(super) fn reclaim(
@@ -46,8 +43,9 @@ impl Inner {
         };
         let swept = sweep(&repository, now, grace, &sweeping).map_err(failure)?;
         let marking = MarkOptions {
-            repack_above_percent: REPACK_ABOVE_PERCENT,
+            max_dead_percent: MAX_DEAD_PERCENT,
             pack_size: PACK_SIZE,
+            batch_bytes: BATCH_BYTES,
             extra_roots: &open,
             dry_run: false,
             workers: self.threads,

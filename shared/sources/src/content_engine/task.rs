@@ -54,11 +54,10 @@ impl holdfast_repository::Progress for Control {
 pub(super) enum Stopping {
     /// It pauses: what it read is kept.
     Pauses,
-    /// It ends at once, and whoever starts it again finds what it did: packs that were copied, proven or put right, files
-    /// that were restored, objects that are gone. Only the look at what there is (snapshots, indexes, trees) must come to its end in one execution.
+    /// It ends at once, and whoever starts it again finds what it did: packs that were copied, proven, put right or condemned,
+    /// files that were restored, objects that are gone. Only the look at what there is (snapshots, indexes, trees) must come to
+    /// its end in one execution.
     GoesOn,
-    /// It ends at once and has failed: there is too little to go on from. So all of it must come to its end in one execution.
-    Fails,
 }
 
 /// A task of this process.
@@ -93,13 +92,13 @@ impl Running {
     pub(super) fn stop(&self) {
         let stop = match self.stopping {
             Stopping::Pauses => &self.control.pause,
-            Stopping::GoesOn | Stopping::Fails => &self.control.cancel,
+            Stopping::GoesOn => &self.control.cancel,
         };
         stop.store(true, SeqCst);
     }
 
     fn was_stopped(&self) -> bool {
-        self.stopping != Stopping::Fails && self.control.cancel.load(SeqCst)
+        self.control.cancel.load(SeqCst)
     }
 
     pub(super) fn end(&self, result: Result<Option<Outcome>, Failure>) {
