@@ -83,6 +83,7 @@ impl System {
                 drill_area,
                 two_people: false,
             },
+            remembered: Arc::default(),
         };
         Ok(Self {
             world,

@@ -6,15 +6,16 @@ mod in_use;
 mod retention;
 
 use holdfast_core::domain::{Event, Failure, JobKind};
-use holdfast_core::workflow::{FirstFailure, World, inventory, jobs};
+use holdfast_core::planning::looked_at;
+use holdfast_core::workflow::{FirstFailure, World, in_force, jobs};
 
-/// Judges every point that a policy in force made, and brings every deletion further.
-pub async fn handle(world: &World, _event: &Event) -> Result<(), Failure> {
-    let policies = inventory::policies(world).await?;
+/// Judges the points of what is looked at that a policy in force made, and brings every deletion further.
+pub async fn handle(world: &World, event: &Event) -> Result<(), Failure> {
+    let in_force = in_force(world).await?;
     let in_use = in_use::points(world).await?;
     let mut failures = FirstFailure::default();
-    for resource in inventory::resources(world).await? {
-        failures.keep(retention::apply(world, &policies, &resource.id, &in_use).await);
+    for resource in looked_at(&in_force.resources, event) {
+        failures.keep(retention::apply(world, &in_force.policies, &resource.id, &in_use).await);
     }
     failures.keep(jobs::drive_due(world, JobKind::Delete, &deletions::Deletions).await);
     failures.keep(jobs::drive_due(world, JobKind::Reclaim, &deletions::Reclaims).await);

@@ -3,15 +3,15 @@
 mod copies;
 
 use holdfast_core::domain::{CopyState, Event, Failure, JobKind, Order, Point, Policy, Resource};
-use holdfast_core::planning::{CopyDue, plan_copies};
-use holdfast_core::workflow::{FirstFailure, World, inventory, jobs};
+use holdfast_core::planning::{CopyDue, looked_at, plan_copies};
+use holdfast_core::workflow::{FirstFailure, World, in_force, inventory, jobs};
 
 /// Plans the copies that are missing, and brings every copy job further.
-pub async fn handle(world: &World, _event: &Event) -> Result<(), Failure> {
-    let policies = inventory::policies(world).await?;
+pub async fn handle(world: &World, event: &Event) -> Result<(), Failure> {
+    let in_force = in_force(world).await?;
     let mut failures = FirstFailure::default();
-    for resource in inventory::resources(world).await? {
-        failures.keep(plan_resource(world, &policies, &resource).await);
+    for resource in looked_at(&in_force.resources, event) {
+        failures.keep(plan_resource(world, &in_force.policies, resource).await);
     }
     failures.keep(jobs::drive_due(world, JobKind::Copy, &copies::Copies).await);
     failures.into_result()

@@ -9,7 +9,7 @@ mod occurrences;
 mod progress;
 
 use holdfast_core::domain::{Event, Failure};
-use holdfast_core::workflow::{FirstFailure, World, inventory};
+use holdfast_core::workflow::{FirstFailure, World, in_force};
 
 pub use configuration::answer;
 use progress::Progress;
@@ -21,12 +21,12 @@ const AT_ONCE: usize = 16;
 /// keeps the rest from being done.
 pub async fn handle(world: &World, _event: &Event) -> Result<(), Failure> {
     let progress = Progress::read(world).await?;
-    let policies = inventory::policies(world).await?;
-    let resources = inventory::resources(world).await?;
+    let in_force = in_force(world).await?;
+    let (policies, resources) = (&in_force.policies, &in_force.resources);
     let mut failures = FirstFailure::default();
-    failures.keep(occurrences::request_jobs(world, &policies).await);
-    failures.keep(occurrences::record_due(world, &policies, &resources, progress.settled_until()).await);
-    failures.keep(objectives::watch(world, &policies, &resources, progress.last_look()).await);
+    failures.keep(occurrences::request_jobs(world, policies).await);
+    failures.keep(occurrences::record_due(world, policies, resources, progress.settled_until()).await);
+    failures.keep(objectives::watch(world, policies, resources, progress.last_look()).await);
     failures.into_result()?;
     progress.complete(world).await
 }

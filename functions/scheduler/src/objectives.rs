@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use futures::stream::{self, StreamExt};
 use holdfast_core::domain::{Detail, Failure, Objectives, Point, Policy, Resource};
-use holdfast_core::planning::{ObjectiveBreach, check_objectives, is_turn};
+use holdfast_core::planning::{ObjectiveBreach, check_objectives, is_checked};
 use holdfast_core::ports::{Key, Page, Severity};
 use holdfast_core::workflow::records::{self, Alarm};
 use holdfast_core::workflow::{FirstFailure, World, inventory};
@@ -49,7 +49,7 @@ pub async fn watch(
     }
     let now = world.now();
     let is_looked_at = |resource: &Resource, objectives: &Objectives| {
-        raised.contains(&matter(resource)) || is_turn(&resource.id, objectives.rpo, last_look, now)
+        raised.contains(&matter(resource)) || is_checked(&resource.id, objectives.rpo, last_look, now)
     };
     promises.retain(|(resource, objectives)| is_looked_at(resource, objectives));
     let look_ups: Vec<_> = promises

@@ -5,8 +5,8 @@ mod requests;
 mod verdicts;
 
 use holdfast_core::domain::{Detail, Event, Failure, JobKind, Order, PointId, Policy, Resource, VaultName};
-use holdfast_core::planning::{plan_repairs, plan_verification};
-use holdfast_core::workflow::{FirstFailure, World, inventory, jobs};
+use holdfast_core::planning::{looked_at, plan_repairs, plan_verification};
+use holdfast_core::workflow::{FirstFailure, World, in_force, inventory, jobs};
 
 /// Takes in a person's request, if the event is one, plans what must be proven or repaired, and brings every such job
 /// further.
@@ -21,10 +21,10 @@ pub async fn handle(world: &World, event: &Event) -> Result<(), Failure> {
     {
         requests::request(world, request, resource, point, vault, requested_by).await?;
     }
-    let policies = inventory::policies(world).await?;
+    let in_force = in_force(world).await?;
     let mut failures = FirstFailure::default();
-    for resource in inventory::resources(world).await? {
-        failures.keep(plan_resource(world, &policies, &resource).await);
+    for resource in looked_at(&in_force.resources, event) {
+        failures.keep(plan_resource(world, &in_force.policies, resource).await);
     }
     failures.keep(jobs::drive_due(world, JobKind::Verify, &verdicts::Verdicts).await);
     failures.keep(jobs::drive_due(world, JobKind::Repair, &repairs::Repairs).await);

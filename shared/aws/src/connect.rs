@@ -86,6 +86,7 @@ pub async fn connect_by(clients: Arc<Clients>, deployment: &Deployment) -> Resul
             drill_area: deployment.drill_area.clone(),
             two_people: true,
         },
+        remembered: Arc::default(),
     };
     Ok(Aws {
         world,

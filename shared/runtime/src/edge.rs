@@ -90,10 +90,12 @@ impl Edge {
 }
 
 impl Invocation<'_> {
-    /// Events that only say that something may need doing are answered together, by one look after all the others.
+    /// Events that only say that something may need doing are answered after all the others, and those that are answered by
+    /// the same look together.
     async fn batch(&mut self, messages: Vec<Message>) -> Value {
         let mut response = SqsBatchResponse::default();
         let mut hints: Vec<(Message, Event)> = Vec::new();
+        let now = self.edge.world().now();
         for message in messages {
             if self.budget.is_spent() {
                 self.leave(&message, &mut response);
@@ -101,7 +103,7 @@ impl Invocation<'_> {
             }
             let only_hints = matches!(&message.arrivals, Ok(arrivals) if arrivals.iter().all(Arrival::is_hint));
             let first = match &message.arrivals {
-                Ok(arrivals) if only_hints => arrivals.first().and_then(|first| first.event(self.edge.world().now())),
+                Ok(arrivals) if only_hints => arrivals.first().and_then(|first| first.event(now)),
                 Ok(_) | Err(_) => None,
             };
             match first {
@@ -112,7 +114,11 @@ impl Invocation<'_> {
                 }
             }
         }
-        self.look_for(hints, &mut response).await;
+        while let Some((_, first)) = hints.first() {
+            let event = first.clone();
+            let same_look: Vec<_> = hints.extract_if(.., |(_, other)| is_same_look(&event, other)).collect();
+            self.look_for(&same_look, &event, &mut response).await;
+        }
         json!(response)
     }
 
@@ -124,12 +130,11 @@ impl Invocation<'_> {
         note_failure(message, &result, response);
     }
 
-    /// One look for all hints of a batch. One that failed is told and counted; the hints are not delivered again, because the
-    /// next wake-up looks anyway.
-    async fn look_for(&mut self, hints: Vec<(Message, Event)>, response: &mut SqsBatchResponse) {
-        let Some((_, event)) = hints.first() else { return };
+    /// One look for hints. One that failed is told and counted; the hints are not delivered again, because what they are about
+    /// has its turn at a wake-up anyway.
+    async fn look_for(&mut self, hints: &[(Message, Event)], event: &Event, response: &mut SqsBatchResponse) {
         if self.budget.is_spent() {
-            for (message, _) in &hints {
+            for (message, _) in hints {
                 self.leave(message, response);
             }
             return;
@@ -137,7 +142,7 @@ impl Invocation<'_> {
         let begun = self.budget.used_ms();
         let result = self.edge.take(event).await;
         let took = self.budget.used_ms() - begun;
-        for (message, event) in &hints {
+        for (message, event) in hints {
             self.tell(Some(message), Some(event), &result, took, looked(&result));
         }
     }
@@ -249,6 +254,15 @@ impl Invocation<'_> {
             .metric_line(self.edge.function, &world.settings.home, at_ms, &self.call.request_id);
         telemetry::write_metrics(&line);
     }
+}
+
+/// Whether one look answers both: they are about the same recovery point's resource, or about jobs, or are the same wake-up.
+fn is_same_look(one: &Event, other: &Event) -> bool {
+    let about = |event: &Event| {
+        let time = matches!(event.detail, Detail::WakeUp {}).then_some(event.time);
+        (time, event.detail.point().map(|point| point.resource.clone()))
+    };
+    about(one) == about(other)
 }
 
 /// What follows from a message's failure.

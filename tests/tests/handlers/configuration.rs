@@ -52,6 +52,59 @@ fn a_change_of_a_policy_that_was_stopped_half_way_leaves_no_old_version_to_come_
     }
 }
 
+fn calls_of(system: &System, function: FunctionName) -> u64 {
+    let counted = FaultPlan::quiet();
+    let world = World {
+        catalog: Arc::new(Faulty::<dyn Catalog>::new(system.catalog.clone(), counted.clone())),
+        ..system.world.clone()
+    };
+    let event = Event::new(Detail::WakeUp {}, system.clock.now());
+    now(invoke(&world, function, &event)).unwrap();
+    counted.calls()
+}
+
+#[test]
+fn what_is_in_force_is_read_again_only_after_something_was_applied() {
+    let system = settled();
+    system.pass(Span::minutes(30));
+    let remembered = calls_of(&system, FunctionName::Replicator);
+    let resources: Vec<Resource> = system.records();
+    now(apply::apply(&system.world, &resources, &named(longer()), &[])).unwrap();
+    let read_anew = calls_of(&system, FunctionName::Replicator);
+    assert_eq!(read_anew - remembered, 2, "policies and resources");
+    // The index may not tell all of it yet.
+    assert_eq!(calls_of(&system, FunctionName::Replicator), read_anew);
+    system.pass(Span::minutes(11));
+    assert_eq!(calls_of(&system, FunctionName::Replicator), remembered);
+    system.clock.advance(Span::minutes(61));
+    assert_eq!(
+        calls_of(&system, FunctionName::Replicator),
+        read_anew,
+        "once in an hour"
+    );
+}
+
+#[test]
+fn nothing_is_remembered_while_an_application_is_half_done() {
+    let system = settled();
+    system.pass(Span::minutes(30));
+    let remembered = calls_of(&system, FunctionName::Replicator);
+    let resources: Vec<Resource> = system.records();
+    let plan = FaultPlan::scripted([(6, Fault::CrashBefore)]);
+    let world = World {
+        catalog: Arc::new(Faulty::new(system.world.catalog.clone(), plan)),
+        ..system.world.clone()
+    };
+    let stopped = apply::apply(&world, &resources, &named(longer()), &[]).now_or_never();
+    assert!(stopped.is_none());
+    system.pass(Span::hours(2));
+    assert_eq!(calls_of(&system, FunctionName::Replicator), remembered + 2);
+    now(apply::apply(&system.world, &resources, &named(longer()), &[])).unwrap();
+    system.pass(Span::minutes(12));
+    assert_eq!(calls_of(&system, FunctionName::Replicator), remembered);
+    assert_eq!(in_force(&system), [(2, 9)]);
+}
+
 /// A catalog in which somebody else always writes the next version of a policy first.
 struct Outrun(Arc<FakeCatalog>);
 

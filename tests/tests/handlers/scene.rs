@@ -166,6 +166,7 @@ impl System {
                 drill_area: DRILLS.to_owned(),
                 two_people: false,
             },
+            remembered: Arc::default(),
         };
         let resource = Resource {
             id: photos(),

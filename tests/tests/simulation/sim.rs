@@ -14,7 +14,7 @@ use holdfast_core::domain::{
 };
 use holdfast_core::ports::{Bus, Catalog, Delivery, Engine, EvidenceStore, Key, Keys, MAX_RECEIVES, Pager, Queue};
 use holdfast_core::workflow::records::{self, Record};
-use holdfast_core::workflow::{Settings, World, apply};
+use holdfast_core::workflow::{Remembered, Settings, World, apply};
 use holdfast_testkit::fakes::{
     FakeBus, FakeCatalog, FakeClock, FakeEngine, FakeEvidence, FakeIds, FakeKeys, FakePager, FakeQueue,
 };
@@ -66,6 +66,8 @@ pub struct Sim {
     watched: Arc<WatchedEngine>,
     post: Arc<Post>,
     bus: Arc<FakeBus>,
+    /// What a process keeps from one invocation to the next.
+    remembered: Arc<Remembered>,
     standing_still: Vec<Invocation>,
     wake_at: BTreeMap<FunctionName, Timestamp>,
     incidents: VecDeque<(Timestamp, Incident)>,
@@ -113,6 +115,7 @@ impl Sim {
             bus: Arc::new(FakeBus::new(post.clone())),
             watched: Arc::new(WatchedEngine::new(engine.clone())),
             catalog: Arc::default(),
+            remembered: Arc::default(),
             pager: Arc::default(),
             keys: Arc::default(),
             evidence: Arc::default(),
@@ -191,6 +194,7 @@ impl Sim {
             clock: self.clock.clone(),
             ids: Arc::new(FakeIds::default()),
             settings: self.settings(),
+            remembered: self.remembered.clone(),
         }
     }
 

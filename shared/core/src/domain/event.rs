@@ -78,7 +78,7 @@ pub struct Event {
 #[serde(tag = "detail-type", content = "detail", deny_unknown_fields)]
 #[expect(missing_docs, reason = "fields are named as the records they point to")]
 pub enum Detail {
-    /// A timer: look at everything.
+    /// A timer: look at what waits, and at what has its turn.
     #[serde(rename = "Scheduled Wake-Up")]
     WakeUp {},
     /// A person asks for a backup now.
@@ -165,6 +165,30 @@ pub enum Detail {
     /// A run of a recovery plan came further.
     #[serde(rename = "Recovery Run State Change")]
     RunStateChange { run: RunId, state: RunState },
+}
+
+impl Detail {
+    /// The recovery point that something happened to.
+    pub fn point(&self) -> Option<&PointRef> {
+        match self {
+            Self::PointAvailable { point }
+            | Self::PointCopied { point, .. }
+            | Self::PointVerified { point, .. }
+            | Self::PointRepaired { point, .. }
+            | Self::PointExpiring { point, .. }
+            | Self::PointDeleted { point } => Some(point),
+            Self::WakeUp {}
+            | Self::BackupRequested { .. }
+            | Self::JobRequested { .. }
+            | Self::JobStateChange { .. }
+            | Self::OccurrenceMissed { .. }
+            | Self::ObjectiveBreached { .. }
+            | Self::VerificationRequested { .. }
+            | Self::RestoreRequested { .. }
+            | Self::RunRequested { .. }
+            | Self::RunStateChange { .. } => None,
+        }
+    }
 }
 
 /// Which functions listen to an event. A function that is not told finds the work at its next wake-up.

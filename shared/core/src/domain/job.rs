@@ -158,9 +158,10 @@ impl JobKind {
         }
     }
 
-    /// Whether a job of this kind that gave up is looked at again: nothing else would find what it left after all.
+    /// Whether a job of this kind that gave up is looked at again: nothing else would find what it left after all, or that
+    /// something is gone.
     pub fn is_looked_back_at(self) -> bool {
-        matches!(self, Self::Backup | Self::Copy | Self::Restore)
+        matches!(self, Self::Backup | Self::Copy | Self::Restore | Self::Delete)
     }
 }
 

@@ -8,15 +8,17 @@ mod recovery;
 mod retention;
 mod schedule;
 mod target;
+mod turns;
 mod verification;
 
 pub use copies::{CopyDue, plan_copies};
 pub use lint::{Finding, Severity, lint_policy};
-pub use objectives::{ObjectiveBreach, check_objectives, is_turn};
+pub use objectives::{ObjectiveBreach, check_objectives, is_checked};
 pub use recovery::{PlanError, order_steps, ready_steps};
 pub use retention::{Decision, Inventory, KeepReason, RetentionPlan, RetentionRefusal, plan_retention};
 pub use schedule::{
     MAX_MISSED, OccurrencePlan, Schedule, ScheduleError, carry_over, plan_occurrences, same_policy, time_zone,
 };
 pub use target::check_target;
+pub use turns::looked_at;
 pub use verification::{RepairDue, RestoreRefusal, VerifyDue, choose_restore_source, plan_repairs, plan_verification};

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::turns::is_turn;
 use crate::domain::{Objectives, Point, Resource, ResourceId, Span};
 
 /// A resource whose newest recovery point is older than the objective allows.
@@ -17,22 +18,12 @@ pub struct ObjectiveBreach {
     pub rpo: Span,
 }
 
-/// How many times within its RPO a resource is looked at.
+/// How many times within its RPO a resource is looked at, which is how late a broken objective may be noticed.
 const LOOKS: i64 = 60;
 
-/// Whether it became this resource's turn to be looked at after `last` and by `now`.
-///
-/// Turns are a sixtieth of the RPO apart, which is how late a broken objective may be noticed, and fall at another moment
-/// for each resource: many resources are looked at a few at a time.
-pub fn is_turn(resource: &ResourceId, rpo: Span, last: Timestamp, now: Timestamp) -> bool {
-    let apart = (rpo.as_seconds() / LOOKS).max(1);
-    // FNV-1a: near names lie far apart, and every build gives the same turns.
-    let hash = resource.as_str().bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    let spread = i64::try_from(hash % apart.unsigned_abs()).unwrap_or_default();
-    let turns_by = |at: Timestamp| (at.as_second() - spread).div_euclid(apart);
-    turns_by(now) > turns_by(last)
+/// Whether it became this resource's turn, after `last` and by `now`, to have its objective checked.
+pub fn is_checked(resource: &ResourceId, rpo: Span, last: Timestamp, now: Timestamp) -> bool {
+    is_turn(resource, Span::seconds(rpo.as_seconds() / LOOKS), last, now)
 }
 
 /// Compares the age of a resource's newest complete, restorable point with the objective. Points of other resources are

@@ -1,6 +1,7 @@
 //! Putting configuration into force: new versions of policies, resources and plans.
 
 use super::World;
+use super::configuration;
 use super::inventory;
 use super::records::{self, Stored};
 use crate::domain::{Failure, FailureKind, Policy, PolicyDraft, PolicyId, RecoveryPlan, Resource};
@@ -23,6 +24,7 @@ pub async fn apply(
     policies: &[(PolicyId, PolicyDraft)],
     plans: &[RecoveryPlan],
 ) -> Result<Applied, Failure> {
+    let generation = configuration::begin(world).await?;
     let in_force = retire_superseded(world).await?;
     for resource in resources {
         apply_resource(world, resource).await?;
@@ -45,6 +47,7 @@ pub async fn apply(
         retire(world, policy).await?;
         applied.retired.push(policy.id.clone());
     }
+    configuration::end(world, generation).await?;
     Ok(applied)
 }
 

@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod chain;
+mod configuration;
 pub mod engines;
 pub mod evidence;
 mod failures;
@@ -12,5 +13,6 @@ pub mod records;
 pub mod semaphore;
 mod world;
 
+pub use configuration::{InForce, Remembered, in_force};
 pub use failures::FirstFailure;
 pub use world::{Settings, World};

@@ -318,6 +318,32 @@ impl Record for Alarm {
     }
 }
 
+/// Which configuration is in force, so that who read it once need not read it again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigurationState {
+    /// Grows when a configuration begins to be applied, and again when it stands.
+    pub generation: u64,
+    /// Whether one is being applied; it stays so where that was stopped half-way.
+    pub is_being_applied: bool,
+    /// When the generation grew last.
+    pub changed_at: Timestamp,
+}
+
+/// Where the state of the configuration lives.
+pub fn configuration_key() -> Key {
+    key("CONFIGURATION".to_owned(), "STATE")
+}
+
+impl Record for ConfigurationState {
+    const KIND: &'static str = "configuration state";
+    fn key(&self) -> Key {
+        configuration_key()
+    }
+    fn wake(&self) -> Option<Wake> {
+        None
+    }
+}
+
 /// How far the schedule has been worked off, so that a look at it asks only for what became due since.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScheduleProgress {

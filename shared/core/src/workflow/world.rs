@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::Remembered;
 use crate::domain::{Detail, Event, Failure, Region, Span, Vault, VaultName};
 use crate::ports::{Bus, Catalog, Clock, Engine, EvidenceStore, Ids, Keys, Pager};
 
@@ -39,6 +40,7 @@ pub struct World {
     pub clock: Arc<dyn Clock>,
     pub ids: Arc<dyn Ids>,
     pub settings: Settings,
+    pub remembered: Arc<Remembered>,
 }
 
 impl World {

@@ -13,4 +13,5 @@ mod recovery;
 mod retention;
 mod schedule;
 mod target;
+mod turns;
 mod verification;

@@ -1,5 +1,5 @@
 use holdfast_core::domain::{CopyState, Objectives, ResourceId};
-use holdfast_core::planning::{check_objectives, is_turn};
+use holdfast_core::planning::{check_objectives, is_checked};
 use jiff::Timestamp;
 
 use crate::make::{at, point, resource, span, unread};
@@ -66,7 +66,7 @@ fn a_resource_has_its_turn_once_in_every_sixtieth_of_its_rpo() {
     let minute = |n: i64| span("1m").after(span(&format!("{}m", 1 + n)).after(at("2026-01-05T00:00:00Z")));
     let turns = |rpo: &str| -> Vec<i64> {
         (0..1440)
-            .filter(|n| is_turn(&resource, span(rpo), minute(n - 1), minute(*n)))
+            .filter(|n| is_checked(&resource, span(rpo), minute(n - 1), minute(*n)))
             .collect()
     };
     let daily = turns("24h");
@@ -83,7 +83,7 @@ fn turns_are_spread_over_resources_and_none_is_lost_by_a_pause_or_a_clock_that_w
     let names: Vec<ResourceId> = (0..2400)
         .map(|n| ResourceId::new(format!("volume-{n}")).unwrap())
         .collect();
-    let having = |last: Timestamp| names.iter().filter(|name| is_turn(name, rpo, last, now)).count();
+    let having = |last: Timestamp| names.iter().filter(|name| is_checked(name, rpo, last, now)).count();
     let in_a_minute = having(span("1m").before(now));
     assert!(
         (50..150).contains(&in_a_minute),

@@ -242,11 +242,11 @@ impl Inner {
         match &task.order {
             Order::Backup { resource, vault, .. } => self.find_backup(&task.job, resource, vault),
             Order::Copy { from, to, .. } => self.find_copy(from, to),
+            Order::Delete { at, .. } => self.find_deletion(at),
             // These are safe to do again, and doing them again is how to see what they come to.
             Order::Verify { .. }
             | Order::Repair { .. }
             | Order::Restore { .. }
-            | Order::Delete { .. }
             | Order::Reclaim { .. }
             | Order::Clean { .. } => Ok(None),
         }

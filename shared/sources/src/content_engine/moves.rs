@@ -40,6 +40,13 @@ impl Inner {
         }))
     }
 
+    pub(super) fn find_deletion(&self, at: &Location) -> Result<Option<Outcome>, Failure> {
+        let snapshot = FileName::Object(FileKind::Snapshot, snapshot_id(at)?);
+        let storage = self.repositories.storage(&at.vault, &at.resource)?;
+        let stands = storage.size(&snapshot).map_err(failure)?.is_some();
+        Ok((!stands).then_some(Outcome::Delete))
+    }
+
     pub(super) fn delete(&self, at: &Location) -> Result<Outcome, Failure> {
         let snapshot = snapshot_id(at)?;
         if let Some(repository) = self.repositories.find(&at.vault, &at.resource)? {

@@ -34,5 +34,6 @@ pub fn fake_world(clock: Arc<FakeClock>, vaults: &[(&str, &str)]) -> World {
             drill_area: "s3://drills/area".to_owned(),
             two_people: true,
         },
+        remembered: Arc::default(),
     }
 }
