@@ -40,6 +40,7 @@ use std::thread::{self, ScopedJoinHandle};
 use crossbeam_channel::bounded;
 
 use crate::error::{RepositoryError, Result};
+use crate::id::Id;
 use crate::lock::{Lock, LockKind};
 use crate::repository::Repository;
 
@@ -53,8 +54,6 @@ use run::Run;
 
 /// Entries that the walk may be ahead of the assembly.
 const ENTRIES_AHEAD: usize = 1024;
-/// Batches of chunks that wait for each worker: enough for it to find several at once.
-const BATCHES_AHEAD: usize = 4;
 /// Files that wait for a reader.
 const FILES_AHEAD: usize = 256;
 
@@ -107,10 +106,16 @@ pub fn backup_portion(
     Ok(ended)
 }
 
-fn run_stages(run: &Run<'_>, indexer: &Indexer<'_>, parent: Option<crate::Id>) -> Result<Assembled> {
+/// Batches of chunks that wait for each worker, each of up to 4 MiB: enough for it to find several at once where they are hashed
+/// together, and elsewhere for it not to wait.
+fn batches_ahead() -> usize {
+    if Id::worth_gathering() > 1 { 4 } else { 2 }
+}
+
+fn run_stages(run: &Run<'_>, indexer: &Indexer<'_>, parent: Option<Id>) -> Result<Assembled> {
     let (entries, entries_out) = bounded(ENTRIES_AHEAD);
     let (files, files_out) = bounded(FILES_AHEAD);
-    let (chunks, chunks_out) = bounded(BATCHES_AHEAD * run.options.workers);
+    let (chunks, chunks_out) = bounded(batches_ahead() * run.options.workers);
     let (packs, packs_out) = bounded(0);
     let assembled = thread::scope(|scope| {
         let mut stages = Vec::new();

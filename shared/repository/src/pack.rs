@@ -90,7 +90,8 @@ const MAX_HEADER: u64 = 16 << 20;
 /// restic caches tree packs whole.
 pub(crate) const MAX_TREE_PACK: usize = 16 << 20;
 const PLAIN_ENTRY: usize = 37;
-const COMPRESSED_ENTRY: usize = 41;
+/// Bytes that a compressed blob takes in the header; one that is not takes fewer.
+pub(crate) const COMPRESSED_ENTRY: usize = 41;
 
 impl PackBuilder {
     /// An empty pack that is put together in `buffer`.

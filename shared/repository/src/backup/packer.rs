@@ -11,7 +11,7 @@ use crate::pack::{BlobEncoder, BlobKind, FinishedPack, PackBuilder, PackGroup};
 use super::run::Run;
 
 /// Blobs of one pack at most: an index file holds 50,000 and never part of a pack.
-const MAX_BLOBS: usize = 8_000;
+pub(super) const MAX_BLOBS: usize = 8_000;
 /// Fills packs of one kind; each worker has its own.
 pub(super) struct Packer<'a> {
     run: &'a Run<'a>,
@@ -88,12 +88,16 @@ impl<'a> Packer<'a> {
     fn send(&mut self) -> Result<()> {
         let repository = self.run.repository;
         let pack = std::mem::take(&mut self.pack).seal(repository.key(), repository.ambient())?;
-        self.pack = PackBuilder::new(self.run.pack_buffers.take());
         let group = {
             let mut unnamed = self.run.unnamed();
             unnamed.add(pack).then(|| std::mem::take(&mut *unnamed))
         };
-        group.map_or(Ok(()), |group| self.send_group(group))
+        if let Some(group) = group {
+            self.send_group(group)?;
+        }
+        // Not before: who took the pack has given back the buffer of the one before.
+        self.pack = PackBuilder::new(self.run.pack_buffers.take());
+        Ok(())
     }
 
     fn send_group(&self, group: PackGroup) -> Result<()> {

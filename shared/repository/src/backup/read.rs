@@ -18,7 +18,7 @@ use super::work::{Batch, FileEnd, FileOutcome, OpenFile};
 use super::{Content, Unread, UnreadReason};
 
 /// Chunks of small files travel together up to this many bytes.
-const BATCH_BYTES: usize = 256 << 10;
+pub(super) const BATCH_BYTES: usize = 512 << 10;
 
 /// A file to read.
 pub(super) struct FileJob {

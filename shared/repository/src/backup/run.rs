@@ -3,14 +3,16 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::chunker::Chunker;
+use crate::chunker::{Chunker, MAX_CHUNK};
 use crate::error::{ErrorKind, RepositoryError, Result};
 use crate::index::Index;
-use crate::pack::PackGroup;
+use crate::pack::{COMPRESSED_ENTRY, PackGroup};
 use crate::repository::Repository;
 
 use super::buffers::Buffers;
 use super::known::Known;
+use super::packer::MAX_BLOBS;
+use super::read::BATCH_BYTES;
 use super::{BackupOptions, Portion, Source};
 
 /// One backup that is going on.
@@ -56,8 +58,8 @@ impl<'a> Run<'a> {
             known: Known::new(index),
             chunker: Chunker::new(repository.key()),
             added: Added::default(),
-            chunk_buffers: Buffers::default(),
-            pack_buffers: Buffers::default(),
+            chunk_buffers: Buffers::new(BATCH_BYTES + MAX_CHUNK),
+            pack_buffers: Buffers::new(options.pack_size + MAX_CHUNK + MAX_BLOBS * COMPRESSED_ENTRY),
             unnamed: Mutex::default(),
             stopped: AtomicBool::new(false),
             failure: Mutex::new(None),
