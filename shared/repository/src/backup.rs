@@ -109,7 +109,7 @@ pub fn backup_portion(
 /// Batches of chunks that wait for each worker, each of up to 4 MiB: enough for it to find several at once where they are hashed
 /// together, and elsewhere for it not to wait.
 fn batches_ahead() -> usize {
-    if Id::worth_gathering() > 1 { 4 } else { 2 }
+    if Id::worth_gathering() > 1 { 4 } else { 1 }
 }
 
 fn run_stages(run: &Run<'_>, indexer: &Indexer<'_>, parent: Option<Id>) -> Result<Assembled> {
