@@ -13,10 +13,11 @@ pub const AVERAGE_CHUNK: usize = 1 << 20;
 /// Longest chunk.
 pub const MAX_CHUNK: usize = 4 << 20;
 
-/// Normalised chunking: a cut needs two bits more before the average length and two bits fewer after it, which keeps
-/// lengths close to the average. Above the minimum of 512 KiB another 512 KiB are wanted, hence 2^19.
-const BEFORE_AVERAGE: u64 = limit(21);
-const AFTER_AVERAGE: u64 = limit(17);
+/// Normalised chunking: a cut needs one bit more before the average length and one bit fewer after it, which keeps
+/// lengths close to the average. With more bits, cuts depend more on where the chunk began, and after a change it takes
+/// longer until they fall into the old places. Above the minimum of 512 KiB another 512 KiB are wanted, hence 2^19.
+const BEFORE_AVERAGE: u64 = limit(20);
+const AFTER_AVERAGE: u64 = limit(18);
 
 /// Below this, so many of the top bits are zero. They depend on the last 64 bytes.
 const fn limit(bits: u32) -> u64 {
@@ -140,7 +141,7 @@ mod tests {
         for length in cuts(&chunker, &data) {
             let (chunk, mut hash) = (&data[start..start + length], 0u64);
             let ends = |at: usize, hash: u64| {
-                let bits = if at < AVERAGE_CHUNK { 21 } else { 17 };
+                let bits = if at < AVERAGE_CHUNK { 20 } else { 18 };
                 hash.leading_zeros() >= bits
             };
             for (at, byte) in chunk.iter().enumerate().skip(MIN_CHUNK) {
@@ -151,6 +152,37 @@ mod tests {
             }
             start += length;
         }
+    }
+
+    #[test]
+    fn after_a_change_cuts_soon_fall_into_the_old_places() {
+        const CHANGED: Range<usize> = 4 << 20..5 << 20;
+        const CHUNKERS: u8 = 16;
+        let before = noise(16 << 20);
+        let mut after = before.clone();
+        after[CHANGED]
+            .iter_mut()
+            .for_each(|byte| *byte = byte.wrapping_mul(167).wrapping_add(3));
+        let ends = |chunker: &Chunker, data: &[u8]| -> Vec<usize> {
+            let lengths = cuts(chunker, data).into_iter();
+            lengths
+                .scan(0, |end, length| {
+                    *end += length;
+                    Some(*end)
+                })
+                .collect()
+        };
+        let stored_anew = |seed| {
+            let (old, new) = (ends(&chunker(seed), &before), ends(&chunker(seed), &after));
+            let first = new.iter().filter(|end| **end <= CHANGED.start).max().unwrap();
+            let last = new
+                .iter()
+                .find(|end| **end >= CHANGED.end && old.contains(end))
+                .unwrap();
+            last - first
+        };
+        let average = (0..CHUNKERS).map(stored_anew).sum::<usize>() / usize::from(CHUNKERS);
+        assert!(average < 4 << 20, "{average}");
     }
 
     #[test]
