@@ -235,13 +235,13 @@ impl Scene {
         self.multiply(policies)?;
         let pid = process::running(program)?;
         println!();
-        for what in ["the first, which looks at each", "the next", "the one after"] {
+        for round in 1..=3 {
             self.dynamodb.requests();
             let before = process::cpu(pid)?;
             let wall = invoke(&service, name, &wake_up("scheduler"))?;
             let cpu = process::cpu(pid)? - before;
             println!(
-                "tick with {policies} policies, {what}: {:.1} s beside the emulator, {:.2} s of processor, {} catalog calls, peak {:.1} MiB",
+                "tick {round} with {policies} policies: {:.1} s beside the emulator, {:.2} s of processor, {} catalog calls, peak {:.1} MiB",
                 wall.as_secs_f64(),
                 cpu.as_secs_f64(),
                 self.dynamodb.requests().len(),
@@ -253,15 +253,18 @@ impl Scene {
     }
 
     /// Writes the one policy and its resource again under so many names: what applying a configuration of that many would
-    /// leave, sooner than an emulator applies it.
+    /// leave, sooner than an emulator applies it; and as if that were long ago.
     fn multiply(&self, policies: usize) -> Result<(), String> {
         let all = self.wire.dynamodb("Scan", &json!({ "TableName": TABLE }))?;
         let items = all["Items"].as_array().ok_or("the table cannot be read")?;
-        let originals: Vec<String> = items
-            .iter()
-            .map(Value::to_string)
-            .filter(|item| item.contains(ORIGINAL))
-            .collect();
+        let items: Vec<String> = items.iter().map(Value::to_string).collect();
+        let state = items.iter().find_map(|item| item.split_once(r#""changed_at\":\""#));
+        let (before, changed_at) = state.ok_or("the state of the configuration is not there")?;
+        let year = changed_at
+            .get(4..)
+            .ok_or("the state of the configuration has no year")?;
+        let long_ago = format!(r#"{before}"changed_at\":\"2020{year}"#);
+        let originals: Vec<&String> = items.iter().filter(|item| item.contains(ORIGINAL)).collect();
         if originals.len() != 2 {
             return Err(format!("one policy and its resource are {} records", originals.len()));
         }
@@ -272,6 +275,7 @@ impl Scene {
         };
         let puts: Result<Vec<Value>, String> = (0..policies)
             .flat_map(named)
+            .chain([long_ago])
             .map(|item| {
                 let item: Value = serde_json::from_str(&item).map_err(|error| error.to_string())?;
                 Ok(json!({ "PutRequest": { "Item": item } }))

@@ -90,7 +90,9 @@ fn thousand_prefixes(prices: &Prices) -> Vec<(&'static str, f64)> {
     let changed_gb = 0.1;
     // Read, hash and compress 100 MiB and list the rest: 20 s of one vCPU; a copy 10 s. Once a month every byte is read: 60 s.
     let gb = 1769.0 / 1024.0;
-    let seconds = backups * (20.0 + 10.0) + 1000.0 * 2.0 * 60.0;
+    // Verifier, replicator and lifecycle look at one in sixteen resources each minute, a few milliseconds each.
+    let looks = 43_800.0 * 3.0 * 1000.0 / 16.0;
+    let seconds = backups * (20.0 + 10.0) + 1000.0 * 2.0 * 60.0 + looks * 0.008;
     // 10,000 objects a prefix: 10 pages of listing, 100 changed objects read, 4 packs and 12 other files written, twice.
     let puts = backups * (10.0 + 2.0 * 16.0);
     let gets = backups * 200.0 + 1000.0 * 2.0 * 700.0;
@@ -109,6 +111,11 @@ fn thousand_prefixes(prices: &Prices) -> Vec<(&'static str, f64)> {
         (
             "Catalog reads",
             prices.millions("dynamodb_read_unit_per_million", backups * 300.0),
+        ),
+        // A resource's points are 40 kB after a month.
+        (
+            "Catalog reads at wake-ups",
+            prices.millions("dynamodb_read_unit_per_million", looks * 10.0),
         ),
         (
             "Events",

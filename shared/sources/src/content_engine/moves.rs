@@ -53,14 +53,12 @@ impl Inner {
             forget(&repository, &[snapshot]).map_err(failure)?;
             return Ok(Outcome::Delete);
         }
-        let storage = self.repositories.storage(&at.vault, &at.resource)?;
-        let name = FileName::Object(FileKind::Snapshot, snapshot);
-        if storage.size(&name).map_err(failure)?.is_none() {
-            return Ok(Outcome::Delete);
+        if let Some(outcome) = self.find_deletion(at)? {
+            return Ok(outcome);
         }
         let message = format!(
             "{} has snapshot {snapshot} but no config: repair it from a copy first",
-            storage.location()
+            self.repositories.storage(&at.vault, &at.resource)?.location()
         );
         Err(Failure::new(FailureKind::Integrity, message))
     }
