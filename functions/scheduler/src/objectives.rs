@@ -1,10 +1,10 @@
 //! Watching objectives: people hear once when the newest recovery point of a resource has become too old, and once when
 //! all is well again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::stream::{self, StreamExt};
-use holdfast_core::domain::{Detail, Failure, Objectives, Point, Policy, Resource};
+use holdfast_core::domain::{Detail, Failure, Objectives, Point, Policy, Resource, ResourceId};
 use holdfast_core::planning::{ObjectiveBreach, check_objectives, is_checked};
 use holdfast_core::ports::{Key, Page, Severity};
 use holdfast_core::workflow::records::{self, Alarm};
@@ -24,15 +24,7 @@ pub async fn watch(
     resources: &[Resource],
     last_look: Timestamp,
 ) -> Result<(), Failure> {
-    let promised = |resource: &Resource| {
-        let covering = policies.iter().filter(|policy| policy.draft.selection.covers(resource));
-        let objectives = covering.filter_map(|policy| policy.draft.objectives);
-        objectives.min_by_key(|objectives| objectives.rpo)
-    };
-    let mut promises: Vec<(&Resource, Objectives)> = resources
-        .iter()
-        .filter_map(|resource| Some((resource, promised(resource)?)))
-        .collect();
+    let mut promises = promises(policies, resources);
     let mut raised = BTreeSet::new();
     for entry in world
         .catalog
@@ -70,6 +62,23 @@ pub async fn watch(
         }
     }
     failures.into_result()
+}
+
+/// The strictest objective of each resource that has any.
+fn promises<'a>(policies: &[Policy], resources: &'a [Resource]) -> Vec<(&'a Resource, Objectives)> {
+    let mut promises: BTreeMap<&ResourceId, (&Resource, Objectives)> = BTreeMap::new();
+    for policy in policies {
+        let Some(objectives) = policy.draft.objectives else {
+            continue;
+        };
+        for resource in policy.draft.selection.covered(resources) {
+            let strictest = promises.entry(&resource.id).or_insert((resource, objectives));
+            if objectives.rpo < strictest.1.rpo {
+                strictest.1 = objectives;
+            }
+        }
+    }
+    promises.into_values().collect()
 }
 
 fn matter(resource: &Resource) -> String {

@@ -32,7 +32,7 @@ pub async fn record_due(
     let mut failures = FirstFailure::default();
     let mut owed = Vec::new();
     for policy in policies {
-        for resource in resources.iter().filter(|known| policy.draft.selection.covers(known)) {
+        for resource in policy.draft.selection.covered(resources) {
             for rule in &policy.draft.rules {
                 let rule = Owed { policy, rule, resource };
                 let plan = failures.keep(rule.plan(settled_until, world.now()));

@@ -1,6 +1,6 @@
 //! Backup policies: what is protected, when, for how long, and where copies go.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -73,6 +73,21 @@ impl Selection {
             .all(|(key, value)| resource.tags.get(key) == Some(value));
         let kind_matches = self.kinds.is_empty() || self.kinds.contains(&resource.kind);
         self.resources.contains(&resource.id) || (has_terms && tags_match && kind_matches)
+    }
+
+    /// What the selection covers of `resources`, which stand in the order of their names. Where it only names resources, no
+    /// other is looked at.
+    pub fn covered<'a>(&self, resources: &'a [Resource]) -> Vec<&'a Resource> {
+        let has_terms = !self.tags.is_empty() || !self.kinds.is_empty();
+        if has_terms {
+            return resources.iter().filter(|resource| self.covers(resource)).collect();
+        }
+        let names: BTreeSet<&ResourceId> = self.resources.iter().collect();
+        let named = names.into_iter().filter_map(|name| {
+            let place = resources.binary_search_by(|resource| resource.id.cmp(name)).ok()?;
+            resources.get(place)
+        });
+        named.filter(|resource| self.covers(resource)).collect()
     }
 }
 

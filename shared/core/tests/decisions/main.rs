@@ -12,6 +12,7 @@ mod objectives;
 mod recovery;
 mod retention;
 mod schedule;
+mod selection;
 mod target;
 mod turns;
 mod verification;
