@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use holdfast_tests::radosgw::{ACCESS_KEY, SECRET_KEY};
+
 const PASSWORD: &str = "correct horse battery staple";
 
 /// What is measured, in the order in which it is done.
@@ -67,10 +69,6 @@ pub struct Bucket {
     pub endpoint: String,
     pub name: String,
 }
-
-/// What opens the bucket.
-pub const ACCESS_KEY: &str = "measured";
-pub const SECRET_KEY: &str = "measured";
 
 /// Where one program works.
 pub struct Place {

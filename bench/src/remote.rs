@@ -6,12 +6,12 @@ use std::fs;
 use std::path::Path;
 
 use holdfast_tests::front::Pace;
-use holdfast_tests::s3s::S3s;
+use holdfast_tests::radosgw::Radosgw;
 
 use crate::data::{Scale, Set};
 use crate::engine::{self, Program};
 use crate::measured::{self, Took};
-use crate::peers::{ACCESS_KEY, Bucket, Operation, Peer, Place, SECRET_KEY};
+use crate::peers::{Bucket, Operation, Peer, Place};
 
 const OPERATIONS: [Operation; 6] = [
     Operation::Backup,
@@ -33,6 +33,8 @@ struct Row {
 pub fn measure(holdfast: &Path, peers: &Path, work: &Path, scale: Scale, pace: Pace) -> Result<(), String> {
     let speaks_s3 = |program: &Program| matches!(program.peer, Peer::Holdfast | Peer::Restic);
     let programs: Vec<Program> = engine::find(holdfast, peers)?.into_iter().filter(speaks_s3).collect();
+    let restic = programs.iter().find(|program| program.peer == Peer::Restic);
+    let restic = restic.ok_or("restic is not there")?.path.clone();
     for program in &programs {
         println!("* {}: {}", program.peer.name(), program.version);
     }
@@ -43,7 +45,7 @@ pub fn measure(holdfast: &Path, peers: &Path, work: &Path, scale: Scale, pace: P
         let mut lives = Vec::new();
         for program in &programs {
             eprintln!("{}: {}", set.name(), program.peer.name());
-            lives.push(live(program, (&first, &second), work, pace)?);
+            lives.push(live(program, &restic, (&first, &second), work, pace)?);
         }
         print(set, scale, &programs, &lives);
         engine::remove(&first)?;
@@ -52,15 +54,34 @@ pub fn measure(holdfast: &Path, peers: &Path, work: &Path, scale: Scale, pace: P
     Ok(())
 }
 
-fn live(program: &Program, (first, second): (&Path, &Path), work: &Path, pace: Pace) -> Result<Vec<Row>, String> {
-    let server = S3s::start_for(ACCESS_KEY, SECRET_KEY);
+/// restic makes the bucket of a repository; Holdfast, which may only do what it must, makes none.
+fn make_bucket(restic: &Path, place: &Place) -> Vec<OsString> {
+    let bucket = place.bucket.as_ref();
+    let address = bucket.map(|bucket| format!("s3:{}/{}/other", bucket.endpoint, bucket.name));
+    ["-q", "-r", &address.unwrap_or_default(), "init"]
+        .iter()
+        .fold(vec![restic.into()], |mut command, word| {
+            command.push(word.into());
+            command
+        })
+}
+
+fn live(
+    program: &Program,
+    restic: &Path,
+    (first, second): (&Path, &Path),
+    work: &Path,
+    pace: Pace,
+) -> Result<Vec<Row>, String> {
+    let radosgw = Radosgw::start();
+    let server = radosgw.watched();
     let mut place = Place {
         source: work.join("source"),
         folder: work.join("place"),
         old: Vec::new(),
         bucket: Some(Bucket {
             endpoint: server.endpoint(),
-            name: server.bucket("vault"),
+            name: "vault".to_owned(),
         }),
     };
     engine::remove(&place.folder)?;
@@ -74,6 +95,7 @@ fn live(program: &Program, (first, second): (&Path, &Path), work: &Path, pace: P
         }
         Ok(took)
     };
+    run(&[make_bucket(restic, &place)], &place)?;
     run(&program.peer.init(&program.path, &place), &place)?;
     let mut rows = Vec::new();
     for operation in OPERATIONS {

@@ -13,7 +13,6 @@ use axum::http::{Request, StatusCode};
 use axum::response::IntoResponse;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use s3s::auth::SimpleAuth;
 use s3s::service::S3ServiceBuilder;
 use s3s_fs::FileSystem;
 use sha2::{Digest, Sha256};
@@ -35,35 +34,17 @@ impl S3s {
     ///
     /// When it cannot be started.
     pub fn start() -> S3s {
-        Self::serve(None)
-    }
-
-    /// Starts one for programs that sign what they send piece by piece. It finds damage by signatures, not by checksums.
-    ///
-    /// # Panics
-    ///
-    /// When it cannot be started.
-    pub fn start_for(access_key: &str, secret_key: &str) -> S3s {
-        Self::serve(Some(SimpleAuth::from_single(access_key, secret_key)))
-    }
-
-    fn serve(signers: Option<SimpleAuth>) -> S3s {
         let folder = tempfile::tempdir().expect("a folder for the server");
         let files = FileSystem::new(folder.path()).expect("a server of files");
-        let mut builder = S3ServiceBuilder::new(files);
-        let is_signed = signers.is_some();
-        if let Some(signers) = signers {
-            builder.set_auth(signers);
-        }
-        let service = builder.build();
+        let service = S3ServiceBuilder::new(files).build();
         let conditions = Arc::new(Mutex::new(()));
         let front = Front::before(Box::new(move |mut parts, body| {
             // Signatures cover the body as well. Without them it is the checksum that must find what was damaged.
-            let is_damaged = !is_signed && {
-                parts.headers.remove("authorization");
-                let sent = parts.headers.get("x-amz-checksum-sha256");
-                sent.is_some_and(|sent| sent.as_bytes() != BASE64_STANDARD.encode(Sha256::digest(&body)).as_bytes())
-            };
+            parts.headers.remove("authorization");
+            let is_damaged = parts
+                .headers
+                .get("x-amz-checksum-sha256")
+                .is_some_and(|sent| sent.as_bytes() != BASE64_STANDARD.encode(Sha256::digest(&body)).as_bytes());
             let (service, conditions) = (service.clone(), Arc::clone(&conditions));
             Box::pin(async move {
                 // Left alone the server would refuse these bytes, and keep them.
