@@ -61,7 +61,7 @@ mod s3 {
     use holdfast_aws::s3::S3Address;
     use holdfast_aws::storage::{S3Storage, S3StorageOptions};
     use holdfast_core::domain::{Failure, Region};
-    use holdfast_repository::storage::Storage;
+    use holdfast_repository::storage::{ReadAhead, Storage};
     use tokio::runtime::Runtime;
 
     use crate::error::CliError;
@@ -90,7 +90,7 @@ mod s3 {
             ..S3StorageOptions::default()
         };
         let storage = S3Storage::new(clients.home().s3(), runtime.handle().clone(), options);
-        Ok(Arc::new(storage))
+        Ok(Arc::new(ReadAhead::new(Arc::new(storage))))
     }
 
     #[expect(

@@ -9,6 +9,7 @@ pub mod disk;
 #[cfg(test)]
 pub(crate) mod faults;
 pub mod memory;
+mod read_ahead;
 
 use std::fmt;
 use std::io;
@@ -20,6 +21,7 @@ use crate::id::Id;
 
 pub use disk::DiskStorage;
 pub use memory::MemoryStorage;
+pub use read_ahead::ReadAhead;
 
 /// The kinds of files that are named by an id.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]

@@ -1,0 +1,214 @@
+//! [`ReadAhead`]: answers small reads of packs from larger ones. Over a network each request waits as long, and trees are
+//! read one after the other, as each tells which come next; in a pack they lie side by side.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::{FileKind, FileName, Put, Storage};
+use crate::error::Result;
+use crate::id::Id;
+
+/// Reads of more bytes are worth a request of their own.
+const SMALL: usize = 256 << 10;
+/// Bytes that are read at one time, and where in a file they begin.
+const WINDOW: u64 = 4 << 20;
+/// Windows in memory at one time: 32 MiB.
+const WINDOWS: usize = 8;
+
+/// A store far away, read in large pieces. Packs are written once, so that what was read of one stays right until it is
+/// replaced or deleted here.
+pub struct ReadAhead {
+    inner: Arc<dyn Storage>,
+    held: Mutex<Held>,
+}
+
+#[derive(Default)]
+struct Held {
+    sizes: HashMap<FileName, u64>,
+    /// The oldest first.
+    windows: VecDeque<Window>,
+}
+
+struct Window {
+    file: FileName,
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl Window {
+    /// The bytes from `offset`, if the window has that many.
+    fn part(&self, file: &FileName, offset: u64, length: usize) -> Option<&[u8]> {
+        let from = usize::try_from(offset.checked_sub(self.start)?).ok()?;
+        let part = self.bytes.get(from..from.checked_add(length)?)?;
+        (self.file == *file).then_some(part)
+    }
+}
+
+impl ReadAhead {
+    /// Reads ahead of who reads from `inner`.
+    pub fn new(inner: Arc<dyn Storage>) -> Self {
+        let held = Mutex::default();
+        Self { inner, held }
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn forget(&self, file: &FileName) {
+        let mut held = self.held();
+        held.sizes.remove(file);
+        held.windows.retain(|window| window.file != *file);
+    }
+
+    /// Reads the window that holds these bytes. False where the file does not have them: then the store tells why.
+    fn read_window(&self, held: &mut Held, file: &FileName, offset: u64, length: usize) -> Result<bool> {
+        let size = match held.sizes.get(file) {
+            Some(size) => *size,
+            None => match self.inner.size(file)? {
+                Some(size) => *held.sizes.entry(file.clone()).or_insert(size),
+                None => return Ok(false),
+            },
+        };
+        let start = offset / WINDOW * WINDOW;
+        let wanted = offset.saturating_add(length as u64);
+        if wanted > size {
+            return Ok(false);
+        }
+        let end = (start + WINDOW).max(wanted).min(size);
+        let mut bytes = vec![0; usize::try_from(end - start).unwrap_or(usize::MAX)];
+        self.inner.read_range(file, start, &mut bytes)?;
+        if held.windows.len() == WINDOWS {
+            held.windows.pop_front();
+        }
+        let file = file.clone();
+        held.windows.push_back(Window { file, start, bytes });
+        Ok(true)
+    }
+}
+
+impl Storage for ReadAhead {
+    /// Who reads while another reads a window waits for it: most often it is the one that it needs.
+    fn read_range(&self, file: &FileName, offset: u64, into: &mut [u8]) -> Result<()> {
+        let is_pack = matches!(file, FileName::Object(FileKind::Data, _));
+        if !is_pack || into.is_empty() || into.len() > SMALL {
+            return self.inner.read_range(file, offset, into);
+        }
+        let mut held = self.held();
+        let holds = |held: &Held| {
+            held.windows
+                .iter()
+                .any(|window| window.part(file, offset, into.len()).is_some())
+        };
+        if !holds(&held) && !self.read_window(&mut held, file, offset, into.len())? {
+            drop(held);
+            return self.inner.read_range(file, offset, into);
+        }
+        let part = held
+            .windows
+            .iter()
+            .rev()
+            .find_map(|window| window.part(file, offset, into.len()));
+        match part {
+            Some(part) => {
+                into.copy_from_slice(part);
+                Ok(())
+            }
+            None => self.inner.read_range(file, offset, into),
+        }
+    }
+
+    fn list(&self, kind: FileKind) -> Result<Vec<(Id, u64)>> {
+        self.inner.list(kind)
+    }
+
+    fn list_sidecar(&self, prefix: &str) -> Result<Vec<(String, u64)>> {
+        self.inner.list_sidecar(prefix)
+    }
+
+    fn size(&self, file: &FileName) -> Result<Option<u64>> {
+        self.inner.size(file)
+    }
+
+    fn read(&self, file: &FileName) -> Result<Vec<u8>> {
+        self.inner.read(file)
+    }
+
+    fn put(&self, file: &FileName, bytes: &[u8]) -> Result<Put> {
+        self.inner.put(file, bytes)
+    }
+
+    fn replace_damaged(&self, kind: FileKind, id: Id, bytes: &[u8]) -> Result<()> {
+        let replaced = self.inner.replace_damaged(kind, id, bytes);
+        self.forget(&FileName::Object(kind, id));
+        replaced
+    }
+
+    fn delete(&self, file: &FileName) -> Result<()> {
+        let deleted = self.inner.delete(file);
+        self.forget(file);
+        deleted
+    }
+
+    fn barrier(&self) -> Result<()> {
+        self.inner.barrier()
+    }
+
+    fn location(&self) -> String {
+        self.inner.location()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::faults::{Fault, Faulty};
+    use crate::storage::{MemoryStorage, contract};
+
+    #[test]
+    fn reading_ahead_keeps_the_contract() {
+        contract::all(&|| ReadAhead::new(Arc::new(MemoryStorage::new())));
+    }
+
+    /// A pack of ten mebibytes, behind a store that counts calls.
+    fn pack() -> (Arc<Faulty>, ReadAhead, FileName, Vec<u8>) {
+        let bytes: Vec<u8> = (0..10 << 20).map(|n: u32| (n / 251) as u8 ^ n as u8).collect();
+        let memory = Arc::new(MemoryStorage::new());
+        let file = FileName::Object(FileKind::Data, Id::of(&bytes));
+        memory.put(&file, &bytes).unwrap();
+        let counted = Arc::new(Faulty::new(memory, u64::MAX, Fault::Fail));
+        (counted.clone(), ReadAhead::new(counted), file, bytes)
+    }
+
+    #[test]
+    fn small_reads_side_by_side_are_one_request_and_bring_the_right_bytes() {
+        let (counted, store, file, bytes) = pack();
+        for place in (0..10 << 20).step_by(1000) {
+            let mut into = vec![0; 900.min(bytes.len() - place)];
+            store.read_range(&file, place as u64, &mut into).unwrap();
+            assert_eq!(into, bytes[place..place + into.len()], "at {place}");
+        }
+        // The size once, three windows, and one more for each read that crosses from one into the next.
+        assert!(counted.calls() <= 6, "{} calls", counted.calls());
+    }
+
+    #[test]
+    fn a_large_read_is_a_request_of_its_own_and_one_past_the_end_an_error() {
+        let (counted, store, file, bytes) = pack();
+        let mut into = vec![0; SMALL + 1];
+        store.read_range(&file, 5, &mut into).unwrap();
+        assert_eq!(into, bytes[5..5 + into.len()]);
+        assert_eq!(counted.calls(), 1);
+        let end = bytes.len() as u64 - 10;
+        assert!(store.read_range(&file, end, &mut [0; 11]).is_err());
+        store.read_range(&file, end, &mut [0; 10]).unwrap();
+    }
+
+    #[test]
+    fn what_was_deleted_is_not_read_from_memory() {
+        let (_, store, file, _) = pack();
+        store.read_range(&file, 0, &mut [0; 10]).unwrap();
+        store.delete(&file).unwrap();
+        assert!(store.read_range(&file, 0, &mut [0; 10]).is_err());
+    }
+}
