@@ -6,7 +6,7 @@ use std::sync::Arc;
 use holdfast_core::config::deployment::Deployment;
 use holdfast_core::domain::{Failure, FailureKind, ResourceId, Span, VaultName};
 use holdfast_core::ports::{Catalog, Clock, Ids, Keys};
-use holdfast_repository::storage::{ReadAhead, Storage};
+use holdfast_repository::storage::Storage;
 use holdfast_sources::content_engine::places::PlacesByScheme;
 use holdfast_sources::content_engine::{
     ContentEngine, ContentEngineParts, ExecutorParts, OpenStorage, ReceiptStore, SharedEngine,
@@ -87,6 +87,6 @@ fn vaults(clients: &Arc<Clients>, deployment: &Deployment, runtime: Handle) -> O
             ..S3StorageOptions::default()
         };
         let storage = S3Storage::new(clients.of(&vault.region).s3(), runtime.clone(), options);
-        Ok(Arc::new(ReadAhead::new(Arc::new(storage))) as Arc<dyn Storage>)
+        Ok(Arc::new(storage) as Arc<dyn Storage>)
     })
 }
