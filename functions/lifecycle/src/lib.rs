@@ -12,10 +12,13 @@ use holdfast_core::workflow::{FirstFailure, World, in_force, jobs};
 /// Judges the points of what is looked at that a policy in force made, and brings every deletion further.
 pub async fn handle(world: &World, event: &Event) -> Result<(), Failure> {
     let in_force = in_force(world).await?;
-    let in_use = in_use::points(world).await?;
+    let judged = looked_at(&in_force.resources, event);
     let mut failures = FirstFailure::default();
-    for resource in looked_at(&in_force.resources, event) {
-        failures.keep(retention::apply(world, &in_force.policies, &resource.id, &in_use).await);
+    if !judged.is_empty() {
+        let in_use = in_use::points(world).await?;
+        for resource in judged {
+            failures.keep(retention::apply(world, &in_force.policies, &resource.id, &in_use).await);
+        }
     }
     failures.keep(jobs::drive_due(world, JobKind::Delete, &deletions::Deletions).await);
     failures.keep(jobs::drive_due(world, JobKind::Reclaim, &deletions::Reclaims).await);

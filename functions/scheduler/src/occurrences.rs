@@ -31,11 +31,12 @@ pub async fn record_due(
 ) -> Result<(), Failure> {
     let mut failures = FirstFailure::default();
     let mut owed = Vec::new();
+    let now = world.now();
     for policy in policies {
         for resource in policy.draft.selection.covered(resources) {
             for rule in &policy.draft.rules {
                 let rule = Owed { policy, rule, resource };
-                let plan = failures.keep(rule.plan(settled_until, world.now()));
+                let plan = failures.keep(rule.plan(settled_until, now));
                 if plan.is_some_and(|plan| plan.due.is_some() || !plan.missed.is_empty()) {
                     owed.push(rule);
                 }
