@@ -53,11 +53,12 @@ impl Inner {
             root: &root,
             tree: find_folder(&repository, &index, &snapshot.tree, &root)?,
         };
-        let restored = target.restore(&content, &request);
-        if restored.is_err() && !control.cancel.load(Ordering::Relaxed) {
-            cursor.count_anew()?;
-        }
-        let restored = restored?;
+        let restored = target.restore(&content, &request).inspect_err(|_| {
+            if !control.cancel.load(Ordering::Relaxed) {
+                // What made the restore fail is told. That this could not be noted only has it give up sooner.
+                drop(cursor.count_anew());
+            }
+        })?;
         Ok(Outcome::Restore {
             files: restored.files,
             bytes: restored.bytes,
