@@ -8,6 +8,7 @@ use std::sync::Arc;
 use holdfast_core::domain::{Failure, FailureKind, JobId, Outcome};
 use holdfast_core::ports::{Catalog, Wake};
 use holdfast_core::workflow::records::{self, Record};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 
@@ -72,28 +73,19 @@ impl Receipts {
     /// Keeps a receipt: whole or not at all, and durable before this returns.
     pub(super) fn keep(&self, job: &JobId, outcome: &Outcome) -> Result<(), Failure> {
         match &self.store {
-            ReceiptStore::Folder(folder) => {
-                let json = serde_json::to_vec(outcome).map_err(|error| {
-                    let message = format!("the outcome of job {job} cannot be written");
-                    Failure::caused(FailureKind::Bug, message, error)
-                })?;
-                write(folder, &receipt_name(job), &json)
-            }
+            ReceiptStore::Folder(folder) => write_json(
+                folder,
+                &receipt_name(job),
+                &format!("the outcome of job {job}"),
+                outcome,
+            ),
             ReceiptStore::Catalog(catalog) => self.record(catalog.as_ref(), job, Some(outcome)),
         }
     }
 
     pub(super) fn find(&self, job: &JobId) -> Result<Option<Outcome>, Failure> {
         match &self.store {
-            ReceiptStore::Folder(folder) => {
-                let Some(json) = read(folder, &receipt_name(job))? else {
-                    return Ok(None);
-                };
-                let name = format!("receipt {}", folder.join(receipt_name(job)).display());
-                serde_json::from_slice(&json)
-                    .map(Some)
-                    .map_err(|error| Failure::unreadable(&name, error))
-            }
+            ReceiptStore::Folder(folder) => read_json(folder, &receipt_name(job), "receipt"),
             ReceiptStore::Catalog(catalog) => Ok(self.recorded(catalog.as_ref(), job)?.and_then(|known| known.outcome)),
         }
     }
@@ -117,15 +109,7 @@ impl Receipts {
     /// How far the executions of a job have come.
     pub(super) fn progress(&self, job: &JobId) -> Result<Option<JobProgress>, Failure> {
         match &self.store {
-            ReceiptStore::Folder(folder) => {
-                let Some(json) = read(folder, &cursor_name(job))? else {
-                    return Ok(None);
-                };
-                let name = format!("cursor {}", folder.join(cursor_name(job)).display());
-                serde_json::from_slice(&json)
-                    .map(Some)
-                    .map_err(|error| Failure::unreadable(&name, error))
-            }
+            ReceiptStore::Folder(folder) => read_json(folder, &cursor_name(job), "cursor"),
             ReceiptStore::Catalog(catalog) => Ok(self.recorded(catalog.as_ref(), job)?.and_then(|known| known.cursor)),
         }
     }
@@ -134,11 +118,7 @@ impl Receipts {
     pub(super) fn keep_progress(&self, job: &JobId, progress: &JobProgress) -> Result<(), Failure> {
         match &self.store {
             ReceiptStore::Folder(folder) => {
-                let json = serde_json::to_vec(progress).map_err(|error| {
-                    let message = format!("the cursor of job {job} cannot be written");
-                    Failure::caused(FailureKind::Bug, message, error)
-                })?;
-                write(folder, &cursor_name(job), &json)
+                write_json(folder, &cursor_name(job), &format!("the cursor of job {job}"), progress)
             }
             ReceiptStore::Catalog(catalog) => self.add_to_record(catalog.as_ref(), job, |receipt| {
                 receipt.cursor = Some(progress.clone());
@@ -188,6 +168,22 @@ impl Receipts {
                 .map(|_| ())
         })
     }
+}
+
+fn write_json(folder: &Path, name: &str, what: &str, value: &impl Serialize) -> Result<(), Failure> {
+    let json = serde_json::to_vec(value)
+        .map_err(|error| Failure::caused(FailureKind::Bug, format!("{what} cannot be written"), error))?;
+    write(folder, name, &json)
+}
+
+fn read_json<T: DeserializeOwned>(folder: &Path, name: &str, what: &str) -> Result<Option<T>, Failure> {
+    let Some(json) = read(folder, name)? else {
+        return Ok(None);
+    };
+    let named = format!("{what} {}", folder.join(name).display());
+    serde_json::from_slice(&json)
+        .map(Some)
+        .map_err(|error| Failure::unreadable(&named, error))
 }
 
 fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), Failure> {
