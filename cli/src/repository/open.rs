@@ -44,8 +44,7 @@ pub fn to_read(place: &RepositoryPlace) -> Result<Repository, CliError> {
 /// Opens a repository to write to it, and removes what writers that died left half written.
 pub fn to_write(place: &RepositoryPlace) -> Result<Repository, CliError> {
     let password = password(place)?;
-    place::existing(&place.repo)?;
-    let storage = place::open_or_create(&place.repo)?;
+    let storage = place::existing_to_write(&place.repo)?;
     Ok(Repository::open(
         storage,
         system_ambient(),

@@ -28,6 +28,15 @@ pub fn existing(place: &Path) -> Result<Arc<dyn Storage>, CliError> {
     Ok(Arc::new(opened?))
 }
 
+/// A store that must be there already, to write to; what writers that died left half written is removed.
+pub fn existing_to_write(place: &Path) -> Result<Arc<dyn Storage>, CliError> {
+    let opened = existing(place)?;
+    match on_s3(place) {
+        Some(_) => Ok(opened),
+        None => open_or_create(place),
+    }
+}
+
 /// A store to write to. A folder is made if it is not there, and what writers that died left half written is removed.
 pub fn open_or_create(place: &Path) -> Result<Arc<dyn Storage>, CliError> {
     match on_s3(place) {

@@ -41,8 +41,8 @@ pub async fn answer(world: &World, payload: &Value) -> Result<Value, Failure> {
     accepted(world, &asked.request.request, &job).await
 }
 
-/// Whether a job that was recorded under this id is the one that is asked for now. Which copy it reads may have been chosen
-/// anew since, unless the vault is part of what is asked for.
+/// Whether a job that was recorded under this id is the one that the payload asks for. Which copy it reads may have been
+/// chosen anew since, unless the payload names the vault.
 fn is_asked_by(job: &Job, planned: &Job, in_vault: bool) -> bool {
     let mut order = planned.order.clone();
     if let (Order::Restore { from, .. }, Order::Restore { from: chosen, .. }) = (&mut order, &job.order)
