@@ -7,7 +7,7 @@ use std::process::Command;
 
 use crate::data::{self, Scale, Set};
 use crate::measured::{self, Took};
-use crate::peers::{Operation, Peer, Place};
+use crate::peers::{Bucket, Commands, Operation, Peer, Place};
 use crate::report::{Row, Table};
 use crate::yardstick::Yardstick;
 
@@ -92,24 +92,7 @@ pub fn make(set: Set, scale: Scale, first: &Path, second: &Path) -> Result<(), S
 
 /// Everything a program does with one set. What is restored is compared with what was backed up.
 fn live(program: &Program, set: Set, (first, second): (&Path, &Path), work: &Path) -> Result<Vec<Row>, String> {
-    let mut place = Place {
-        source: work.join("source"),
-        folder: work.join("place"),
-        old: Vec::new(),
-        bucket: None,
-    };
-    remove(&place.folder)?;
-    remove(&place.source)?;
-    fs::create_dir_all(place.restored()).map_err(|error| format!("{}: {error}", place.folder.display()))?;
-    copy(first, &place.source)?;
-    let environment = place.environment();
-    let run = |commands: &[Vec<std::ffi::OsString>], place: &Place| -> Result<Took, String> {
-        let mut took = Took::default();
-        for command in commands {
-            took = took.and(measured::run(command, &environment, &place.restored())?);
-        }
-        Ok(took)
-    };
+    let mut place = furnish(work, None, first)?;
     run(&program.peer.init(&program.path, &place), &place)?;
     let mut rows = Vec::new();
     for operation in Operation::ALL {
@@ -143,9 +126,37 @@ fn live(program: &Program, set: Set, (first, second): (&Path, &Path), work: &Pat
             stored_mib: stored.map(|bytes| bytes as f64 / f64::from(1 << 20)),
         });
     }
-    remove(&place.folder)?;
-    remove(&place.source)?;
+    clear(&place)?;
     Ok(rows)
+}
+
+/// A place below `work` whose source is a copy of the first generation.
+pub fn furnish(work: &Path, bucket: Option<Bucket>, first: &Path) -> Result<Place, String> {
+    let place = Place {
+        source: work.join("source"),
+        folder: work.join("place"),
+        old: Vec::new(),
+        bucket,
+    };
+    clear(&place)?;
+    fs::create_dir_all(place.restored()).map_err(|error| format!("{}: {error}", place.folder.display()))?;
+    copy(first, &place.source)?;
+    Ok(place)
+}
+
+/// Removes everything of a place.
+pub fn clear(place: &Place) -> Result<(), String> {
+    remove(&place.folder)?;
+    remove(&place.source)
+}
+
+/// What some commands take together.
+pub fn run(commands: &Commands, place: &Place) -> Result<Took, String> {
+    let mut took = Took::default();
+    for command in commands {
+        took = took.and(measured::run(command, &place.environment(), &place.restored())?);
+    }
+    Ok(took)
 }
 
 /// All snapshots of Holdfast's repository but the newest.
@@ -198,7 +209,7 @@ fn command(program: &str, arguments: &[&Path], options: &[&str]) -> Result<(), S
 }
 
 /// Copies a tree with its times, so that what is the same looks the same.
-pub fn copy(from: &Path, to: &Path) -> Result<(), String> {
+fn copy(from: &Path, to: &Path) -> Result<(), String> {
     command("cp", &[from, to], &["--archive", "--reflink=never"])
 }
 

@@ -2,7 +2,6 @@
 //! answers as late and as slowly as one in another place.
 
 use std::ffi::OsString;
-use std::fs;
 use std::path::Path;
 
 use holdfast_tests::front::Pace;
@@ -10,7 +9,7 @@ use holdfast_tests::radosgw::Radosgw;
 
 use crate::data::{Scale, Set};
 use crate::engine::{self, Program};
-use crate::measured::{self, Took};
+use crate::measured::Took;
 use crate::peers::{Bucket, Operation, Peer, Place};
 
 const OPERATIONS: [Operation; 6] = [
@@ -75,28 +74,13 @@ fn live(
 ) -> Result<Vec<Row>, String> {
     let radosgw = Radosgw::start();
     let server = radosgw.watched();
-    let mut place = Place {
-        source: work.join("source"),
-        folder: work.join("place"),
-        old: Vec::new(),
-        bucket: Some(Bucket {
-            endpoint: server.endpoint(),
-            name: "vault".to_owned(),
-        }),
+    let bucket = Bucket {
+        endpoint: server.endpoint(),
+        name: "vault".to_owned(),
     };
-    engine::remove(&place.folder)?;
-    engine::remove(&place.source)?;
-    fs::create_dir_all(place.restored()).map_err(|error| format!("{}: {error}", place.folder.display()))?;
-    engine::copy(first, &place.source)?;
-    let run = |commands: &[Vec<OsString>], place: &Place| -> Result<Took, String> {
-        let mut took = Took::default();
-        for command in commands {
-            took = took.and(measured::run(command, &place.environment(), &place.restored())?);
-        }
-        Ok(took)
-    };
-    run(&[make_bucket(restic, &place)], &place)?;
-    run(&program.peer.init(&program.path, &place), &place)?;
+    let mut place = engine::furnish(work, Some(bucket), first)?;
+    engine::run(&vec![make_bucket(restic, &place)], &place)?;
+    engine::run(&program.peer.init(&program.path, &place), &place)?;
     let mut rows = Vec::new();
     for operation in OPERATIONS {
         match operation {
@@ -109,7 +93,7 @@ fn live(
         };
         server.keep_pace(pace);
         server.requests();
-        let took = run(&commands, &place)?;
+        let took = engine::run(&commands, &place)?;
         let requests = server.requests().len();
         server.keep_pace(Pace::default());
         if operation == Operation::Restore {
@@ -121,8 +105,7 @@ fn live(
             requests,
         });
     }
-    engine::remove(&place.folder)?;
-    engine::remove(&place.source)?;
+    engine::clear(&place)?;
     Ok(rows)
 }
 
