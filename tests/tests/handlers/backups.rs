@@ -1,9 +1,5 @@
 //! Schedules and backups.
 
-use async_trait::async_trait;
-use holdfast_core::ports::{Catalog, Draft, Entry, Inserted, Key};
-use holdfast_testkit::faults::{Fault, FaultPlan, Faulty};
-
 use crate::scene::*;
 
 #[test]
@@ -212,10 +208,7 @@ fn what_a_policy_begins_to_cover_owes_nothing_from_before() {
 #[test]
 fn a_look_that_left_something_undone_is_made_up_for_however_late() {
     let system = settled_under(policy());
-    let broken = World {
-        catalog: Arc::new(Unlisted(system.catalog.clone())),
-        ..system.world.clone()
-    };
+    let broken = unlisted(&system);
     for hour in 1..=9 {
         system.clock.set(Span::hours(hour).after(at(MIDNIGHT)));
         let event = Event::new(Detail::WakeUp {}, system.clock.now());
@@ -236,41 +229,21 @@ fn a_look_that_left_something_undone_is_made_up_for_however_late() {
     assert_eq!(states, [completed, missed, requested]);
 }
 
-/// A catalog that does not tell what was recorded last of a schedule.
-struct Unlisted(Arc<FakeCatalog>);
-
-#[async_trait]
-impl Catalog for Unlisted {
-    async fn get(&self, key: &Key) -> Result<Option<Entry>, Failure> {
-        self.0.get(key).await
-    }
-    async fn insert(&self, draft: Draft) -> Result<Inserted, Failure> {
-        self.0.insert(draft).await
-    }
-    async fn replace(&self, draft: Draft, expected: u64) -> Result<(), Failure> {
-        self.0.replace(draft, expected).await
-    }
-    async fn list(&self, partition: &str, prefix: &str) -> Result<Vec<Entry>, Failure> {
-        self.0.list(partition, prefix).await
-    }
-    async fn last(&self, partition: &str, prefix: &str) -> Result<Option<Entry>, Failure> {
-        if partition.starts_with("OCC#") {
-            return Err(Failure::new(FailureKind::Throttled, "not now"));
-        }
-        self.0.last(partition, prefix).await
-    }
-    async fn waking(&self, status: &str, by: Timestamp) -> Result<Vec<Entry>, Failure> {
-        self.0.waking(status, by).await
-    }
+/// A world whose catalog does not tell what was recorded last of a schedule.
+fn unlisted(system: &System) -> World {
+    system.world_over(Arc::new(OtherLast {
+        catalog: system.catalog.clone(),
+        last: |partition| {
+            let refusal = || Err(Failure::new(FailureKind::Throttled, "not now"));
+            partition.starts_with("OCC#").then(refusal)
+        },
+    }))
 }
 
 #[test]
 fn a_wake_up_asks_for_what_was_recorded_last_only_where_something_is_due() {
     let system = settled_under(policy());
-    let unlisted = World {
-        catalog: Arc::new(Unlisted(system.catalog.clone())),
-        ..system.world.clone()
-    };
+    let unlisted = unlisted(&system);
     let wake = |time: &str| {
         system.clock.set(at(time));
         let event = Event::new(Detail::WakeUp {}, system.clock.now());

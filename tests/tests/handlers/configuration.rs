@@ -1,9 +1,6 @@
 //! Putting configurations into force, whatever stops it half-way.
 
-use async_trait::async_trait;
 use holdfast_core::domain::Policy;
-use holdfast_core::ports::{Catalog, Draft, Entry, Inserted, Key};
-use holdfast_testkit::faults::{Fault, FaultPlan, Faulty};
 
 use crate::scene::*;
 
@@ -34,10 +31,7 @@ fn a_change_of_a_policy_that_was_stopped_half_way_leaves_no_old_version_to_come_
         let system = System::new(policy());
         let resources: Vec<Resource> = system.records();
         let plan = FaultPlan::scripted([(call, Fault::CrashBefore)]);
-        let world = World {
-            catalog: Arc::new(Faulty::new(system.world.catalog.clone(), plan)),
-            ..system.world.clone()
-        };
+        let world = system.world_over(Arc::new(Faulty::new(system.world.catalog.clone(), plan)));
         let stopped = apply::apply(&world, &resources, &named(longer()), &[])
             .now_or_never()
             .is_none();
@@ -53,11 +47,7 @@ fn a_change_of_a_policy_that_was_stopped_half_way_leaves_no_old_version_to_come_
 }
 
 fn calls_of(system: &System, function: FunctionName) -> u64 {
-    let counted = FaultPlan::quiet();
-    let world = World {
-        catalog: Arc::new(Faulty::<dyn Catalog>::new(system.catalog.clone(), counted.clone())),
-        ..system.world.clone()
-    };
+    let (world, counted) = system.counted();
     let event = Event::new(Detail::WakeUp {}, system.clock.now());
     now(invoke(&world, function, &event)).unwrap();
     counted.calls()
@@ -91,10 +81,7 @@ fn nothing_is_remembered_while_an_application_is_half_done() {
     let remembered = calls_of(&system, FunctionName::Replicator);
     let resources: Vec<Resource> = system.records();
     let plan = FaultPlan::scripted([(6, Fault::CrashBefore)]);
-    let world = World {
-        catalog: Arc::new(Faulty::new(system.world.catalog.clone(), plan)),
-        ..system.world.clone()
-    };
+    let world = system.world_over(Arc::new(Faulty::new(system.world.catalog.clone(), plan)));
     let stopped = apply::apply(&world, &resources, &named(longer()), &[]).now_or_never();
     assert!(stopped.is_none());
     system.pass(Span::hours(2));
@@ -105,38 +92,14 @@ fn nothing_is_remembered_while_an_application_is_half_done() {
     assert_eq!(in_force(&system), [(2, 9)]);
 }
 
-/// A catalog in which somebody else always writes the next version of a policy first.
-struct Outrun(Arc<FakeCatalog>);
-
-#[async_trait]
-impl Catalog for Outrun {
-    async fn get(&self, key: &Key) -> Result<Option<Entry>, Failure> {
-        self.0.get(key).await
-    }
-    async fn insert(&self, draft: Draft) -> Result<Inserted, Failure> {
-        self.0.insert(draft).await
-    }
-    async fn replace(&self, draft: Draft, expected: u64) -> Result<(), Failure> {
-        self.0.replace(draft, expected).await
-    }
-    async fn list(&self, partition: &str, prefix: &str) -> Result<Vec<Entry>, Failure> {
-        self.0.list(partition, prefix).await
-    }
-    async fn last(&self, _partition: &str, _prefix: &str) -> Result<Option<Entry>, Failure> {
-        Ok(None)
-    }
-    async fn waking(&self, status: &str, by: Timestamp) -> Result<Vec<Entry>, Failure> {
-        self.0.waking(status, by).await
-    }
-}
-
 #[test]
 fn two_changes_of_a_policy_at_once_are_a_conflict_and_not_one_of_them_lost() {
     let system = System::new(policy());
-    let world = World {
-        catalog: Arc::new(Outrun(system.catalog.clone())),
-        ..system.world.clone()
-    };
+    // Somebody else always writes the next version of a policy first.
+    let world = system.world_over(Arc::new(OtherLast {
+        catalog: system.catalog.clone(),
+        last: |_| Some(Ok(None)),
+    }));
     let refusal = now(apply::apply(&world, &system.records(), &named(longer()), &[])).unwrap_err();
     assert_eq!(refusal.kind, FailureKind::Conflict, "{refusal}");
     assert_eq!(in_force(&system), [(1, 2)]);

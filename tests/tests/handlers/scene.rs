@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 pub use std::sync::Arc;
 
+pub use async_trait::async_trait;
 pub use futures::FutureExt;
 pub use holdfast_cli::embedded::invoke;
 pub use holdfast_core::domain::{
@@ -13,12 +14,14 @@ pub use holdfast_core::domain::{
     Run, RunId, RunKind, RunState, Selection, Span, Step, StepAction, StepName, StepState, UnreadEntry, Vault,
     VaultName, VerifyRule,
 };
+pub use holdfast_core::ports::{Catalog, Draft, Entry, Inserted, Key};
 pub use holdfast_core::ports::{Clock, EvidenceStore, Keys, Queue, Severity, Signature};
 pub use holdfast_core::workflow::records::{self, Record};
 pub use holdfast_core::workflow::{Settings, World, apply, chain, inventory};
 pub use holdfast_testkit::fakes::{
     FakeBus, FakeCatalog, FakeClock, FakeEngine, FakeEvidence, FakeIds, FakeKeys, FakePager, FakeQueue, ResourceModel,
 };
+pub use holdfast_testkit::faults::{Fault, FaultPlan, Faulty};
 pub use jiff::{SignedDuration, Timestamp};
 
 pub const MIDNIGHT: &str = "2026-06-01T00:00:00Z";
@@ -208,6 +211,21 @@ impl System {
         }
     }
 
+    /// The same world, with this catalog in place of its own.
+    pub fn world_over(&self, catalog: Arc<dyn Catalog>) -> World {
+        World {
+            catalog,
+            ..self.world.clone()
+        }
+    }
+
+    /// The same world, and the plan that counts what its catalog is asked.
+    pub fn counted(&self) -> (World, Arc<FaultPlan>) {
+        let counted = FaultPlan::quiet();
+        let catalog = Faulty::<dyn Catalog>::new(self.catalog.clone(), counted.clone());
+        (self.world_over(Arc::new(catalog)), counted)
+    }
+
     pub fn records<T: Record>(&self) -> Vec<T> {
         let entries = self.catalog.entries().into_iter();
         let of_kind = entries.filter(|entry| entry.body["kind"] == T::KIND);
@@ -301,6 +319,40 @@ impl System {
 }
 
 /// A system after its first backup at midnight, which is copied and proven in both vaults.
+/// What is answered of a partition in place of the truth; nothing where the truth is told.
+pub type Instead = fn(&str) -> Option<Result<Option<Entry>, Failure>>;
+
+/// A catalog that answers what is last of a partition otherwise.
+pub struct OtherLast {
+    pub catalog: Arc<FakeCatalog>,
+    pub last: Instead,
+}
+
+#[async_trait]
+impl Catalog for OtherLast {
+    async fn get(&self, key: &Key) -> Result<Option<Entry>, Failure> {
+        self.catalog.get(key).await
+    }
+    async fn insert(&self, draft: Draft) -> Result<Inserted, Failure> {
+        self.catalog.insert(draft).await
+    }
+    async fn replace(&self, draft: Draft, expected: u64) -> Result<(), Failure> {
+        self.catalog.replace(draft, expected).await
+    }
+    async fn list(&self, partition: &str, prefix: &str) -> Result<Vec<Entry>, Failure> {
+        self.catalog.list(partition, prefix).await
+    }
+    async fn last(&self, partition: &str, prefix: &str) -> Result<Option<Entry>, Failure> {
+        match (self.last)(partition) {
+            Some(answer) => answer,
+            None => self.catalog.last(partition, prefix).await,
+        }
+    }
+    async fn waking(&self, status: &str, by: Timestamp) -> Result<Vec<Entry>, Failure> {
+        self.catalog.waking(status, by).await
+    }
+}
+
 pub fn settled() -> System {
     settled_under(policy())
 }

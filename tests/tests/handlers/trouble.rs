@@ -1,10 +1,8 @@
 //! One thing that fails does not stop the others.
 
-use async_trait::async_trait;
 use holdfast_core::domain::{JobFailure, Order, Origin};
-use holdfast_core::ports::{Catalog, Draft, Inserted, Page, Pager, Wake};
+use holdfast_core::ports::{Page, Pager, Wake};
 use holdfast_core::workflow::leases::Lease;
-use holdfast_testkit::faults::{FaultPlan, Faulty};
 use serde_json::json;
 
 use crate::scene::*;
@@ -211,11 +209,7 @@ fn a_look_of_the_scheduler_is_no_dearer_for_rules_that_are_not_due() {
         .map(|place| (PolicyId::new(format!("p-{place}")).unwrap(), policy()))
         .collect();
     now(apply::apply(&system.world, &system.records(), &policies, &[])).unwrap();
-    let counted = FaultPlan::quiet();
-    let world = World {
-        catalog: Arc::new(Faulty::<dyn Catalog>::new(system.catalog.clone(), counted.clone())),
-        ..system.world.clone()
-    };
+    let (world, counted) = system.counted();
     look(&world, FunctionName::Scheduler).unwrap();
     system.pass(Span::minutes(30));
     look(&world, FunctionName::Scheduler).unwrap();
@@ -230,11 +224,7 @@ fn planned_work_that_is_under_way_is_read_and_not_written_again() {
     let system = settled();
     system.engine.set_reachable(&vault(AWAY), false);
     system.pass(Span::minutes(232));
-    let counted = FaultPlan::quiet();
-    let world = World {
-        catalog: Arc::new(Faulty::<dyn Catalog>::new(system.catalog.clone(), counted.clone())),
-        ..system.world.clone()
-    };
+    let (world, counted) = system.counted();
     assert!(system.jobs(JobKind::Copy).iter().any(|job| !job.state.is_final()));
     look(&world, FunctionName::Replicator).unwrap();
     let inserts = counted.log().into_iter().filter(|call| call.contains("insert"));
