@@ -40,13 +40,17 @@ kind = "incremental"
 "#;
 
 const TRIGGER: &str = "holdfast-snapshot-trigger";
-const OBJECTS: u64 = 400;
+const OBJECTS: u64 = 800;
 const BYTES: usize = 64 << 10;
 /// How many of the objects differ: the first invocation meets all of them, and whoever goes on meets them again.
 const CONTENTS: u64 = 40;
 
-/// What one invocation gets: enough to read a part of the objects, each of which takes a second.
-const BUDGET: Duration = Duration::from_secs(15);
+/// How long reading one object takes, in milliseconds. A part must take clearly longer than the seconds after which
+/// another invocation looks for work, or none is ever found side by side.
+const DELAY: u64 = 2_000;
+
+/// What one invocation gets: enough to read a part of the objects.
+const BUDGET: Duration = Duration::from_secs(30);
 
 #[test]
 fn a_backup_larger_than_an_invocation_goes_on_in_others_side_by_side_and_over_a_dead_one() {
@@ -57,7 +61,7 @@ fn a_backup_larger_than_an_invocation_goes_on_in_others_side_by_side_and_over_a_
     }
     scene
         .s3
-        .trouble(&format!("GET /{SOURCE}/2026"), 0, usize::MAX, What::Delayed(1_000));
+        .trouble(&format!("GET /{SOURCE}/2026"), 0, usize::MAX, What::Delayed(DELAY));
     scene.go(CONFIGURATION);
     let before = scene.service.invocations(TRIGGER);
     scene.advance_to(2, 0);
