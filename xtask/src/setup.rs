@@ -9,7 +9,7 @@ use crate::steps::{is_installed, shell};
 type Needed = (&'static str, &'static str);
 
 /// What the build or the tests call.
-const FOR_TESTS: [Needed; 10] = [
+const FOR_TESTS: [Needed; 11] = [
     // Compiles the C of SQLite and Zstandard.
     ("cc", "build-essential"),
     // Reads our repositories as an independent judge.
@@ -19,6 +19,8 @@ const FOR_TESTS: [Needed; 10] = [
     ("setfacl", "acl"),
     // Lets days pass for real programs.
     ("faketime", "faketime"),
+    // Counts the instructions of the content engine's kernels.
+    ("valgrind", "valgrind"),
     // Runs the emulators and linters.
     ("python3", "python3-venv"),
     // The S3 server that keeps versions, locks objects and decides races: a gateway, a monitor, a store and their tools.

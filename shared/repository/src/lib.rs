@@ -17,6 +17,8 @@ pub mod forget;
 pub mod id;
 pub mod index;
 pub mod json;
+#[cfg(feature = "kernels")]
+pub mod kernels;
 pub mod key_file;
 pub mod lock;
 pub mod pack;

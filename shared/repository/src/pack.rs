@@ -14,6 +14,8 @@ use crate::id::Id;
 use crate::repository::Repository;
 use crate::storage::{FileKind, FileName};
 
+#[cfg(feature = "kernels")]
+pub(crate) use blob::decompress;
 pub(crate) use blob::open_blobs;
 pub use blob::{BlobEncoder, open_blob};
 pub(crate) use group::{PackGroup, groups};

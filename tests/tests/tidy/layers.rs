@@ -22,8 +22,9 @@ const LOCAL: &str = "shared/local";
 const RUNTIME: &str = "shared/runtime";
 const TESTKIT: &str = "shared/testkit";
 const FUNCTIONS: &str = "functions/*";
+const KERNELS: &str = "bench/kernels";
 
-const TABLE: [Row; 12] = [
+const TABLE: [Row; 13] = [
     Row {
         folder: CORE,
         may: &[],
@@ -75,6 +76,11 @@ const TABLE: [Row; 12] = [
             CORE, REPOSITORY, SOURCES, AWS, LOCAL, RUNTIME, TESTKIT, FUNCTIONS, "cli",
         ],
         reason: "tests may look at everything",
+    },
+    Row {
+        folder: KERNELS,
+        may: &[REPOSITORY],
+        reason: "it measures the content engine alone, and is built in a minute",
     },
     Row {
         folder: "bench",

@@ -151,7 +151,7 @@ fn unseal(key: &MasterKey, blob: &PackBlob, sealed: &[u8]) -> Result<Vec<u8>> {
 
 /// Decompresses exactly `length` bytes; more or fewer is an error. Memory grows with what comes out, so a forged
 /// length costs nothing.
-fn decompress(compressed: &[u8], length: usize) -> io::Result<Vec<u8>> {
+pub(crate) fn decompress(compressed: &[u8], length: usize) -> io::Result<Vec<u8>> {
     const TRUSTED: usize = 64 << 20;
     if length > TRUSTED {
         let mut plaintext = Vec::new();
