@@ -9,6 +9,8 @@ use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use holdfast_kernels::data::{Numbers, noise, text};
+
 /// One of the sets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Set {
@@ -75,22 +77,6 @@ impl Scale {
     }
 }
 
-/// A fixed sequence of numbers (SplitMix64, public domain: <https://prng.di.unimi.it/splitmix64.c>).
-struct Numbers(u64);
-
-impl Numbers {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.next() % limit
-    }
-}
-
 /// Writes the first generation of a set into `folder`.
 pub fn write(set: Set, scale: Scale, folder: &Path) -> io::Result<()> {
     match set {
@@ -149,7 +135,7 @@ fn small_path(folder: &Path, number: u64) -> PathBuf {
 }
 
 fn small_file(folder: &Path, number: u64, seed: u64) -> io::Result<()> {
-    let size = 1024 + Numbers(seed).below(63 * 1024);
+    let size = 1024 + Numbers::new(seed).below(63 * 1024);
     create(&small_path(folder, number))?.write_all(&text(3 << 40 | seed, usize::try_from(size).unwrap_or(0)))
 }
 
@@ -162,39 +148,6 @@ fn create(path: &Path) -> io::Result<BufWriter<fs::File>> {
         fs::create_dir_all(folder)?;
     }
     Ok(BufWriter::with_capacity(1 << 20, fs::File::create(path)?))
-}
-
-/// Bytes that no compression makes smaller.
-fn noise(seed: u64, length: usize) -> Vec<u8> {
-    let mut numbers = Numbers(seed);
-    let mut bytes: Vec<u8> = Vec::with_capacity(length + 8);
-    while bytes.len() < length {
-        bytes.extend(numbers.next().to_le_bytes());
-    }
-    bytes.truncate(length);
-    bytes
-}
-
-/// Lines of words, numbers and indentation that compress to about a third.
-fn text(seed: u64, length: usize) -> Vec<u8> {
-    let mut numbers = Numbers(seed);
-    let mut bytes: Vec<u8> = Vec::with_capacity(length + 64);
-    while bytes.len() < length {
-        let indent = numbers.below(5) * 4;
-        bytes.extend(std::iter::repeat_n(b' ', usize::try_from(indent).unwrap_or(0)));
-        for _ in 0..2 + numbers.below(8) {
-            // Few words are frequent and many are rare, as in any language.
-            let rank = numbers.below(64) * numbers.below(64);
-            let mut letters = Numbers(rank);
-            for _ in 0..2 + letters.below(8) {
-                bytes.push(b'a' + u8::try_from(letters.below(26)).unwrap_or(0));
-            }
-            bytes.push(b' ');
-        }
-        bytes.extend(format!("{:x};\n", numbers.below(1 << 20)).bytes());
-    }
-    bytes.truncate(length);
-    bytes
 }
 
 /// Changes a little of what was restored, so that restoring over it has something to mend: 64 KiB in the middle of every

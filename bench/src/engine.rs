@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::data::{self, Scale, Set};
+use crate::limit::{self, Limit};
 use crate::measured::{self, Took};
 use crate::peers::{Bucket, Commands, Operation, Peer, Place};
 use crate::report::{Row, Table};
-use crate::yardstick::Yardstick;
 
 /// A program that is there.
 pub struct Program {
@@ -30,12 +30,14 @@ pub fn measure(holdfast: &Path, peers: &Path, work: &Path, scale: Scale, rounds:
         );
     }
     let mut rows = Vec::new();
-    let mut yardsticks = Vec::new();
+    let figures = limit::figures(&holdfast.with_file_name("holdfast-kernels"), work)?;
+    eprintln!("{}", figures.markdown());
+    let mut limits = Vec::new();
     for set in Set::ALL {
         let first = work.join(format!("{}-1", set.name()));
         let second = work.join(format!("{}-2", set.name()));
         make(set, scale, &first, &second)?;
-        yardsticks.push(Yardstick::of(set, &first, work)?);
+        limits.push(Limit::of(set, &first, work, &figures)?);
         for round in 1..=rounds {
             for program in &programs {
                 eprintln!("{}, round {round}: {}", set.name(), program.peer.name());
@@ -46,7 +48,7 @@ pub fn measure(holdfast: &Path, peers: &Path, work: &Path, scale: Scale, rounds:
             remove(&folder)?;
         }
     }
-    Ok(Table::new(&programs, scale, rounds, rows, yardsticks))
+    Ok(Table::new(&programs, scale, rounds, rows, figures, limits))
 }
 
 pub fn find(holdfast: &Path, peers: &Path) -> Result<Vec<Program>, String> {

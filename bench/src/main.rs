@@ -3,12 +3,12 @@
 mod data;
 mod engine;
 mod functions;
+mod limit;
 mod measured;
 mod peers;
 mod process;
 mod remote;
 mod report;
-mod yardstick;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,8 +22,8 @@ use holdfast_tests::workspace_root;
 const USAGE: &str = "\
 holdfast-bench engine [--quick] [--rounds N] [--work FOLDER]
     the content engine beside restic, rustic and borg, where they are installed: the same life of a repository, in
-    alternation, N rounds (default 3). Takes target/release/holdfast; writes docs/performance.json and docs/performance.svg, and
-    prints the table. --quick takes an eighth of the data and one round, and writes into target/bench
+    alternation, N rounds (default 3). Takes target/release/holdfast and holdfast-kernels; writes docs/performance.json and
+    docs/performance.svg, and prints the table. --quick takes an eighth of the data and one round, and writes into target/bench
 holdfast-bench remote [--quick] [--latency MS] [--rate MB] [--work FOLDER]
     the content engine beside restic on an S3 server on this machine that answers MS milliseconds late (default 30), each answer
     at MB megabytes a second (default 50). Takes target/release/holdfast built with --features s3; prints tables

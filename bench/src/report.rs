@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use holdfast_kernels::Figures;
 use serde::Serialize;
 
 use crate::data::{Scale, Set};
 use crate::engine::Program;
+use crate::limit::Limit;
 use crate::measured::Took;
 use crate::peers::{Operation, Peer};
-use crate::yardstick::Yardstick;
 
 /// The picture's measures, in pixels.
 const BAR: f64 = 11.0;
@@ -40,18 +41,24 @@ struct Figure {
 /// Everything that was measured.
 #[derive(Serialize)]
 pub struct Table {
-    machine: String,
-    processors: usize,
     rounds: u32,
     versions: BTreeMap<&'static str, String>,
     sets: BTreeMap<&'static str, String>,
-    yardsticks: Vec<Yardstick>,
+    kernels: Figures,
+    limits: Vec<Limit>,
     /// By set, operation and program.
     figures: BTreeMap<&'static str, BTreeMap<&'static str, BTreeMap<&'static str, Figure>>>,
 }
 
 impl Table {
-    pub fn new(programs: &[Program], scale: Scale, rounds: u32, rows: Vec<Row>, yardsticks: Vec<Yardstick>) -> Self {
+    pub fn new(
+        programs: &[Program],
+        scale: Scale,
+        rounds: u32,
+        rows: Vec<Row>,
+        kernels: Figures,
+        limits: Vec<Limit>,
+    ) -> Self {
         let mut grouped: BTreeMap<_, Vec<Row>> = BTreeMap::new();
         for row in rows {
             grouped.entry((row.set, row.operation, row.peer)).or_default().push(row);
@@ -74,15 +81,14 @@ impl Table {
                 .insert(peer, figure);
         }
         Self {
-            machine: processor(),
-            processors: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             rounds,
             versions: programs
                 .iter()
                 .map(|program| (program.peer.name(), program.version.clone()))
                 .collect(),
             sets: Set::ALL.map(|set| (set.name(), set.says(scale))).into(),
-            yardsticks,
+            kernels,
+            limits,
             figures,
         }
     }
@@ -95,14 +101,17 @@ impl Table {
             .copied()
     }
 
-    fn yardstick(&self, set: Set, operation: Operation) -> Option<f64> {
-        let of_set = self.yardsticks.iter().find(|yardstick| yardstick.set == set.name())?;
-        let processors = self.processors as f64;
-        match operation {
-            Operation::Backup => Some(of_set.backup(processors)),
-            Operation::Check => Some(of_set.check(processors)),
-            Operation::Restore => Some(of_set.restore(processors)),
-            _ => None,
+    fn limit(&self, set: Set, operation: Operation) -> Option<f64> {
+        let of_set = self.limits.iter().find(|limit| limit.set == set.name())?;
+        of_set.seconds(operation)
+    }
+
+    /// The limit, and how much of its speed Holdfast reaches.
+    fn limit_cell(&self, set: Set, operation: Operation) -> String {
+        let ours = self.figure(set, operation, Peer::Holdfast);
+        match (self.limit(set, operation), ours) {
+            (Some(limit), Some(ours)) => format!("{limit:.2} ({:.0} %)", limit / ours.wall * 100.0),
+            _ => String::new(),
         }
     }
 
@@ -121,26 +130,25 @@ impl Table {
         let _ = writeln!(
             text,
             "{} ({} processors), medians of {} rounds.\n",
-            self.machine, self.processors, self.rounds
+            self.kernels.machine, self.kernels.all.processors, self.rounds
         );
         for peer in &peers {
             let _ = writeln!(text, "* {}: {}", peer.name(), self.versions[peer.name()]);
         }
+        let _ = writeln!(text, "\n### The kernels\n\n{}", self.kernels.markdown());
         for set in Set::ALL {
             let _ = writeln!(text, "\n### {}: {}\n", set.name(), self.sets[set.name()]);
             let names: Vec<&str> = peers.iter().map(|peer| peer.name()).collect();
             let _ = writeln!(
                 text,
-                "| wall s / CPU s / peak MiB | {} | kernels alone, wall s |",
+                "| wall s / CPU s / peak MiB | {} | limit, wall s (% of its speed) |",
                 names.join(" | ")
             );
             let _ = writeln!(text, "| --- |{} --- |", " --- |".repeat(peers.len()));
             for operation in Operation::ALL {
                 let cells: Vec<String> = peers.iter().map(|peer| self.cell(set, operation, *peer)).collect();
-                let alone = self
-                    .yardstick(set, operation)
-                    .map_or_else(String::new, |alone| format!("{alone:.2}"));
-                let _ = writeln!(text, "| {} | {} | {alone} |", operation.name(), cells.join(" | "));
+                let limit = self.limit_cell(set, operation);
+                let _ = writeln!(text, "| {} | {} | {limit} |", operation.name(), cells.join(" | "));
             }
             for operation in [Operation::Backup, Operation::Incremental, Operation::Prune] {
                 let size = |peer: &Peer| self.figure(set, operation, *peer).and_then(|figure| figure.stored_mib);
@@ -173,7 +181,7 @@ impl Table {
         cell
     }
 
-    /// A picture: for each set and operation a bar of wall seconds for each program, and a mark where the yardstick is.
+    /// A picture: for each set and operation a bar of wall seconds for each program, and a mark where the limit is.
     pub fn svg(&self) -> String {
         let peers: Vec<(Peer, &str)> = Peer::ALL
             .into_iter()
@@ -229,8 +237,8 @@ impl Table {
                 y += BAR + 1.0;
             }
         }
-        if let Some(alone) = self.yardstick(set, operation) {
-            let (at, from, to) = (LEFT + alone * scale, top - 2.0, y + 1.0);
+        if let Some(limit) = self.limit(set, operation) {
+            let (at, from, to) = (LEFT + limit * scale, top - 2.0, y + 1.0);
             let _ = write!(
                 body,
                 "<line x1='{at:.1}' y1='{from:.1}' x2='{at:.1}' y2='{to:.1}' stroke='#b00020' stroke-width='2'/>"
@@ -252,29 +260,11 @@ fn legend(peers: &[(Peer, &str)]) -> String {
         );
         x += 90.0;
     }
-    let _ = write!(
-        text,
-        "<text x='{x}' y='17' fill='#b00020'>| hash, compress, encrypt, copy alone</text>"
-    );
+    let _ = write!(text, "<text x='{x}' y='17' fill='#b00020'>| limit</text>");
     text
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_unstable_by(f64::total_cmp);
     values[values.len() / 2]
-}
-
-/// The name of the processor, and which of the instructions that matter here it has.
-fn processor() -> String {
-    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let field = |name: &str| {
-        let line = text.lines().find(|line| line.starts_with(name));
-        line.and_then(|line| line.split_once(':'))
-            .map_or("", |(_, value)| value.trim())
-    };
-    let flags: Vec<&str> = field("flags").split(' ').collect();
-    let known = ["sha_ni", "aes", "vaes", "avx2", "avx512f"]
-        .into_iter()
-        .filter(|flag| flags.contains(flag));
-    format!("{}; {}", field("model name"), known.collect::<Vec<_>>().join(", "))
 }

@@ -30,13 +30,8 @@ const FOR_TESTS: [Needed; 11] = [
     ("ceph", "ceph-common"),
 ];
 
-/// What measurements compare with, and the programs of their yardstick.
-const FOR_MEASUREMENTS: [Needed; 4] = [
-    ("restic", "restic"),
-    ("borg", "borgbackup"),
-    ("zstd", "zstd"),
-    ("openssl", "openssl"),
-];
+/// What measurements compare with.
+const FOR_MEASUREMENTS: [Needed; 2] = [("restic", "restic"), ("borg", "borgbackup")];
 
 /// Installs what the tests need and is missing. An error says what to install by hand.
 pub fn run() -> Result<(), String> {

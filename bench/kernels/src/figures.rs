@@ -17,9 +17,10 @@ use crate::machine::{processor, processors};
 /// Bytes that each processor works on: more than its nearer caches hold.
 const LENGTH: usize = 32 << 20;
 /// Files that each processor makes or reads.
-const FILES: usize = 1_000;
-/// A kernel is measured at least so often, and for at least so long.
+const FILES: usize = 500;
+/// Everything is measured at least so often.
 const ROUNDS: u32 = 5;
+/// Kernels are measured at least so long; what touches files is not, so as to leave few of them.
 const DURATION: Duration = Duration::from_millis(500);
 
 /// What some processors do together when each does nothing else: the sum of what each does in a second of its CPU time.
@@ -50,7 +51,8 @@ pub struct Rates {
     pub write: f64,
     /// Files of one byte opened, read and closed in a second.
     pub files_read: f64,
-    /// Files of one byte made, written and closed in a second.
+    /// Files of one byte made, written and closed in a second. ext4 makes files several times slower for some minutes after
+    /// many were removed.
     pub files_written: f64,
 }
 
@@ -68,11 +70,14 @@ pub struct Figures {
 impl Figures {
     /// Measures everything; files are written below `folder`, and removed again.
     pub fn measure(folder: &Path) -> Result<Self> {
-        Ok(Self {
-            machine: processor(),
-            one: Rates::measure(folder, 1)?,
-            all: Rates::measure(folder, processors())?,
-        })
+        let folder = folder.join("kernels");
+        let (one, all) = (
+            Rates::measure(&folder.join("one"), 1)?,
+            Rates::measure(&folder.join("all"), processors())?,
+        );
+        fs::remove_dir_all(&folder).map_err(RepositoryError::io(format!("remove {}", folder.display())))?;
+        let machine = processor();
+        Ok(Self { machine, one, all })
     }
 
     /// A table in Markdown.
@@ -92,7 +97,7 @@ impl Figures {
             ("read files of one byte, files/s", one.files_read, all.files_read),
             ("write files of one byte, files/s", one.files_written, all.files_written),
         ];
-        let mut text = format!("{}\n\n", self.machine);
+        let mut text = String::new();
         let _ = writeln!(text, "| MB/s | one processor | {} processors |", all.processors);
         let _ = writeln!(text, "| --- | --- | --- |");
         for (what, one, all) in rows {
@@ -108,14 +113,11 @@ impl Rates {
         let megabytes = LENGTH as f64 / 1e6;
         let of = |kernel: Kernel| -> Result<f64> {
             let prepared = workers.clone().map(|worker| kernel.prepare(worker, LENGTH));
-            Ok(megabytes * passes_a_second(&mut prepared.collect::<Result<Vec<_>>>()?)?)
+            Ok(megabytes * passes_a_second(&mut prepared.collect::<Result<Vec<_>>>()?, DURATION)?)
         };
         let on_disk = |prepare: fn(&Path, u64, usize) -> Result<Pass>, amount: usize| -> Result<f64> {
-            let folder = folder.join("kernels");
-            let prepared = workers.clone().map(|worker| prepare(&folder, worker, amount));
-            let passes = passes_a_second(&mut prepared.collect::<Result<Vec<_>>>()?)?;
-            fs::remove_dir_all(&folder).map_err(RepositoryError::io(format!("remove {}", folder.display())))?;
-            Ok(passes)
+            let prepared = workers.clone().map(|worker| prepare(folder, worker, amount));
+            passes_a_second(&mut prepared.collect::<Result<Vec<_>>>()?, Duration::ZERO)
         };
         let files = FILES as f64;
         Ok(Self {
@@ -136,14 +138,14 @@ impl Rates {
     }
 }
 
-/// Passes a second, of all workers together, in the best of several rounds in which all pass at one time. Counted are the
-/// CPU seconds of each, so that what else runs on the machine takes little from the figure.
-fn passes_a_second(passes: &mut [Pass]) -> Result<f64> {
+/// Passes a second, of all workers together, in the best of several rounds in which all pass at one time, for `duration` at
+/// least. Counted are the CPU seconds of each, so that what else runs on the machine takes little from the figure.
+fn passes_a_second(passes: &mut [Pass], duration: Duration) -> Result<f64> {
     let (mut best, mut total, mut rounds) = (0.0, Duration::ZERO, 0);
-    while rounds < ROUNDS || total < DURATION {
+    while rounds < ROUNDS || total < duration {
         let took = round(passes)?;
         best = took.iter().map(|took| 1.0 / took.as_secs_f64()).sum::<f64>().max(best);
-        total += took.into_iter().max().unwrap_or(DURATION);
+        total += took.into_iter().max().unwrap_or(duration);
         rounds += 1;
     }
     Ok(best)

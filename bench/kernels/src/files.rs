@@ -12,7 +12,7 @@ use crate::kernel::{PIECE, Pass};
 /// Bytes that `cp` writes at a time.
 const WRITTEN: usize = 256 << 10;
 
-/// Writes `data` into a file, as `cp` does: made anew, a quarter of a mebibyte at a time, and not waited for.
+/// Writes `data` into a file, as `cp` does: from the beginning, a quarter of a mebibyte at a time, and not waited for.
 fn write(path: &Path, data: &[u8]) -> Result<()> {
     let mut file = File::create(path).map_err(failed("write", path))?;
     data.chunks(WRITTEN)
@@ -37,14 +37,12 @@ fn own(folder: &Path, worker: u64) -> Result<PathBuf> {
     Ok(own)
 }
 
-/// Each pass writes a file of so many bytes.
+/// Each pass writes a file of so many bytes over that of the pass before, whose memory the system takes for it: new memory
+/// costs a virtual machine more than the copying.
 pub(crate) fn writing(folder: &Path, worker: u64, length: usize) -> Result<Pass> {
-    let (own, data) = (own(folder, worker)?, noise(worker, length));
-    let mut number = 0u32;
-    Ok(Box::new(move || {
-        number += 1;
-        write(&own.join(number.to_string()), &data)
-    }))
+    let path = own(folder, worker)?.join("written");
+    let data = noise(worker, length);
+    Ok(Box::new(move || write(&path, &data)))
 }
 
 /// Each pass reads a file of so many bytes, which was just written.

@@ -96,7 +96,7 @@ fn measure(json: bool, work: &Path) -> Result<(), String> {
         let json = serde_json::to_string_pretty(&figures).map_err(|error| error.to_string())?;
         println!("{json}");
     } else {
-        print!("{}", figures.markdown());
+        print!("{}\n\n{}", figures.machine, figures.markdown());
     }
     Ok(())
 }
@@ -104,7 +104,7 @@ fn measure(json: bool, work: &Path) -> Result<(), String> {
 fn limit(source: &Path, work: &Path) -> Result<(), String> {
     let set = Composition::of(source).map_err(|error| error.to_string())?;
     let figures = figures(work)?;
-    println!("{}", figures.markdown());
+    println!("{}\n\n{}", figures.machine, figures.markdown());
     let mb = |bytes: u64| bytes as f64 / 1e6;
     println!(
         "{}: {} files, {:.0} MB that compress to {:.0} MB, {:.0} MB of noise\n",

@@ -84,7 +84,7 @@ const TABLE: [Row; 13] = [
     },
     Row {
         folder: "bench",
-        may: &[CORE, "tests"],
+        may: &[CORE, KERNELS, "tests"],
         reason: "it measures finished programs, called by the core's names, in the surroundings that the tests build for them",
     },
     Row {
