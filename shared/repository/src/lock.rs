@@ -223,8 +223,15 @@ fn write(repo: &Repository, holder: &LockHolder) -> Result<Id> {
 
 /// Every lock in the repository, the stale ones too. A lock that goes away meanwhile is left out.
 pub fn locks(repo: &Repository) -> Result<Vec<(Id, LockHolder)>> {
+    locks_of_others(repo, None)
+}
+
+fn locks_of_others(repo: &Repository, own: Option<Id>) -> Result<Vec<(Id, LockHolder)>> {
     let mut found = Vec::new();
     for (id, _) in repo.storage().list(FileKind::Lock)? {
+        if Some(id) == own {
+            continue;
+        }
         let json = match repo.load_unpacked(FileKind::Lock, &id) {
             Ok(json) => json,
             Err(e) if e.kind() == ErrorKind::NotFound => continue,
@@ -239,10 +246,7 @@ pub fn locks(repo: &Repository) -> Result<Vec<(Id, LockHolder)>> {
 
 fn refuse_conflicts(repo: &Repository, kind: LockKind, own: Option<Id>) -> Result<()> {
     let now = (repo.ambient().now)();
-    for (id, holder) in locks(repo)? {
-        if Some(id) == own {
-            continue;
-        }
+    for (id, holder) in locks_of_others(repo, own)? {
         if holder.is_stale(now, &repo.ambient().hostname) {
             repo.storage().delete(&FileName::Object(FileKind::Lock, id))?;
         } else if holder.exclusive || kind == LockKind::Exclusive {

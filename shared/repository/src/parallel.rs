@@ -45,6 +45,33 @@ pub(crate) fn for_each<T: Sync, S>(
     }
 }
 
+/// What `work` makes of every item, in their order. The first error stops it.
+pub(crate) fn map<T: Sync, R: Send>(
+    items: &[T],
+    workers: usize,
+    work: impl Fn(&T) -> Result<R> + Sync,
+) -> Result<Vec<R>> {
+    let made = Mutex::new(Vec::with_capacity(items.len()));
+    let numbered: Vec<(usize, &T)> = items.iter().enumerate().collect();
+    let never = AtomicBool::new(false);
+    for_each(
+        &numbered,
+        workers,
+        &never,
+        || (),
+        |(), (number, item)| {
+            let result = work(item)?;
+            made.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push((*number, result));
+            Ok(())
+        },
+    )?;
+    let mut made = made.into_inner().unwrap_or_else(PoisonError::into_inner);
+    made.sort_unstable_by_key(|(number, _)| *number);
+    Ok(made.into_iter().map(|(_, result)| result).collect())
+}
+
 /// Fails when the caller wants the work to stop.
 pub(crate) fn stop_if(cancel: &AtomicBool) -> Result<()> {
     if cancel.load(Ordering::Relaxed) {
@@ -78,6 +105,18 @@ mod tests {
             seen.sort_unstable();
             assert_eq!(seen, items);
         }
+    }
+
+    #[test]
+    fn results_are_in_the_order_of_the_items() {
+        let items: Vec<usize> = (0..1000).collect();
+        let doubled = map(&items, 7, |n| Ok(2 * n)).unwrap();
+        assert!(doubled.iter().enumerate().all(|(at, n)| *n == 2 * at), "{doubled:?}");
+        let error = map(&items, 7, |n| match n {
+            500 => Err(RepositoryError::Bug("five hundred".into())),
+            _ => Ok(()),
+        });
+        assert!(matches!(error, Err(RepositoryError::Bug(_))));
     }
 
     #[test]

@@ -10,11 +10,12 @@ use super::{Survey, condemned, cover, require_covered};
 use crate::error::Result;
 use crate::id::Id;
 use crate::index::IndexedPack;
-use crate::lock::{Lock, LockKind, locks};
+use crate::lock::{Lock, LockKind};
 use crate::pack::PackBlob;
 use crate::progress::Progress;
 use crate::reach::{BlobSet, PackContents};
 use crate::repository::Repository;
+use crate::storage::FileKind;
 
 /// How to mark.
 pub struct MarkOptions<'a> {
@@ -213,7 +214,7 @@ fn sort_out(
 
 /// Whether nobody but this mark holds a lock.
 fn is_alone(repo: &Repository) -> Result<bool> {
-    Ok(locks(repo)?.len() <= 1)
+    Ok(repo.storage().list(FileKind::Lock)?.len() <= 1)
 }
 
 /// Packs that no index file names and no earlier mark condemned.

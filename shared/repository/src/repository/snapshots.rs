@@ -2,18 +2,20 @@
 
 use crate::error::{RepositoryError, Result};
 use crate::id::Id;
+use crate::parallel;
 use crate::snapshot::Snapshot;
 use crate::storage::FileKind;
 
 use super::Repository;
 
+/// Snapshots being read at one time: enough to hide a store's latency.
+const READERS: usize = 8;
+
 impl Repository {
     /// Every snapshot, oldest first. One unreadable snapshot is an error that names it.
     pub fn snapshots(&self) -> Result<Vec<(Id, Snapshot)>> {
-        let mut snapshots = Vec::new();
-        for (id, _) in self.storage().list(FileKind::Snapshot)? {
-            snapshots.push((id, self.snapshot(&id)?));
-        }
+        let files = self.storage().list(FileKind::Snapshot)?;
+        let mut snapshots = parallel::map(&files, READERS, |(id, _)| Ok((*id, self.snapshot(id)?)))?;
         snapshots.sort_by_key(|(id, snapshot)| (snapshot.time.timestamp(), *id));
         Ok(snapshots)
     }
