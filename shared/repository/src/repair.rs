@@ -248,7 +248,7 @@ impl Work<'_> {
         }
         let index = self.repo.load_index()?;
         let contents = PackContents::new(&index);
-        let mut writer = PackWriter::new(self.repo, PACK_SIZE)?;
+        let mut writer = PackWriter::new(self.repo, PACK_SIZE, 1)?;
         for pack in &by_blob {
             stop_if(self.cancel)?;
             let Some(number) = index.packs().iter().position(|known| known.id == *pack) else {
@@ -320,7 +320,7 @@ impl Work<'_> {
             return Ok(());
         }
         let index = self.repo.load_index()?;
-        let mut writer = PackWriter::new(self.repo, PACK_SIZE)?;
+        let mut writer = PackWriter::new(self.repo, PACK_SIZE, 1)?;
         for (kind, id) in blobs {
             stop_if(self.cancel)?;
             match self.repo.load_blob(&index, *kind, id) {

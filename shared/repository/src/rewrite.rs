@@ -8,7 +8,8 @@ use crate::error::{ErrorKind, RepositoryError, Result};
 use crate::id::Id;
 use crate::index::IndexPack;
 use crate::lock::Lock;
-use crate::pack::{BlobEncoder, BlobKind, MAX_TREE_PACK, PackBlob, PackBuilder};
+use crate::pack::{BlobEncoder, BlobKind, FinishedPack, MAX_TREE_PACK, PackBlob, PackBuilder};
+use crate::parallel;
 use crate::reach::is_damage;
 use crate::repository::Repository;
 use crate::storage::{FileKind, FileName, Storage, quarantine_name};
@@ -24,12 +25,16 @@ pub(crate) struct PackWriter<'a> {
     data: PackBuilder,
     trees: PackBuilder,
     encoder: BlobEncoder,
-    /// Packs that no index file names yet.
+    /// Full packs that are not stored yet, and how many are stored at one time.
+    full: Vec<FinishedPack>,
+    uploads: usize,
+    /// Stored packs that no index file names yet.
     written: Vec<IndexPack>,
 }
 
 impl<'a> PackWriter<'a> {
-    pub(crate) fn new(repo: &'a Repository, target: usize) -> Result<Self> {
+    /// Packs are closed at `target` bytes, and stored when `uploads` of them are full.
+    pub(crate) fn new(repo: &'a Repository, target: usize, uploads: usize) -> Result<Self> {
         let (data, trees) = (PackBuilder::default(), PackBuilder::default());
         Ok(Self {
             repo,
@@ -37,6 +42,8 @@ impl<'a> PackWriter<'a> {
             data,
             trees,
             encoder: BlobEncoder::new(LEVEL)?,
+            full: Vec::new(),
+            uploads,
             written: Vec::new(),
         })
     }
@@ -89,14 +96,24 @@ impl<'a> PackWriter<'a> {
         if builder.is_empty() {
             return Ok(());
         }
-        let pack = builder.finish(self.repo.key(), self.repo.ambient())?;
-        self.repo
-            .storage()
-            .put(&FileName::Object(FileKind::Data, pack.id), &pack.bytes)?;
-        self.written.push(IndexPack {
-            id: pack.id,
-            blobs: pack.blobs,
-        });
+        self.full.push(builder.finish(self.repo.key(), self.repo.ambient())?);
+        if self.full.len() >= self.uploads {
+            self.store()?;
+        }
+        Ok(())
+    }
+
+    /// Stores the packs that are full.
+    fn store(&mut self) -> Result<()> {
+        let storage = self.repo.storage();
+        parallel::map(&self.full, self.uploads, |pack| {
+            storage.put(&FileName::Object(FileKind::Data, pack.id), &pack.bytes)
+        })?;
+        let stored = self
+            .full
+            .drain(..)
+            .map(|FinishedPack { id, blobs, .. }| IndexPack { id, blobs });
+        self.written.extend(stored);
         Ok(())
     }
 
@@ -105,12 +122,14 @@ impl<'a> PackWriter<'a> {
     pub(crate) fn finish(mut self) -> Result<Vec<IndexPack>> {
         self.close(BlobKind::Data)?;
         self.close(BlobKind::Tree)?;
+        self.store()?;
         publish_index(self.repo, &self.written)?;
         Ok(self.written)
     }
 
     /// Writes the index files that name the packs that are full. All but [`PackWriter::unstored`] is durable on return.
     pub(crate) fn publish(&mut self) -> Result<()> {
+        self.store()?;
         publish_index(self.repo, &std::mem::take(&mut self.written))
     }
 
@@ -154,9 +173,13 @@ pub(crate) fn drop_from_index(
     kept.retain(|pack| named.insert(pack.id));
     publish_index(repo, &kept)?;
     lock.verify()?;
-    for id in &old {
-        repo.storage().delete(&FileName::Object(FileKind::Index, *id))?;
-    }
+    parallel::for_each(
+        &old,
+        workers,
+        cancel,
+        || (),
+        |(), id| repo.storage().delete(&FileName::Object(FileKind::Index, *id)),
+    )?;
     repo.storage().barrier()
 }
 

@@ -96,7 +96,7 @@ pub(crate) fn chunks(content: &[u8]) -> Vec<Id> {
 /// What a pack that is not condemned holds is not stored again.
 pub(crate) fn snapshot(repo: &Repository, files: &[(&str, usize)], pack_size: usize) -> Id {
     let index = repo.load_index().unwrap();
-    let mut writer = PackWriter::new(repo, pack_size).unwrap();
+    let mut writer = PackWriter::new(repo, pack_size, 1).unwrap();
     let mut written = std::collections::HashSet::new();
     let mut add = |kind, bytes: &[u8]| {
         let id = Id::of(bytes);

@@ -121,7 +121,7 @@ fn a_damaged_blob_that_another_pack_holds_harms_no_file() {
     let (store, repo) = memory();
     let id = snapshot(&repo, FILES, 500);
     let lost = chunks(&content("big", 2000))[7];
-    let mut writer = crate::rewrite::PackWriter::new(&repo, 500).unwrap();
+    let mut writer = crate::rewrite::PackWriter::new(&repo, 500, 1).unwrap();
     writer
         .add(BlobKind::Data, lost, &content("big", 2000)[700..800])
         .unwrap();
@@ -269,7 +269,7 @@ fn a_tree_whose_file_lists_no_blobs_is_malformed() {
     let good = String::from_utf8(crate::tree::Tree::new(vec![node]).encode().unwrap()).unwrap();
     let bytes = good.replace("\"content\":[]", "\"content\":null").into_bytes();
     assert_ne!(good.as_bytes(), bytes);
-    let mut writer = crate::rewrite::PackWriter::new(&repo, 500).unwrap();
+    let mut writer = crate::rewrite::PackWriter::new(&repo, 500, 1).unwrap();
     let tree = Id::of(&bytes);
     writer.add(BlobKind::Tree, tree, &bytes).unwrap();
     writer.finish().unwrap();

@@ -1,6 +1,6 @@
 //! Writing live blobs of packs anew, so that the packs can go.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::Survey;
 use super::mark::{Kept, MarkOptions, condemn};
@@ -8,11 +8,13 @@ use crate::error::Result;
 use crate::lock::Lock;
 use crate::pack::{PackBlob, open_blobs};
 use crate::parallel;
-use crate::progress::Progress;
 use crate::reach::is_damage;
 use crate::repository::Repository;
 use crate::rewrite::PackWriter;
 use crate::storage::{FileKind, FileName};
+
+/// Packs read, and packs written, at one time at most: all are in memory.
+const AT_ONCE: usize = 4;
 
 /// Writes what `packs` give into new packs and condemns them, batch by batch: packs, then their index, then the list.
 /// Returns the last list's generation. What was condemned before an error or a stop stays so.
@@ -23,55 +25,80 @@ pub(super) fn rewrite_packs(
     packs: &[&Kept],
     options: &MarkOptions<'_>,
 ) -> Result<Option<u64>> {
-    let mut writer = PackWriter::new(repo, options.pack_size)?;
+    let at_once = options.workers.clamp(1, AT_ONCE);
+    let mut writer = PackWriter::new(repo, options.pack_size, at_once)?;
     let (mut generation, mut bytes) = (None, 0);
     let mut waiting: Vec<&Kept> = Vec::new();
     let ids = |packs: &[&Kept]| packs.iter().map(|pack| survey.index.packs()[pack.number].id).collect();
-    for pack in packs {
+    for together in packs.chunks(at_once) {
         parallel::stop_if(options.cancel)?;
-        copy_blobs(repo, survey, pack, &mut writer, options.progress)?;
-        bytes += pack.gives.iter().map(|blob| u64::from(blob.length)).sum::<u64>();
-        waiting.push(pack);
-        if bytes >= options.batch_bytes {
-            writer.publish()?;
-            // What is in a pack that is not full yet is stored with the next batch: batches leave no small packs behind.
-            let unstored: HashSet<_> = writer.unstored().collect();
-            let is_stored = |pack: &&Kept| pack.gives.iter().all(|blob| !unstored.contains(&(blob.kind, blob.id)));
-            let (stored, rest): (Vec<_>, Vec<_>) = waiting.into_iter().partition(is_stored);
-            generation = condemn(repo, lock, ids(&stored))?.or(generation);
-            (waiting, bytes) = (rest, 0);
+        let loaded = parallel::map(together, at_once, |pack| load(repo, survey, pack))?;
+        for (pack, loaded) in together.iter().zip(loaded) {
+            loaded.copy_to(pack, &mut writer)?;
+            options.progress.advance(live_bytes(pack), 0);
+            bytes += live_bytes(pack);
+            waiting.push(pack);
+            if bytes >= options.batch_bytes {
+                writer.publish()?;
+                // What is in a pack that is not full yet is stored with the next batch: batches leave no small packs behind.
+                let unstored: HashSet<_> = writer.unstored().collect();
+                let is_stored = |pack: &&Kept| pack.gives.iter().all(|blob| !unstored.contains(&(blob.kind, blob.id)));
+                let (stored, rest): (Vec<_>, Vec<_>) = waiting.into_iter().partition(is_stored);
+                generation = condemn(repo, lock, ids(&stored))?.or(generation);
+                (waiting, bytes) = (rest, 0);
+            }
         }
     }
     writer.finish()?;
     Ok(condemn(repo, lock, ids(&waiting))?.or(generation))
 }
 
-/// Writes what a pack gives into new packs, each blob verified.
-fn copy_blobs(
-    repo: &Repository,
-    survey: &Survey,
-    pack: &Kept,
-    writer: &mut PackWriter<'_>,
-    progress: &dyn Progress,
-) -> Result<()> {
-    let id = survey.index.packs()[pack.number].id;
-    let bytes = repo.storage().read(&FileName::Object(FileKind::Data, id))?;
+fn live_bytes(pack: &Kept) -> u64 {
+    pack.gives.iter().map(|blob| u64::from(blob.length)).sum()
+}
+
+/// A pack in memory, of which each blob that it gives was verified.
+struct Loaded {
+    bytes: Vec<u8>,
+    /// What another pack gave in place of a damaged blob, by its number.
+    healed: HashMap<usize, Vec<u8>>,
+}
+
+/// Reads a pack and verifies what it gives.
+fn load(repo: &Repository, survey: &Survey, pack: &Kept) -> Result<Loaded> {
+    let indexed = &survey.index.packs()[pack.number];
+    let mut bytes = vec![0; usize::try_from(indexed.size).unwrap_or(usize::MAX)];
+    repo.storage()
+        .read_range(&FileName::Object(FileKind::Data, indexed.id), 0, &mut bytes)?;
     let sealed = pack
         .gives
         .iter()
         .map(|blob| Ok((*blob, crate::check::sealed_in(&bytes, blob)?)));
     let sealed: Vec<(PackBlob, &[u8])> = sealed.collect::<Result<_>>()?;
+    let mut healed = HashMap::new();
     open_blobs(repo.key(), &sealed, |number, opened| {
-        let (blob, sealed) = &sealed[number];
         match opened {
-            Ok(_) => writer.add_sealed(blob, sealed)?,
+            Ok(_) => {}
             Err(e) if is_damage(&e) => {
-                let plaintext = repo.load_blob(&survey.index, blob.kind, &blob.id)?;
-                writer.add(blob.kind, blob.id, &plaintext)?;
+                let blob = &pack.gives[number];
+                healed.insert(number, repo.load_blob(&survey.index, blob.kind, &blob.id)?);
             }
             Err(e) => return Err(e),
         }
-        progress.advance(blob.length.into(), 0);
         Ok(())
-    })
+    })?;
+    Ok(Loaded { bytes, healed })
+}
+
+impl Loaded {
+    /// Writes what `pack` gives into new packs.
+    fn copy_to(&self, pack: &Kept, writer: &mut PackWriter<'_>) -> Result<()> {
+        for (number, blob) in pack.gives.iter().enumerate() {
+            match self.healed.get(&number) {
+                Some(plaintext) => writer.add(blob.kind, blob.id, plaintext)?,
+                None => writer.add_sealed(blob, crate::check::sealed_in(&self.bytes, blob)?)?,
+            }
+        }
+        Ok(())
+    }
 }

@@ -206,7 +206,7 @@ fn sparse_packs_are_written_anew_and_small_ones_merged() {
 fn duplicates_and_orphans_are_condemned() {
     let (store, repo) = memory();
     let a = snapshot(&repo, A, 400);
-    let mut writer = crate::rewrite::PackWriter::new(&repo, 400).unwrap();
+    let mut writer = crate::rewrite::PackWriter::new(&repo, 400, 1).unwrap();
     let bytes = content("alpha", 700);
     writer.add(BlobKind::Data, chunks(&bytes)[3], &bytes[300..400]).unwrap();
     let twins = writer.finish().unwrap();

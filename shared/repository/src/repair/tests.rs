@@ -274,7 +274,7 @@ fn a_repair_that_fails_or_crashes_at_any_call_is_finished_by_the_next() {
             pair.copy_store
                 .delete(&FileName::Object(FileKind::Data, places[&a].pack))
                 .unwrap();
-            let mut writer = PackWriter::new(&pair.copy, 400).unwrap();
+            let mut writer = PackWriter::new(&pair.copy, 400, 1).unwrap();
             for (n, chunk) in content("bravo", 900).chunks(100).enumerate() {
                 writer
                     .add(BlobKind::Data, chunks(&content("bravo", 900))[n], chunk)
