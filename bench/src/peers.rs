@@ -215,8 +215,6 @@ impl Peer {
             Operation::Copy => vec![call("copy", command!["--to", place.copy()])],
             Operation::Prune => vec![
                 call("forget", place.old.iter().map(OsString::from).collect()),
-                // Two phases: the first condemns, the second deletes.
-                call("prune", command!["--grace", "0s"]),
                 call("prune", command!["--grace", "0s"]),
             ],
         }

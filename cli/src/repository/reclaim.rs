@@ -40,7 +40,7 @@ pub fn forget(place: &RepositoryPlace, words: &[String], json: bool) -> Result<D
     Ok(Done::Done)
 }
 
-/// Deletes what was condemned long enough ago, then condemns what is of no use now.
+/// Condemns what is of no use now, then deletes what was condemned long enough ago: without a grace period all of it.
 pub fn prune(
     place: &RepositoryPlace,
     grace: &str,
@@ -54,19 +54,6 @@ pub fn prune(
     let repository = open::to_write(place)?;
     let workers = place::requests_at_once(&place.repo, place::processors());
     let cancel = interrupt.flag();
-    let sweep_options = SweepOptions {
-        extra_roots: &[],
-        dry_run,
-        workers,
-        cancel,
-    };
-    let now = (repository.ambient().now)();
-    let swept = sweep(
-        &repository,
-        now,
-        SignedDuration::from_secs(grace.as_seconds()),
-        &sweep_options,
-    )?;
     let meter = Meter::new("prune");
     let mark_options = MarkOptions {
         extra_roots: &[],
@@ -79,6 +66,15 @@ pub fn prune(
         cancel,
     };
     let marked = mark(&repository, &mark_options)?;
+    let sweep_options = SweepOptions {
+        extra_roots: &[],
+        dry_run,
+        workers,
+        cancel,
+    };
+    let now = (repository.ambient().now)();
+    let grace_period = SignedDuration::from_secs(grace.as_seconds());
+    let swept = sweep(&repository, now, grace_period, &sweep_options)?;
     drop(meter);
     if json {
         print_json(&swept, &marked, dry_run)?;
@@ -90,6 +86,19 @@ pub fn prune(
 
 fn print(swept: &SweepReport, marked: &MarkReport, grace: Span, dry_run: bool) {
     let would = if dry_run { "would be " } else { "" };
+    let bytes = marked.condemned.iter().map(|pack| pack.size).sum();
+    say!(
+        "{} packs {would}condemned, {}; {} packs kept",
+        marked.condemned.len(),
+        output::bytes(bytes),
+        marked.kept_packs
+    );
+    if marked.rewritten_bytes > 0 {
+        say!(
+            "{} {would}written anew in fuller packs",
+            output::bytes(marked.rewritten_bytes)
+        );
+    }
     say!(
         "{} packs {would}deleted, {}",
         swept.deleted.len(),
@@ -103,19 +112,6 @@ fn print(swept: &SweepReport, marked: &MarkReport, grace: Span, dry_run: bool) {
     }
     if !swept.waiting.is_empty() {
         say!("{} condemned packs wait until {grace} have passed", swept.waiting.len());
-    }
-    let bytes = marked.condemned.iter().map(|pack| pack.size).sum();
-    say!(
-        "{} packs {would}condemned, {}; {} packs kept",
-        marked.condemned.len(),
-        output::bytes(bytes),
-        marked.kept_packs
-    );
-    if marked.rewritten_bytes > 0 {
-        say!(
-            "{} {would}written anew in fuller packs",
-            output::bytes(marked.rewritten_bytes)
-        );
     }
     if dry_run {
         for pack in &marked.condemned {
