@@ -220,17 +220,18 @@ fn copy_packs(
             }
             Err(e) => return Err(e),
         };
+        let size = bytes.len() as u64;
         if stored.contains_key(&pack) {
             destination.storage().replace_damaged(FileKind::Data, pack, &bytes)?;
             replaced.fetch_add(1, Ordering::Relaxed);
         } else {
             destination
                 .storage()
-                .put(&FileName::Object(FileKind::Data, pack), &bytes)?;
+                .put_buffer(&FileName::Object(FileKind::Data, pack), bytes)?;
             copied.fetch_add(1, Ordering::Relaxed);
         }
-        sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-        options.progress.advance(bytes.len() as u64, 0);
+        sent.fetch_add(size, Ordering::Relaxed);
+        options.progress.advance(size, 0);
         Ok(())
     };
     parallel::for_each(

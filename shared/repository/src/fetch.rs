@@ -18,9 +18,9 @@ use crate::storage::{FileKind, FileName};
 /// A gap up to this size is read along with what lies around it: cheaper than another request.
 const MAX_GAP: u32 = 256 << 10;
 /// Bytes of one request at most, unless one blob alone is larger.
-const MAX_REQUEST: u32 = 8 << 20;
+const MAX_REQUEST: u32 = 16 << 20;
 /// Bytes of all requests under way at most.
-const BUFFERS: usize = 96 << 20;
+const BUFFERS: usize = 128 << 20;
 
 /// One place that wants a blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,22 +1,18 @@
 //! [`Bucket`]: blocking calls to one bucket. They come from threads of the engine, never from workers of the runtime.
 
 use std::future::Future;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
+use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::EncodingType;
-use futures::{StreamExt, TryStreamExt, stream};
 use tokio::runtime::Handle;
 
 use super::refused::Refused;
 
-/// Bytes of one request of a large read.
-pub(crate) const PIECE: u64 = 8 << 20;
-/// Requests of one large read under way at one time.
-const PIECES_AT_ONCE: usize = 8;
 /// How often one piece is asked for: the SDK repeats requests that fail, but not answers that break off.
 const BODY_ATTEMPTS: u32 = 3;
 
@@ -105,101 +101,108 @@ impl Bucket {
         range: Option<Range<u64>>,
         if_match: Option<&str>,
     ) -> Result<Piece, Refused> {
-        let mut attempt = 1;
-        loop {
-            let call = self.client.get_object().bucket(&self.name).key(key);
-            let call = call
-                .set_if_match(if_match.map(str::to_owned))
-                .set_range(
-                    range
-                        .as_ref()
-                        .map(|range| format!("bytes={}-{}", range.start, range.end - 1)),
-                )
-                .set_expected_bucket_owner(self.owner.clone());
-            let mut head = call
-                .send()
-                .await
-                .map_err(|error| self.refused("GetObject", key, &error))?;
-            let body = std::mem::take(&mut head.body);
-            let (promised, total) = lengths(&head);
-            let broken = match body.collect().await {
-                Ok(bytes) => {
-                    let bytes = bytes.to_vec();
-                    if bytes.len() as u64 == promised {
-                        return Ok(Piece { head, bytes, total });
-                    }
-                    format!("the answer ended after {} of {promised} bytes", bytes.len())
-                }
-                Err(error) => format!("the answer broke off: {error}"),
-            };
-            if attempt == BODY_ATTEMPTS {
-                let message = format!("S3 GetObject on s3://{}/{}: {broken}", self.name, key.escape_debug());
-                return Err(Refused::broken(message));
-            }
-            attempt += 1;
+        let mut head = self.ask(key, range.clone(), if_match).await?;
+        let (promised, total) = lengths(&head);
+        let mut bytes = vec![0; usize::try_from(promised).unwrap_or(usize::MAX)];
+        let received = receive(std::mem::take(&mut head.body), &mut bytes).await;
+        if received.is_whole() {
+            return Ok(Piece { head, bytes, total });
         }
+        let start = range.map_or(0, |range| range.start) + received.bytes as u64;
+        let rest = &mut bytes[received.bytes..];
+        if self.fill_rest(key, start, rest, head.e_tag.clone(), received).await? {
+            return Ok(Piece { head, bytes, total });
+        }
+        Err(self.broken_off(key, "it ended before the bytes that it promised"))
     }
 
-    /// A whole object, in several requests at one time where it is large.
+    /// A whole object.
     pub(crate) fn get(&self, key: &str) -> Result<Vec<u8>, Refused> {
-        self.block_on(async {
-            let first = match self.piece(key, Some(0..PIECE), None).await {
-                // An empty object has no first byte.
-                Err(refused) if refused.is_past_end() => return Ok(Vec::new()),
-                first => first?,
-            };
-            let (mut bytes, total) = (first.bytes, first.total);
-            if bytes.len() as u64 == total {
-                return Ok(bytes);
-            }
-            let etag = first.head.e_tag;
-            let rest = bytes.len() as u64..total;
-            bytes.resize(usize::try_from(total).unwrap_or(usize::MAX), 0);
-            let (_, into) = bytes.split_at_mut(rest.start as usize);
-            if self.fill(key, rest.start, into, etag.as_deref()).await? {
-                return Ok(bytes);
-            }
-            let (name, key) = (&self.name, key.escape_debug());
-            Err(Refused::broken(format!(
-                "S3 GetObject on s3://{name}/{key}: it ended before its {total} bytes"
-            )))
-        })
+        Ok(self.block_on(self.piece(key, None, None))?.bytes)
     }
 
     /// Fills `into` from `offset`; false where the object ends before.
     pub(crate) fn get_range(&self, key: &str, offset: u64, into: &mut [u8]) -> Result<bool, Refused> {
-        match self.block_on(self.fill(key, offset, into, None)) {
+        let filled = self.block_on(async {
+            let range = offset..offset + into.len() as u64;
+            let mut head = self.ask(key, Some(range), None).await?;
+            if lengths(&head).0 != into.len() as u64 {
+                return Ok(false);
+            }
+            let received = receive(std::mem::take(&mut head.body), into).await;
+            if received.is_whole() {
+                return Ok(true);
+            }
+            let rest = &mut into[received.bytes..];
+            let start = offset + received.bytes as u64;
+            self.fill_rest(key, start, rest, head.e_tag, received).await
+        });
+        match filled {
             Err(refused) if refused.is_past_end() => Ok(false),
             filled => filled,
         }
     }
 
-    async fn fill(&self, key: &str, offset: u64, into: &mut [u8], if_match: Option<&str>) -> Result<bool, Refused> {
-        let pieces = into.chunks_mut(PIECE as usize).enumerate();
-        let calls = stream::iter(pieces).map(|(number, into)| async move {
-            let start = offset + number as u64 * PIECE;
-            let piece = self
-                .piece(key, Some(start..start + into.len() as u64), if_match)
-                .await?;
-            if piece.bytes.len() == into.len() {
-                into.copy_from_slice(&piece.bytes);
-                return Ok(true);
-            }
-            Ok(false)
-        });
-        calls
-            .buffer_unordered(PIECES_AT_ONCE)
-            .try_fold(true, |all, one| async move { Ok(all && one) })
+    async fn ask(
+        &self,
+        key: &str,
+        range: Option<Range<u64>>,
+        if_match: Option<&str>,
+    ) -> Result<GetObjectOutput, Refused> {
+        let call = self.client.get_object().bucket(&self.name).key(key);
+        let range = range.map(|range| format!("bytes={}-{}", range.start, range.end - 1));
+        call.set_if_match(if_match.map(str::to_owned))
+            .set_range(range)
+            .set_expected_bucket_owner(self.owner.clone())
+            .send()
             .await
+            .map_err(|error| self.refused("GetObject", key, &error))
     }
 
-    /// Shows `each` every page of a listing, in order. Keys in them are percent-encoded where the page says so. With
-    /// `delimiter`, what lies deeper than the next one is a common prefix.
+    /// Goes on where an answer broke off, in the same state of the object; false where it ends before.
+    async fn fill_rest(
+        &self,
+        key: &str,
+        mut start: u64,
+        mut into: &mut [u8],
+        etag: Option<String>,
+        mut last: Received,
+    ) -> Result<bool, Refused> {
+        for _ in 1..BODY_ATTEMPTS {
+            if into.is_empty() {
+                break;
+            }
+            let range = start..start + into.len() as u64;
+            let mut head = self.ask(key, Some(range), etag.as_deref()).await?;
+            if lengths(&head).0 != into.len() as u64 {
+                return Ok(false);
+            }
+            last = receive(std::mem::take(&mut head.body), into).await;
+            if last.is_whole() {
+                return Ok(true);
+            }
+            start += last.bytes as u64;
+            into = &mut into[last.bytes..];
+        }
+        Err(self.broken_off(key, last.trouble.as_deref().unwrap_or_default()))
+    }
+
+    fn broken_off(&self, key: &str, why: &str) -> Refused {
+        let (name, key) = (&self.name, key.escape_debug());
+        Refused::broken(format!(
+            "S3 GetObject on s3://{name}/{key}: the answer broke off: {why}"
+        ))
+    }
+
+    /// Shows `each` the pages of a listing, in order, until it has enough. Keys in them are percent-encoded where the page
+    /// says so. With `delimiter`, what lies deeper than the next one is a common prefix; with `after`, only what comes after
+    /// that key is listed.
     pub(crate) fn list(
         &self,
         prefix: &str,
         delimiter: Option<&str>,
-        mut each: impl FnMut(&ListObjectsV2Output) -> Result<(), Refused>,
+        after: Option<String>,
+        mut each: impl FnMut(&ListObjectsV2Output) -> Result<ControlFlow<()>, Refused>,
     ) -> Result<(), Refused> {
         let mut token = None;
         loop {
@@ -207,14 +210,14 @@ impl Bucket {
             let call = call
                 .set_delimiter(delimiter.map(str::to_owned))
                 .set_continuation_token(token)
+                .set_start_after(after.clone())
                 // Keys may hold characters that XML cannot.
                 .encoding_type(EncodingType::Url)
                 .set_expected_bucket_owner(self.owner.clone());
             let page = self
                 .block_on(call.send())
                 .map_err(|error| self.refused("ListObjectsV2", prefix, &error))?;
-            each(&page)?;
-            if page.is_truncated != Some(true) {
+            if each(&page)?.is_break() || page.is_truncated != Some(true) {
                 return Ok(());
             }
             token = page.next_continuation_token;
@@ -257,4 +260,36 @@ fn lengths(head: &GetObjectOutput) -> (u64, u64) {
     let total = head.content_range.as_deref().and_then(|range| range.rsplit_once('/'));
     let total = total.and_then(|(_, total)| total.parse().ok());
     (promised, total.unwrap_or(promised))
+}
+
+/// How much of an answer came, and why not all of it.
+struct Received {
+    bytes: usize,
+    trouble: Option<String>,
+}
+
+impl Received {
+    fn is_whole(&self) -> bool {
+        self.trouble.is_none()
+    }
+}
+
+/// Reads an answer into a buffer of the length that it promised.
+async fn receive(mut body: ByteStream, into: &mut [u8]) -> Received {
+    let (mut bytes, wanted) = (0, into.len());
+    let trouble = loop {
+        match body.try_next().await {
+            Ok(Some(part)) => match into.get_mut(bytes..bytes + part.len()) {
+                Some(place) => {
+                    place.copy_from_slice(&part);
+                    bytes += part.len();
+                }
+                None => break Some(format!("more came than the {wanted} bytes that it promised")),
+            },
+            Ok(None) if bytes == wanted => break None,
+            Ok(None) => break Some(format!("it ended after {bytes} of {wanted} bytes")),
+            Err(error) => break Some(error.to_string()),
+        }
+    };
+    Received { bytes, trouble }
 }

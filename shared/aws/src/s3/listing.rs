@@ -1,19 +1,35 @@
 //! What stands in one folder of a bucket.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 
+use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_sdk_s3::primitives::DateTime;
 use aws_sdk_s3::types::{EncodingType, Object, ObjectStorageClass};
+use holdfast_repository::Id;
 
 use super::bucket::Bucket;
 use super::names;
 use super::refused::Refused;
+
+/// A folder with more entries is kept in parts. One that comes to have more is read again once, and so is one that comes to
+/// have fewer.
+const WHOLE_MAX: usize = 5_000;
+/// Objects of one part, on average.
+const PART_AVERAGE: u16 = 1024;
 
 /// One entry of a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Listed {
     /// Keys go on below it.
     Folder,
+    /// What comes after one object of a folder of very many entries, up to another and with that.
+    Part {
+        /// The last part of a key; empty for the folder's first part.
+        after: String,
+        /// The last part of a key; none for the folder's last part.
+        until: Option<String>,
+    },
     /// An object.
     Object(State),
 }
@@ -51,34 +67,112 @@ pub(crate) fn unusual_class(class: Option<&str>) -> Option<String> {
     class.filter(|class| *class != "STANDARD").map(str::to_owned)
 }
 
-/// The entries of the folder whose keys begin with `prefix`, by name.
-pub(crate) fn folder(bucket: &Bucket, prefix: &str) -> Result<BTreeMap<String, Listed>, Refused> {
-    let mut objects = Vec::new();
-    let mut folders = BTreeSet::new();
-    bucket.list(prefix, Some("/"), |page| {
+/// What stands in a folder, by name, and where it would be cut into parts.
+#[derive(Default)]
+struct Entries {
+    objects: Vec<(String, State)>,
+    folders: BTreeSet<String>,
+    /// Objects that end a part, ascending.
+    ends: Vec<String>,
+    too_many: bool,
+}
+
+impl Entries {
+    fn add(&mut self, page: &ListObjectsV2Output, prefix: &str) -> Result<(), Refused> {
         let encoding = page.encoding_type();
         for object in page.contents() {
             let key = decoded(object.key(), encoding)?;
             if let Some(part) = key.strip_prefix(prefix) {
-                objects.push((part.to_owned(), State::of(object)));
+                if ends_part(part) {
+                    self.ends.push(part.to_owned());
+                }
+                self.objects.push((part.to_owned(), State::of(object)));
             }
         }
         for common in page.common_prefixes() {
             let key = decoded(common.prefix(), encoding)?;
             if let Some(part) = key.strip_prefix(prefix).and_then(|rest| rest.strip_suffix('/')) {
-                folders.insert(part.to_owned());
+                self.folders.insert(part.to_owned());
             }
         }
         Ok(())
-    })?;
-    let mut entries: BTreeMap<String, Listed> = BTreeMap::new();
-    for (part, state) in objects {
-        let name = names::object_name(&part, folders.contains(&part));
-        entries.insert(name, Listed::Object(state));
     }
-    let folders = folders.iter().map(|part| (names::escaped(part), Listed::Folder));
-    entries.extend(folders);
-    Ok(entries)
+
+    /// Forgets the entries where they are more than one part may have.
+    fn keep_few(&mut self) {
+        self.too_many |= self.objects.len() + self.folders.len() > WHOLE_MAX && !self.ends.is_empty();
+        if self.too_many {
+            self.objects.clear();
+            self.folders.clear();
+        }
+    }
+
+    fn by_name(self) -> BTreeMap<String, Listed> {
+        let mut entries: BTreeMap<String, Listed> = BTreeMap::new();
+        for (part, state) in self.objects {
+            let name = names::object_name(&part, self.folders.contains(&part));
+            entries.insert(name, Listed::Object(state));
+        }
+        let folders = self.folders.iter().map(|part| (names::escaped(part), Listed::Folder));
+        entries.extend(folders);
+        entries
+    }
+
+    fn parts(self) -> BTreeMap<String, Listed> {
+        let after = std::iter::once(String::new()).chain(self.ends.iter().cloned());
+        let until = self.ends.iter().cloned().map(Some).chain([None]);
+        let parts = after.zip(until);
+        parts
+            .map(|(after, until)| (names::part_name(&after), Listed::Part { after, until }))
+            .collect()
+    }
+}
+
+/// Whether a part of a folder ends with this object. It depends on nothing else, so that parts stay as they are while
+/// objects come and go.
+fn ends_part(name: &str) -> bool {
+    let [first, second, ..] = Id::of(name.as_bytes()).0;
+    u16::from_be_bytes([first, second]).is_multiple_of(PART_AVERAGE)
+}
+
+/// The entries of the folder whose keys begin with `prefix`, by name: its parts where there are very many.
+pub(crate) fn folder(bucket: &Bucket, prefix: &str) -> Result<BTreeMap<String, Listed>, Refused> {
+    let mut entries = Entries::default();
+    bucket.list(prefix, Some("/"), None, |page| {
+        entries.add(page, prefix)?;
+        entries.keep_few();
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(if entries.too_many {
+        entries.parts()
+    } else {
+        entries.by_name()
+    })
+}
+
+/// The entries of one part of that folder: after one object, and up to another.
+pub(crate) fn part(
+    bucket: &Bucket,
+    prefix: &str,
+    after: &str,
+    until: Option<&str>,
+) -> Result<BTreeMap<String, Listed>, Refused> {
+    let is_beyond = |name: &str| until.is_some_and(|until| name > until);
+    let mut entries = Entries::default();
+    let start = Some(format!("{prefix}{after}")).filter(|_| !after.is_empty());
+    bucket.list(prefix, Some("/"), start, |page| {
+        entries.add(page, prefix)?;
+        let count = entries.objects.len() + entries.folders.len();
+        entries.objects.retain(|(name, _)| !is_beyond(name));
+        entries.folders.retain(|name| !is_beyond(&format!("{name}/")));
+        let all = count == entries.objects.len() + entries.folders.len();
+        Ok(if all {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        })
+    })?;
+    Ok(entries.by_name())
 }
 
 /// A key or prefix of a page, whose characters may be percent-encoded.

@@ -26,4 +26,4 @@ pub use source::S3Source;
 pub(crate) use bucket::Bucket;
 pub(crate) use listing::{copy_source, decoded};
 pub(crate) use refused::Refused;
-pub(crate) use upload::{Headers, MULTIPART_ABOVE};
+pub(crate) use upload::{Body, Headers, MULTIPART_ABOVE};

@@ -10,14 +10,17 @@
 //! | the character NUL | `%00` |
 //! | an object whose key is also a folder of others (`a` beside `a/b`) | its name and `%object` |
 //!
-//! Everything else stays as it is.
+//! Everything else stays as it is. A folder of very many entries is kept in parts, so that no part of a backup, check or
+//! restore need hold all of them: `%after=b` holds what comes after the object `b`. Parts are in no key.
 
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 /// Stands for an empty part of a key.
 const EMPTY: &str = "%empty";
 /// Follows the name of an object that shares it with a folder.
 const OBJECT: &str = "%object";
+/// Precedes the object after which a part of a folder begins.
+const PART: &str = "%after=";
 
 /// The name of one part of a key.
 pub(crate) fn escaped(part: &str) -> String {
@@ -38,6 +41,21 @@ pub(crate) fn object_name(part: &str, is_folder_too: bool) -> String {
     name
 }
 
+/// The name of the part of a folder that begins after an object, given by the last part of its key.
+pub(crate) fn part_name(after: &str) -> String {
+    format!("{PART}{}", escaped(after))
+}
+
+fn is_part(name: &str) -> bool {
+    name.starts_with(PART)
+}
+
+/// A path as if no folder were kept in parts.
+pub(crate) fn without_parts(relative: &Path) -> PathBuf {
+    let is_part = |name: &Component<'_>| matches!(name, Component::Normal(name) if name.to_str().is_some_and(is_part));
+    relative.components().filter(|name| !is_part(name)).collect()
+}
+
 /// The part of a key that has this name; none where no part has.
 pub(crate) fn unescaped(name: &str) -> Option<String> {
     let part = match name {
@@ -56,6 +74,9 @@ pub(crate) fn key(relative: &Path) -> Option<String> {
     while let Some(name) = names.next() {
         let Component::Normal(name) = name else { return None };
         let mut name = name.to_str()?;
+        if is_part(name) {
+            continue;
+        }
         if names.peek().is_none() {
             name = name.strip_suffix(OBJECT).unwrap_or(name);
         }
@@ -75,10 +96,8 @@ pub(crate) fn plain_key(relative: &Path) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-    use std::path::PathBuf;
-
     use super::*;
+    use std::collections::BTreeSet;
 
     /// The path of an object's key.
     fn path(key: &str, is_folder_too: bool) -> PathBuf {
@@ -111,6 +130,22 @@ mod tests {
             }
         }
         assert_eq!(keys, 2 * (parts.len() + parts.len() * parts.len()));
+    }
+
+    #[test]
+    fn parts_of_a_folder_are_in_no_key_and_no_key_looks_like_one() {
+        for after in ["", "a", "%", "%after=", "\0"] {
+            let part = part_name(after);
+            assert_eq!(unescaped(&part), None, "{part}");
+            let path = Path::new("a%25").join(&part).join("b%object");
+            assert_eq!(key(&path).as_deref(), Some("a%/b"));
+            assert_eq!(without_parts(&path), Path::new("a%25/b%object"));
+            assert!(
+                !is_part(&object_name(&part, false)) && !is_part(&object_name(after, true)),
+                "{part}"
+            );
+        }
+        assert_eq!(key(Path::new("%after=a")), None);
     }
 
     #[test]

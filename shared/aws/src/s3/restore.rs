@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use aws_sdk_s3::types::CompletedPart;
+use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use holdfast_core::domain::{Failure, FailureKind};
 use holdfast_repository::fetch::{BlobSink, FetchOptions, Wanted, fetch};
@@ -14,8 +15,10 @@ use holdfast_sources::content_engine::places::{PointContent, RestoreCursor, Rest
 use super::attributes;
 use super::refused::Refused;
 use super::target::{Item, S3Target, go_on, of_repository};
-use super::upload::{MULTIPART_ABOVE, Upload, part_size};
+use super::upload::{Body, Upload, part_size};
 
+/// Larger objects are never whole in memory.
+const LARGE_ABOVE: u64 = 16 << 20;
 /// Bytes of small objects that are in memory at one time.
 const BATCH_BYTES: u64 = 32 << 20;
 /// Small objects of one batch.
@@ -86,7 +89,7 @@ impl Restore<'_> {
                 return Ok(());
             }
         };
-        if item.node.size > MULTIPART_ABOVE as u64 {
+        if item.node.size > LARGE_ABOVE {
             // The cursor counts files in the order of the snapshot.
             self.flush()?;
             self.large(&item, &blobs)?;
@@ -179,11 +182,13 @@ impl Restore<'_> {
         let Fetched { contents, missing } = self.fetch(&blobs)?;
         let bucket = &self.target.bucket;
         let overwrite = self.request.overwrite;
-        let whole = batch.iter().zip(&contents).zip(0u32..);
+        let whole = batch.iter().zip(contents).zip(0u32..);
         let whole = whole.filter(|(_, number)| !missing.contains_key(number));
         let puts = whole.map(|(((item, _), bytes), _)| async move {
             let headers = attributes::headers(&item.node, !overwrite);
-            let put = bucket.put_whole(&item.key, bytes, &headers).await;
+            let put = bucket
+                .put_whole(&item.key, &Body::from(Bytes::from(bytes)), &headers)
+                .await;
             written(item, put)
         });
         let outcomes: Vec<Option<String>> =
@@ -277,9 +282,10 @@ impl Restore<'_> {
                 bytes.len() / part * part
             };
             let rest = bytes.split_off(ready);
+            let whole = Bytes::from(bytes);
             let first = i32::try_from(sent.len()).unwrap_or(i32::MAX);
-            let calls = bytes.chunks(part).zip(first + 1..);
-            let calls = calls.map(|(bytes, number)| upload.part(number, bytes));
+            let starts = (0..ready).step_by(part).zip(first + 1..);
+            let calls = starts.map(|(start, number)| upload.part(number, whole.slice(start..ready.min(start + part))));
             let calls = stream::iter(calls)
                 .buffered(PARTS_AT_ONCE as usize)
                 .try_collect::<Vec<_>>();

@@ -19,7 +19,7 @@ use super::{attributes, names};
 /// The objects below a prefix, as a tree of files. Patterns are anchored at the prefix, and match names as
 /// `names` writes them.
 ///
-/// A folder is listed when the backup comes to it, a thousand entries a request. An object counts as unchanged while its
+/// A folder is listed when the backup comes to it, a thousand entries a request; one of very many entries is listed in parts. An object counts as unchanged while its
 /// size, ETag and time of last change are the same: then nothing is asked of it, and its metadata is taken over from the
 /// snapshot before (S3 changes metadata only by writing the object anew; tags are the exception, and are read again with
 /// the object). Version ids are recorded with what was read, and play no part in this: listings do not name them.
@@ -51,9 +51,9 @@ impl S3Source {
 
     /// The prefix of the keys below a folder.
     fn prefix(&self, folder: &Path) -> Option<String> {
-        let relative = folder.strip_prefix(&self.root).ok()?;
+        let relative = names::without_parts(folder.strip_prefix(&self.root).ok()?);
         let mut prefix = self.address.prefix().to_owned();
-        for name in relative {
+        for name in &relative {
             prefix.push_str(&names::unescaped(name.to_str()?)?);
             prefix.push('/');
         }
@@ -71,9 +71,17 @@ impl S3Source {
         if let Some(entries) = self.open().get(folder) {
             return entries.get(name).cloned().ok_or(UnreadReason::Vanished);
         }
+        self.list(folder)?.remove(name).ok_or(UnreadReason::Vanished)
+    }
+
+    /// What stands in a folder, or in a part of one.
+    fn list(&self, folder: &Path) -> Result<BTreeMap<String, Listed>, UnreadReason> {
         let prefix = self.prefix(folder).ok_or(UnreadReason::Vanished)?;
-        let mut entries = listing::folder(&self.bucket, &prefix).map_err(reader::reason)?;
-        entries.remove(name).ok_or(UnreadReason::Vanished)
+        let entries = match self.listed(folder)? {
+            Listed::Part { after, until } => listing::part(&self.bucket, &prefix, &after, until.as_deref()),
+            Listed::Folder | Listed::Object(_) => listing::folder(&self.bucket, &prefix),
+        };
+        entries.map_err(reader::reason)
     }
 }
 
@@ -98,7 +106,7 @@ impl Source for S3Source {
     fn stat_after(&self, path: &Path, before: &[&Node]) -> Result<Node, Unread> {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let state = match self.listed(path).map_err(unread(path))? {
-            Listed::Folder => return Ok(attributes::folder_node(name)),
+            Listed::Folder | Listed::Part { .. } => return Ok(attributes::folder_node(name)),
             Listed::Object(state) => state,
         };
         let mut node = attributes::object_node(name, &state);
@@ -115,15 +123,15 @@ impl Source for S3Source {
             let next = self.root.strip_prefix(folder).ok().and_then(|rest| rest.iter().next());
             return Ok(next.map(OsString::from).into_iter().collect());
         };
-        let prefix = self
-            .prefix(folder)
-            .ok_or(UnreadReason::Vanished)
-            .map_err(unread(folder))?;
-        let mut entries = listing::folder(&self.bucket, &prefix)
-            .map_err(reader::reason)
-            .map_err(unread(folder))?;
+        let mut entries = self.list(folder).map_err(unread(folder))?;
+        let relative = names::without_parts(relative);
         entries.retain(|name, listed| {
-            self.patterns.verdict(&relative.join(name), *listed == Listed::Folder) != Verdict::Skipped
+            let verdict = |is_folder| self.patterns.verdict(&relative.join(name), is_folder);
+            match listed {
+                Listed::Part { .. } => true,
+                Listed::Folder => verdict(true) != Verdict::Skipped,
+                Listed::Object(_) => verdict(false) != Verdict::Skipped,
+            }
         });
         let names = entries.keys().map(OsString::from).collect();
         let mut open = self.open();

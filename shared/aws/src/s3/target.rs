@@ -103,7 +103,7 @@ impl S3Target {
             for node in tree.nodes {
                 go_on(request)?;
                 let path = folder.join(OsStr::from_bytes(&node.name));
-                let verdict = patterns.verdict(&place.join(&path), node.kind == NodeKind::Dir);
+                let verdict = patterns.verdict(&place.join(names::without_parts(&path)), node.kind == NodeKind::Dir);
                 if verdict == Verdict::Skipped {
                     continue;
                 }

@@ -10,14 +10,15 @@ use aws_sdk_s3::types::{
 };
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use sha2::{Digest, Sha256};
 
 use super::bucket::Bucket;
 use super::refused::Refused;
 
-/// Larger objects are written in parts.
-pub(crate) const MULTIPART_ABOVE: usize = 16 << 20;
+/// Larger objects are written in parts, which cost some more requests; smaller ones need no more than one.
+pub(crate) const MULTIPART_ABOVE: usize = 64 << 20;
 /// Bytes of a part, unless the object is so large that it would have too many.
 const PART: u64 = 8 << 20;
 /// S3 takes no more parts.
@@ -77,8 +78,42 @@ macro_rules! with_headers {
     }};
 }
 
-fn checksum(bytes: &[u8]) -> String {
-    BASE64_STANDARD.encode(Sha256::digest(bytes))
+/// Bytes with the SHA-256 that the store is to find in them. Copies share the bytes.
+#[derive(Debug, Clone)]
+pub(crate) struct Body {
+    bytes: Bytes,
+    sha256: [u8; 32],
+}
+
+impl Body {
+    /// Bytes whose hash is known.
+    pub(crate) fn known(bytes: Bytes, sha256: [u8; 32]) -> Self {
+        Self { bytes, sha256 }
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Gives the bytes back.
+    pub(crate) fn into_bytes(self) -> Bytes {
+        self.bytes
+    }
+
+    fn checksum(&self) -> String {
+        BASE64_STANDARD.encode(self.sha256)
+    }
+
+    fn stream(&self) -> ByteStream {
+        ByteStream::from(self.bytes.clone())
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        let sha256 = Sha256::digest(&bytes).into();
+        Self { bytes, sha256 }
+    }
 }
 
 fn if_none_match(headers: &Headers) -> Option<String> {
@@ -92,15 +127,17 @@ pub(crate) fn part_size(size: u64) -> u64 {
 
 impl Bucket {
     /// Writes an object: in one request, or in parts above [`MULTIPART_ABOVE`].
-    pub(crate) fn put(&self, key: &str, bytes: &[u8], headers: &Headers) -> Result<(), Refused> {
-        if bytes.len() <= MULTIPART_ABOVE {
-            return self.block_on(self.put_whole(key, bytes, headers));
+    pub(crate) fn put(&self, key: &str, body: &Body, headers: &Headers) -> Result<(), Refused> {
+        let length = body.bytes.len();
+        if length <= MULTIPART_ABOVE {
+            return self.block_on(self.put_whole(key, body, headers));
         }
         self.block_on(async {
             let upload = self.begin(key, headers).await?;
-            let parts = bytes.chunks(part_size(bytes.len() as u64) as usize).zip(1..);
-            let sent = stream::iter(parts)
-                .map(|(bytes, number)| upload.part(number, bytes))
+            let part = part_size(length as u64) as usize;
+            let starts = (0..length).step_by(part).zip(1..);
+            let sent = stream::iter(starts)
+                .map(|(start, number)| upload.part(number, body.bytes.slice(start..length.min(start + part))))
                 .buffered(PARTS_AT_ONCE)
                 .try_collect::<Vec<_>>();
             match sent.await {
@@ -110,14 +147,14 @@ impl Bucket {
         })
     }
 
-    pub(crate) async fn put_whole(&self, key: &str, bytes: &[u8], headers: &Headers) -> Result<(), Refused> {
-        let checksum = checksum(bytes);
+    pub(crate) async fn put_whole(&self, key: &str, body: &Body, headers: &Headers) -> Result<(), Refused> {
+        let checksum = body.checksum();
         repeat_damaged(async || {
             let call = self.client.put_object().bucket(&self.name).key(key);
             with_headers!(call, headers, self.owner.clone())
                 .checksum_sha256(&checksum)
                 .set_if_none_match(if_none_match(headers))
-                .body(ByteStream::from(bytes.to_vec()))
+                .body(body.stream())
                 .send()
                 .await
                 .map_err(|error| self.refused("PutObject", key, &error))
@@ -159,8 +196,9 @@ pub(crate) struct Upload<'a> {
 
 impl Upload<'_> {
     /// Writes one part, counted from 1. Every part but the last has at least 5 MiB.
-    pub(crate) async fn part(&self, number: i32, bytes: &[u8]) -> Result<CompletedPart, Refused> {
-        let checksum = checksum(bytes);
+    pub(crate) async fn part(&self, number: i32, bytes: Bytes) -> Result<CompletedPart, Refused> {
+        let body = Body::from(bytes);
+        let checksum = body.checksum();
         let sent = repeat_damaged(async || {
             let call = self
                 .bucket
@@ -171,7 +209,7 @@ impl Upload<'_> {
             call.upload_id(&self.id)
                 .part_number(number)
                 .checksum_sha256(&checksum)
-                .body(ByteStream::from(bytes.to_vec()))
+                .body(body.stream())
                 .set_expected_bucket_owner(self.bucket.owner.clone())
                 .send()
                 .await

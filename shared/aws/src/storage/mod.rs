@@ -6,14 +6,17 @@
 
 mod options;
 
+use std::ops::ControlFlow;
+
 use aws_sdk_s3::Client;
 use aws_sdk_s3::types::ServerSideEncryption;
+use bytes::Bytes;
 use holdfast_core::domain::FailureKind;
 use holdfast_repository::storage::{FileKind, FileName, Put, Storage, StorageError};
 use holdfast_repository::{ErrorKind, Id, Result};
 use tokio::runtime::Handle;
 
-use crate::s3::{Bucket, Headers, MULTIPART_ABOVE, Refused};
+use crate::s3::{Body, Bucket, Headers, MULTIPART_ABOVE, Refused};
 
 pub use options::{Lock, LockMode, S3StorageOptions};
 
@@ -112,7 +115,7 @@ impl S3Storage {
     /// What stands below a folder, by the rest of the key.
     fn list_below(&self, folder: &str, mut found: impl FnMut(&str, u64)) -> Result<()> {
         let below = format!("{}{folder}", self.prefix);
-        let listed = self.bucket.list(&below, None, |page| {
+        let listed = self.bucket.list(&below, None, None, |page| {
             for object in page.contents() {
                 let key = crate::s3::decoded(object.key(), page.encoding_type())?;
                 if let Some(name) = key.strip_prefix(&below) {
@@ -122,7 +125,7 @@ impl S3Storage {
                     );
                 }
             }
-            Ok(())
+            Ok(ControlFlow::Continue(()))
         });
         listed.map_err(|refused| self.remote("list", folder.to_owned(), refused).into())
     }
@@ -246,43 +249,23 @@ impl Storage for S3Storage {
     }
 
     fn put(&self, file: &FileName, bytes: &[u8]) -> Result<Put> {
-        let key = self.key(file)?;
-        if let FileName::Object(kind, id) = file {
-            require_hash(*kind, *id, bytes)?;
-        }
-        // Only the last of many requests would say that it is there already.
-        if bytes.len() > MULTIPART_ABOVE
-            && let Some(put) = self.compare(file, bytes)?
-        {
-            return Ok(put);
-        }
-        let headers = self.headers(file, true);
-        let mut attempt = 1;
-        loop {
-            let refused = match self.bucket.put(&key, bytes, &headers) {
-                Ok(()) => return Ok(Put::Created),
-                Err(refused) => refused,
-            };
-            if !refused.is_condition() && !refused.is_race() {
-                return Err(self.of_write(file, refused).into());
-            }
-            if let Some(put) = self.compare(file, bytes)? {
-                return Ok(put);
-            }
-            if attempt == RACE_ATTEMPTS {
-                return Err(self.of_write(file, refused).into());
-            }
-            attempt += 1;
-        }
+        self.put_body(file, &body_of(file, Bytes::copy_from_slice(bytes))?)
+    }
+
+    fn put_buffer(&self, file: &FileName, buffer: Vec<u8>) -> Result<Vec<u8>> {
+        let body = body_of(file, Bytes::from(buffer))?;
+        self.put_body(file, &body)?;
+        // The same memory: nobody else holds it any more.
+        Ok(Vec::from(body.into_bytes()))
     }
 
     fn replace_damaged(&self, kind: FileKind, id: Id, bytes: &[u8]) -> Result<()> {
-        require_hash(kind, id, bytes)?;
         let file = FileName::Object(kind, id);
+        let body = body_of(&file, Bytes::copy_from_slice(bytes))?;
         if self.size(&file)?.is_some() {
             self.quarantine(kind, id)?;
         }
-        let put = self.bucket.put(&self.key(&file)?, bytes, &self.headers(&file, false));
+        let put = self.bucket.put(&self.key(&file)?, &body, &self.headers(&file, false));
         Ok(put.map_err(|refused| self.of_write(&file, refused))?)
     }
 
@@ -302,6 +285,34 @@ impl Storage for S3Storage {
 }
 
 impl S3Storage {
+    fn put_body(&self, file: &FileName, body: &Body) -> Result<Put> {
+        let key = self.key(file)?;
+        // Only the last of many requests would say that it is there already.
+        if body.bytes().len() > MULTIPART_ABOVE
+            && let Some(put) = self.compare(file, body.bytes())?
+        {
+            return Ok(put);
+        }
+        let headers = self.headers(file, true);
+        let mut attempt = 1;
+        loop {
+            let refused = match self.bucket.put(&key, body, &headers) {
+                Ok(()) => return Ok(Put::Created),
+                Err(refused) => refused,
+            };
+            if !refused.is_condition() && !refused.is_race() {
+                return Err(self.of_write(file, refused).into());
+            }
+            if let Some(put) = self.compare(file, body.bytes())? {
+                return Ok(put);
+            }
+            if attempt == RACE_ATTEMPTS {
+                return Err(self.of_write(file, refused).into());
+            }
+            attempt += 1;
+        }
+    }
+
     /// An error of a write: that something is missing then, such as the bucket, is not about the file.
     fn of_write(&self, file: &FileName, refused: Refused) -> StorageError {
         if refused.is_missing() {
@@ -311,12 +322,15 @@ impl S3Storage {
     }
 }
 
-/// Refuses bytes that do not hash to the object's name, whatever the store would do.
-fn require_hash(kind: FileKind, id: Id, bytes: &[u8]) -> Result<()> {
-    let actual = Id::of(bytes);
-    if actual == id {
-        return Ok(());
+/// The bytes of a file with their hash. Refuses those that do not hash to the object's name, whatever the store would do.
+fn body_of(file: &FileName, bytes: Bytes) -> Result<Body> {
+    let FileName::Object(_, id) = file else {
+        return Ok(Body::from(bytes));
+    };
+    let actual = Id::of(&bytes);
+    if actual == *id {
+        return Ok(Body::known(bytes, id.0));
     }
-    let file = FileName::Object(kind, id);
+    let file = file.clone();
     Err(StorageError::WrongBytes { file, actual }.into())
 }

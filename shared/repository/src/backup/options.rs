@@ -32,7 +32,7 @@ pub struct BackupOptions<'a> {
     pub hostname: Option<String>,
     /// zstd level.
     pub compression_level: i32,
-    /// Stored bytes at which a data pack is closed.
+    /// Stored bytes at which a data pack is closed. The first ones are closed at 16 MiB at the latest.
     pub pack_size: usize,
     /// Files read at one time.
     pub readers: usize,

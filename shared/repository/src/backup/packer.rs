@@ -6,17 +6,21 @@ use crossbeam_channel::Sender;
 
 use crate::error::{RepositoryError, Result};
 use crate::id::Id;
-use crate::pack::{BlobEncoder, BlobKind, FinishedPack, PackBuilder, PackGroup};
+use crate::pack::{BlobEncoder, BlobKind, FinishedPack, MAX_TREE_PACK, PackBuilder, PackGroup};
 
 use super::run::Run;
 
 /// Blobs of one pack at most: an index file holds 50,000 and never part of a pack.
 pub(super) const MAX_BLOBS: usize = 8_000;
+/// Size of a backup's first packs, unless smaller ones are wanted.
+const FIRST_PACKS: usize = 16 << 20;
+/// A pack is closed when it holds this share of what was stored before it.
+const SHARE: u64 = 16;
+
 /// Fills packs of one kind; each worker has its own.
 pub(super) struct Packer<'a> {
     run: &'a Run<'a>,
     kind: BlobKind,
-    target: usize,
     encoder: BlobEncoder,
     pack: PackBuilder,
     packs: Sender<FinishedPack>,
@@ -24,15 +28,10 @@ pub(super) struct Packer<'a> {
 
 impl<'a> Packer<'a> {
     pub(super) fn new(run: &'a Run<'a>, kind: BlobKind, packs: Sender<FinishedPack>) -> Result<Packer<'a>> {
-        let target = match kind {
-            BlobKind::Data => run.options.pack_size,
-            BlobKind::Tree => run.options.pack_size.min(crate::pack::MAX_TREE_PACK),
-        };
         let encoder = BlobEncoder::new(run.options.compression_level)?;
         Ok(Packer {
             run,
             kind,
-            target,
             encoder,
             pack: PackBuilder::new(run.pack_buffers.take()),
             packs,
@@ -78,10 +77,21 @@ impl<'a> Packer<'a> {
     }
 
     fn send_full(&mut self) -> Result<()> {
-        if self.pack.len() >= self.target || self.pack.blob_count() >= MAX_BLOBS {
+        if self.pack.len() >= self.target() || self.pack.blob_count() >= MAX_BLOBS {
             self.send()?;
         }
         Ok(())
+    }
+
+    /// Packs grow with what is stored: little of it has several packs on their way at once, and much of it few files.
+    fn target(&self) -> usize {
+        let largest = match self.kind {
+            BlobKind::Data => self.run.options.pack_size,
+            BlobKind::Tree => self.run.options.pack_size.min(MAX_TREE_PACK),
+        };
+        let share = self.run.added.packed_bytes.load(Ordering::Relaxed) / SHARE;
+        let share = usize::try_from(share).unwrap_or(usize::MAX);
+        share.max(FIRST_PACKS).min(largest)
     }
 
     /// Adds the pack to those of all workers that wait for their names, and sends these off once they are enough.

@@ -15,11 +15,10 @@ pub(super) fn upload(run: &Run<'_>, indexer: &Indexer<'_>, packs: Receiver<Finis
     for FinishedPack { id, bytes, blobs } in packs {
         indexer.throttle.admit(run, bytes.len())?;
         run.check()?;
-        run.repository
-            .storage()
-            .put(&FileName::Object(FileKind::Data, id), &bytes)?;
         let size = bytes.len() as u64;
-        run.pack_buffers.give(bytes);
+        let file = FileName::Object(FileKind::Data, id);
+        let buffer = run.repository.storage().put_buffer(&file, bytes)?;
+        run.pack_buffers.give(buffer);
         indexer.add(IndexPack { id, blobs }, size)?;
     }
     Ok(())

@@ -11,6 +11,7 @@ pub fn all<S: Storage>(fresh: &dyn Fn() -> S) {
         ranges_are_exact_or_an_error,
         what_is_missing_is_said_to_be,
         objects_are_written_once_under_their_hash,
+        a_buffer_is_stored_as_its_bytes_are_and_given_back,
         a_file_of_another_size_is_damage,
         config_and_sidecars_are_written_once,
         sidecar_names_are_checked,
@@ -46,6 +47,21 @@ pub fn what_is_put_is_read_and_listed(store: &dyn Storage) {
     assert_eq!(store.put(&FileName::Config, b"config").expect("put"), Put::Created);
     assert_eq!(store.read(&FileName::Config).expect("read"), b"config");
     store.barrier().expect("barrier");
+}
+
+/// What is stored from a buffer is as if it were put, and the buffer comes back.
+pub fn a_buffer_is_stored_as_its_bytes_are_and_given_back(store: &dyn Storage) {
+    let bytes = vec![5; 1 << 20];
+    let file = object(FileKind::Data, &bytes);
+    for _ in 0..2 {
+        let buffer = store.put_buffer(&file, bytes.clone()).expect("put");
+        assert!(buffer.capacity() >= bytes.len(), "it can be filled again");
+        assert_eq!(store.read(&file).expect("read"), bytes);
+    }
+    let error = store
+        .put_buffer(&file, b"other bytes".to_vec())
+        .expect_err("another hash");
+    assert_eq!(error.kind(), ErrorKind::Integrity, "{error}");
 }
 
 /// A range is filled completely, and a range past the end is damage.

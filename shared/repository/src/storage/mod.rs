@@ -145,6 +145,12 @@ pub trait Storage: Send + Sync {
     /// [`Put::AlreadyThere`] when the bytes agree, and [`ErrorKind::Conflict`] when they do not.
     fn put(&self, file: &FileName, bytes: &[u8]) -> Result<Put>;
 
+    /// As [`Storage::put`], of a buffer that a store may keep until its bytes are sent; gives it back.
+    fn put_buffer(&self, file: &FileName, buffer: Vec<u8>) -> Result<Vec<u8>> {
+        self.put(file, &buffer)?;
+        Ok(buffer)
+    }
+
     /// Puts the right bytes in place of a damaged or missing object. Refuses bytes that do not hash to `id`. Bytes that
     /// were there before are kept under `holdfast/quarantine/`. A crash leaves the old file or the new one.
     fn replace_damaged(&self, kind: FileKind, id: Id, bytes: &[u8]) -> Result<()>;

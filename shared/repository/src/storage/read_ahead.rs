@@ -138,6 +138,10 @@ impl Storage for ReadAhead {
         self.inner.put(file, bytes)
     }
 
+    fn put_buffer(&self, file: &FileName, buffer: Vec<u8>) -> Result<Vec<u8>> {
+        self.inner.put_buffer(file, buffer)
+    }
+
     fn replace_damaged(&self, kind: FileKind, id: Id, bytes: &[u8]) -> Result<()> {
         let replaced = self.inner.replace_damaged(kind, id, bytes);
         self.forget(&FileName::Object(kind, id));

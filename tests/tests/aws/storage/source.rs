@@ -113,6 +113,51 @@ fn thousands_of_objects_in_one_folder_are_all_backed_up() {
 }
 
 #[test]
+fn a_folder_of_very_many_objects_is_kept_in_parts_and_comes_back_as_it_was() {
+    let (front, world, bucket) = scene();
+    let key = |n: usize| format!("many/{n:05}");
+    world
+        .reach
+        .put_all(&bucket, (0..5_200).map(|n| (key(n), key(n).into_bytes())).collect());
+    // An object that is a folder, too, and one deeper down.
+    world.reach.put(&bucket, "many/02000/below", b"below");
+    let path = format!("s3://{bucket}/many");
+    let first = world.back_up("first", &path, None);
+    assert_eq!((first.files, first.unread.len()), (5_201, 0));
+
+    // What comes and goes changes the parts that it is in, and nothing else is read again.
+    world.reach.put(&bucket, "many/00003-new", b"new");
+    world.reach.delete(&bucket, &key(4_000));
+    front.requests();
+    let second = world.back_up("second", &path, Some(&first.artefact));
+    assert_eq!((second.files, second.unread.len()), (5_201, 0));
+    let reads = format!("GET /{bucket}/many/");
+    let requests = front.requests();
+    let objects = requests.iter().filter(|request| request.starts_with(&reads));
+    assert_eq!(objects.count(), 1, "the new one alone");
+    assert!(
+        requests.iter().any(|request| request.contains("start-after")),
+        "it is listed in parts"
+    );
+
+    // Patterns know nothing of parts, and neither do the keys of what is restored.
+    let mut order = restore(&second.artefact, &format!("s3://{bucket}/back"));
+    if let Order::Restore { include, .. } = &mut order {
+        include.extend([format!("/{bucket}/many/*99"), format!("/{bucket}/many/02000/below")]);
+    }
+    let outcome = world.run("restore", order);
+    assert!(
+        matches!(&outcome, Outcome::Restore { files: 53, differences, .. } if differences.is_empty()),
+        "{outcome:?}"
+    );
+    for n in [99, 5_199] {
+        let found = world.reach.get(&bucket, &format!("back/{n:05}"));
+        assert_eq!(found, key(n).into_bytes());
+    }
+    assert_eq!(world.reach.get(&bucket, "back/02000/below"), b"below");
+}
+
+#[test]
 fn what_cannot_be_read_is_named() {
     let (front, world, bucket) = scene();
     let large = noise(1, 20 << 20);

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt;
 use holdfast_aws::Clients;
 use holdfast_aws::s3::S3Places;
 use holdfast_aws::storage::{S3Storage, S3StorageOptions};
@@ -63,6 +64,23 @@ impl Reach {
         let call = self.clients.home().s3().put_object().bucket(bucket).key(key);
         let put = self.runtime.block_on(call.body(bytes.to_vec().into()).send());
         put.unwrap_or_else(|error| panic!("{key:?}: {error:?}"));
+    }
+
+    /// Puts many objects, several at one time.
+    pub fn put_all(&self, bucket: &str, objects: Vec<(String, Vec<u8>)>) {
+        let s3 = self.clients.home().s3();
+        let puts = objects.into_iter().map(|(key, bytes)| {
+            let call = s3.put_object().bucket(bucket).key(&key).body(bytes.into());
+            async move { call.send().await.unwrap_or_else(|error| panic!("{key:?}: {error:?}")) }
+        });
+        let all = futures::stream::iter(puts).buffer_unordered(16).for_each(|_| async {});
+        self.runtime.block_on(all);
+    }
+
+    pub fn delete(&self, bucket: &str, key: &str) {
+        let call = self.clients.home().s3().delete_object().bucket(bucket).key(key);
+        let deleted = self.runtime.block_on(call.send());
+        deleted.unwrap_or_else(|error| panic!("{key:?}: {error:?}"));
     }
 
     pub fn get(&self, bucket: &str, key: &str) -> Vec<u8> {
