@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::repository::memory::{self, Memory};
+
 /// Backup and disaster recovery with proof.
 ///
 /// Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 partial.
@@ -179,6 +181,9 @@ pub struct RepositoryPlace {
     /// A file with the password in its first line [default: the environment variable HOLDFAST_PASSWORD].
     #[arg(long, value_name = "FILE")]
     pub password_file: Option<PathBuf>,
+    /// The most memory to take, the repository's index aside.
+    #[arg(long, value_name = "SIZE", default_value = memory::DEFAULT)]
+    pub memory: Memory,
 }
 
 /// Commands of `repository`.

@@ -48,10 +48,7 @@ pub fn run(place: &RepositoryPlace, request: Request, interrupt: &Interrupt, jso
         excludes: request.exclude,
         ..BackupOptions::new((repository.ambient().now)(), &meter, interrupt.flag())
     };
-    let options = BackupOptions {
-        uploads: place::requests_at_once(&place.repo, options.uploads),
-        ..options
-    };
+    let options = place.memory.of_backup(options, place::is_remote(&place.repo));
     let report = backup(&repository, &tree, &options)?;
     drop(meter);
     if json {

@@ -19,7 +19,9 @@ pub fn run(place: &RepositoryPlace, read_data: bool, interrupt: &Interrupt, json
     let options = CheckOptions {
         read_data,
         snapshots: None,
-        workers: place::requests_at_once(&place.repo, place::processors()),
+        workers: place
+            .memory
+            .groups(place::requests_at_once(&place.repo, place::processors())),
         progress: &meter,
         cancel: interrupt.flag(),
         ledger: None,

@@ -30,7 +30,8 @@ pub fn run(
         .collect::<Result<Vec<_>, _>>()?;
     let destination = show::path(to);
     let local = place::processors().clamp(2, 4);
-    let workers = place::requests_at_once(&place.repo, local).max(place::requests_at_once(to, local));
+    let wanted = place::requests_at_once(&place.repo, local).max(place::requests_at_once(to, local));
+    let workers = place.memory.groups(wanted);
     let storage = place::open_or_create(to)?;
     let meter = Meter::new("copy");
     let options = CopyOptions {

@@ -5,6 +5,7 @@ mod check;
 mod copy;
 mod interrupt;
 mod list;
+pub mod memory;
 mod meter;
 mod open;
 mod password;

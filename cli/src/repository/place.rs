@@ -47,10 +47,16 @@ pub fn open_or_create(place: &Path) -> Result<Arc<dyn Storage>, CliError> {
 
 /// How many requests to have under way there at one time, where a folder is worth `local`.
 pub fn requests_at_once(place: &Path, local: usize) -> usize {
-    match on_s3(place) {
-        Some(_) => local.max(REMOTE_AT_ONCE),
-        None => local,
+    if is_remote(place) {
+        local.max(REMOTE_AT_ONCE)
+    } else {
+        local
     }
+}
+
+/// Whether each request to it takes some milliseconds, and costs.
+pub fn is_remote(place: &Path) -> bool {
+    on_s3(place).is_some()
 }
 
 /// One for each processor.

@@ -52,7 +52,9 @@ pub fn prune(
         .parse()
         .map_err(|error| CliError::usage(format!("--grace: {error}")))?;
     let repository = open::to_write(place)?;
-    let workers = place::requests_at_once(&place.repo, place::processors());
+    let workers = place
+        .memory
+        .rewritten(place::requests_at_once(&place.repo, place::processors()));
     let cancel = interrupt.flag();
     let meter = Meter::new("prune");
     let mark_options = MarkOptions {

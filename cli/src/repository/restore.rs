@@ -44,7 +44,9 @@ pub fn run(place: &RepositoryPlace, request: Request, interrupt: &Interrupt, jso
         ..RestoreOptions::new(interrupt.flag())
     };
     let options = RestoreOptions {
-        workers: place::requests_at_once(&place.repo, options.workers),
+        workers: place
+            .memory
+            .requests(place::requests_at_once(&place.repo, options.workers)),
         ..options
     };
     let report = restore(&repository, &index, &id, &target, &options).map_err(restore_error)?;
