@@ -9,6 +9,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
+use futures::StreamExt;
 use futures::future::BoxFuture;
 use tokio::runtime::Runtime;
 
@@ -21,6 +22,8 @@ pub enum What {
     Answered(u16),
     /// It takes so many milliseconds longer.
     Delayed(u64),
+    /// The connection ends after half of its answer.
+    BrokenOff,
 }
 
 /// How slowly it is answered, as if the server were far away.
@@ -187,6 +190,7 @@ async fn answer(State(state): State<Arc<Shared>>, request: Request) -> Response 
             Some(byte) => *byte ^= 1,
             None => return damaged((state.server)(parts, body).await).await,
         },
+        Some(What::BrokenOff) => return broken_off((state.server)(parts, body).await).await,
         None => {}
     }
     let pace = *locked(&state.pace);
@@ -219,6 +223,19 @@ async fn damaged(answer: Response) -> Response {
         *byte ^= 1;
     }
     Response::from_parts(parts, Body::from(body))
+}
+
+async fn broken_off(answer: Response) -> Response {
+    let (parts, body) = answer.into_parts();
+    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
+    let half = body.slice(..body.len() / 2);
+    // The head and the first half are on their way before.
+    let end = futures::stream::once(async {
+        pause(Duration::from_millis(50)).await;
+        Err(std::io::Error::from(std::io::ErrorKind::ConnectionAborted))
+    });
+    let body = futures::stream::iter([Ok(half)]).chain(end);
+    Response::from_parts(parts, Body::from_stream(body))
 }
 
 fn pass_on(endpoint: &str, parts: &Parts, body: &[u8]) -> Result<Response, String> {

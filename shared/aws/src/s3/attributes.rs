@@ -6,6 +6,7 @@
 //! | `user.s3.meta.NAME` | user metadata |
 //! | `user.s3.tags` | tags, as a query string, if they may be read |
 //! | `user.s3.storage-class` | the storage class, if it is not S3 Standard |
+//! | `user.s3.after` | of a part of a folder: the last part of the key after which it begins |
 //! | `user.s3.etag`, `user.s3.version-id` | which state of the object was read; not restored |
 //!
 //! An object in an archive class cannot be compared, so one that comes from there is restored to S3 Standard.
@@ -27,6 +28,7 @@ const VERSION: &str = "user.s3.version-id";
 const TYPE: &str = "user.s3.content-type";
 const CLASS: &str = "user.s3.storage-class";
 const TAGS: &str = "user.s3.tags";
+const AFTER: &str = "user.s3.after";
 const META: &str = "user.s3.meta.";
 /// Classes that objects are not read from at once.
 const ARCHIVES: [&str; 2] = ["GLACIER", "DEEP_ARCHIVE"];
@@ -36,6 +38,21 @@ pub(crate) fn folder_node(name: &str) -> Node {
     let mut node = Node::new(name.as_bytes(), NodeKind::Dir);
     node.mode = mode::DIR | 0o755;
     node
+}
+
+/// The node of the part of a folder that begins after an object.
+pub(crate) fn part_node(name: &str, after: &str) -> Node {
+    let mut node = folder_node(name);
+    node.extended_attributes = vec![ExtendedAttribute {
+        name: AFTER.to_owned(),
+        value: after.as_bytes().to_vec(),
+    }];
+    node
+}
+
+/// Whether this is a part of a folder.
+pub(crate) fn is_part(node: &Node) -> bool {
+    node.kind == NodeKind::Dir && attribute(node, AFTER).is_some()
 }
 
 /// The node of an object in this state, without its attributes.

@@ -201,7 +201,7 @@ impl Bucket {
         &self,
         prefix: &str,
         delimiter: Option<&str>,
-        after: Option<String>,
+        after: Option<&str>,
         mut each: impl FnMut(&ListObjectsV2Output) -> Result<ControlFlow<()>, Refused>,
     ) -> Result<(), Refused> {
         let mut token = None;
@@ -210,7 +210,7 @@ impl Bucket {
             let call = call
                 .set_delimiter(delimiter.map(str::to_owned))
                 .set_continuation_token(token)
-                .set_start_after(after.clone())
+                .set_start_after(after.map(str::to_owned))
                 // Keys may hold characters that XML cannot.
                 .encoding_type(EncodingType::Url)
                 .set_expected_bucket_owner(self.owner.clone());

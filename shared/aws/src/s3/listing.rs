@@ -160,7 +160,7 @@ pub(crate) fn part(
     let is_beyond = |name: &str| until.is_some_and(|until| name > until);
     let mut entries = Entries::default();
     let start = Some(format!("{prefix}{after}")).filter(|_| !after.is_empty());
-    bucket.list(prefix, Some("/"), start, |page| {
+    bucket.list(prefix, Some("/"), start.as_deref(), |page| {
         entries.add(page, prefix)?;
         let count = entries.objects.len() + entries.folders.len();
         entries.objects.retain(|(name, _)| !is_beyond(name));

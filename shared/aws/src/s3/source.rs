@@ -106,7 +106,8 @@ impl Source for S3Source {
     fn stat_after(&self, path: &Path, before: &[&Node]) -> Result<Node, Unread> {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let state = match self.listed(path).map_err(unread(path))? {
-            Listed::Folder | Listed::Part { .. } => return Ok(attributes::folder_node(name)),
+            Listed::Folder => return Ok(attributes::folder_node(name)),
+            Listed::Part { after, .. } => return Ok(attributes::part_node(name, &after)),
             Listed::Object(state) => state,
         };
         let mut node = attributes::object_node(name, &state);

@@ -102,8 +102,12 @@ impl S3Target {
             let mut below = Vec::new();
             for node in tree.nodes {
                 go_on(request)?;
+                if let (Some(subtree), true) = (node.subtree, attributes::is_part(&node)) {
+                    below.push((subtree, folder.clone()));
+                    continue;
+                }
                 let path = folder.join(OsStr::from_bytes(&node.name));
-                let verdict = patterns.verdict(&place.join(names::without_parts(&path)), node.kind == NodeKind::Dir);
+                let verdict = patterns.verdict(&place.join(&path), node.kind == NodeKind::Dir);
                 if verdict == Verdict::Skipped {
                     continue;
                 }

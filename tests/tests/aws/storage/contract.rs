@@ -98,24 +98,24 @@ fn large_files_travel_in_parts() {
     let bucket = server.fresh_name();
     reach.make_bucket(&bucket, false);
     let store = reach.storage(&bucket, "repository");
-    let bytes = noise(7, (40 << 20) + 5);
+    let bytes = noise(7, (72 << 20) + 5);
     front.requests();
     assert_eq!(store.put(&pack(&bytes), &bytes).expect("put"), Put::Created);
     let requests = front.requests();
     let seen = count(&requests, &["?uploads", "partNumber=", "POST"]);
     assert_eq!(
         (seen["?uploads"], seen["partNumber="], seen["POST"]),
-        (1, 6, 2),
+        (1, 10, 2),
         "{requests:?}"
     );
 
     assert_eq!(store.read(&pack(&bytes)).expect("read"), bytes);
-    assert_eq!(count(&front.requests(), &["GET"])["GET"], 6);
+    assert_eq!(count(&front.requests(), &["GET"])["GET"], 1);
     let mut into = vec![0; 20 << 20];
     store.read_range(&pack(&bytes), 10_000_000, &mut into).expect("range");
     assert!(into == bytes[10_000_000..10_000_000 + into.len()]);
     let error = store
-        .read_range(&pack(&bytes), 30 << 20, &mut into)
+        .read_range(&pack(&bytes), 60 << 20, &mut into)
         .expect_err("past the end");
     assert_eq!(error.kind(), ErrorKind::Integrity, "{error}");
     // Nothing is sent of what is there.
@@ -134,7 +134,7 @@ fn a_large_file_that_fails_leaves_nothing() {
     let reach = Reach::to(&server.endpoint());
     let bucket = server.bucket("vault");
     let store = reach.storage(&bucket, "");
-    let bytes = noise(8, 20 << 20);
+    let bytes = noise(8, 66 << 20);
     server.trouble("partNumber=2", 0, 1, What::Answered(403));
     let error = store.put(&pack(&bytes), &bytes).expect_err("refused");
     assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
@@ -145,6 +145,34 @@ fn a_large_file_that_fails_leaves_nothing() {
     assert_eq!(store.size(&pack(&bytes)).expect("size"), None);
     assert_eq!(store.put(&pack(&bytes), &bytes).expect("put"), Put::Created);
     assert_eq!(store.read(&pack(&bytes)).expect("read"), bytes);
+}
+
+#[test]
+fn an_answer_that_breaks_off_goes_on_where_it_ended() {
+    let server = S3s::start();
+    let reach = Reach::to(&server.endpoint());
+    let store = reach.storage(&server.bucket("vault"), "");
+    let bytes = noise(9, 3 << 20);
+    let file = pack(&bytes);
+    store.put(&file, &bytes).expect("put");
+    let mut into = vec![0; 1 << 20];
+    for times in [1, 2] {
+        server.trouble("GET /vault/data", 0, times, What::BrokenOff);
+        server.requests();
+        assert!(store.read(&file).expect("read") == bytes);
+        assert_eq!(count(&server.requests(), &["GET"])["GET"], times + 1);
+        server.trouble("GET /vault/data", 0, times, What::BrokenOff);
+        store.read_range(&file, 5, &mut into).expect("range");
+        assert!(into == bytes[5..5 + into.len()]);
+    }
+    server.trouble("GET /vault/data", 0, usize::MAX, What::BrokenOff);
+    for error in [
+        store.read(&file).expect_err("never whole"),
+        store.read_range(&file, 5, &mut into).expect_err("never whole"),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::Transient, "{error}");
+        assert!(error.to_string().contains("broke off"), "{error}");
+    }
 }
 
 #[test]
