@@ -123,6 +123,9 @@ fn print(report: &BackupReport, parent: Option<Id>) {
     for reason in &report.unusable_parent_trees {
         say!("  a folder of the parent could not be used, its files were read again: {reason}");
     }
+    for reason in &report.sidecar_problems {
+        say!("  a sidecar of the index could not be used or written, index files are read instead: {reason}");
+    }
     if !report.unread.is_empty() {
         say!("  not read, so that the snapshot is partial ({}):", report.unread.len());
     }
@@ -151,5 +154,6 @@ fn print_json(report: &BackupReport, parent: Option<Id>) -> Result<(), CliError>
         "bytes_stored": summary.data_added_packed,
         "unread": unread,
         "unusable_parent_folders": report.unusable_parent_trees,
+        "sidecar_problems": report.sidecar_problems,
     }))
 }

@@ -86,7 +86,13 @@ pub fn backup_portion(
     options.check()?;
     let lock = Lock::acquire(repository, LockKind::Shared)?;
     let parent = options.parent.map(|id| repository.snapshot(&id)).transpose()?;
-    let run = Run::new(repository, source, options, portion, repository.load_index()?);
+    let run = Run::new(
+        repository,
+        source,
+        options,
+        portion,
+        repository.open_index(options.index)?,
+    );
     let indexer = Indexer::new(&run);
     let assembled = run_stages(&run, &indexer, parent.map(|snapshot| snapshot.tree))?;
     indexer.finish()?;
@@ -100,7 +106,7 @@ pub fn backup_portion(
             added_packed_bytes: run.added.packed_bytes.load(Ordering::Relaxed),
         })
     } else {
-        Ended::Published(Box::new(publish::publish(&run, &indexer, assembled)?))
+        Ended::Published(Box::new(publish::publish(&run, &indexer, assembled, &lock)?))
     };
     lock.release()?;
     Ok(ended)

@@ -1,7 +1,10 @@
 //! [`Index`]: which blob is in which pack, compact in memory; and index files.
 
 mod file;
+mod layered;
 mod load;
+mod lookup;
+pub(crate) mod sidecar;
 
 #[cfg(test)]
 mod tests;
@@ -12,7 +15,9 @@ use crate::id::Id;
 use crate::pack::{BlobKind, PackBlob, pack_size};
 
 pub use file::{IndexPack, decode_index, encode_index, split_packs};
+pub use layered::{IndexOptions, LayeredIndex};
 pub(crate) use load::load_index;
+pub use lookup::Lookup;
 
 /// Where a blob is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,8 +35,7 @@ pub struct Location {
 impl Location {
     /// Length of the plaintext.
     pub fn plaintext_length(&self) -> u32 {
-        self.uncompressed_length
-            .unwrap_or(self.length.saturating_sub(crate::crypto::OVERHEAD as u32))
+        plaintext_length(self.length, self.uncompressed_length)
     }
 
     /// The same as an entry of a pack.
@@ -50,6 +54,10 @@ impl Location {
             uncompressed_length,
         }
     }
+}
+
+fn plaintext_length(length: u32, uncompressed_length: Option<u32>) -> u32 {
+    uncompressed_length.unwrap_or(length.saturating_sub(crate::crypto::OVERHEAD as u32))
 }
 
 /// A pack that the index knows.
@@ -81,6 +89,33 @@ struct Entry {
     offset: u32,
     length: u32,
     uncompressed_length: u32,
+}
+
+impl Entry {
+    /// The same as a place, in the pack of that id.
+    fn location(&self, pack: Id) -> Location {
+        Location {
+            pack,
+            offset: self.offset,
+            length: self.length,
+            uncompressed_length: self.uncompressed_length(),
+        }
+    }
+
+    fn uncompressed_length(&self) -> Option<u32> {
+        (self.uncompressed_length != 0).then_some(self.uncompressed_length)
+    }
+
+    fn plaintext_length(&self) -> u32 {
+        plaintext_length(self.length, self.uncompressed_length())
+    }
+
+    /// The entries of one id among `entries`, which are in ascending order.
+    fn of<'a>(entries: &'a [Entry], id: &Id) -> &'a [Entry] {
+        let start = entries.partition_point(|entry| entry.id < *id);
+        let count = entries[start..].iter().take_while(|entry| entry.id == *id).count();
+        &entries[start..start + count]
+    }
 }
 
 impl Index {
@@ -189,13 +224,14 @@ impl Index {
     }
 
     fn find(&self, kind: BlobKind, id: &Id) -> &[Entry] {
-        let entries = match kind {
+        Entry::of(self.entries(kind), id)
+    }
+
+    fn entries(&self, kind: BlobKind) -> &[Entry] {
+        match kind {
             BlobKind::Data => &self.data,
             BlobKind::Tree => &self.trees,
-        };
-        let start = entries.partition_point(|entry| entry.id < *id);
-        let count = entries[start..].iter().take_while(|entry| entry.id == *id).count();
-        &entries[start..start + count]
+        }
     }
 
     fn is_condemned(&self, entry: &Entry) -> bool {
@@ -203,11 +239,6 @@ impl Index {
     }
 
     fn location(&self, entry: &Entry) -> Location {
-        Location {
-            pack: self.packs[entry.pack as usize].id,
-            offset: entry.offset,
-            length: entry.length,
-            uncompressed_length: (entry.uncompressed_length != 0).then_some(entry.uncompressed_length),
-        }
+        entry.location(self.packs[entry.pack as usize].id)
     }
 }

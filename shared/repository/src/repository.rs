@@ -16,7 +16,9 @@ use crate::config::Config;
 use crate::crypto::MasterKey;
 use crate::error::{RepositoryError, Result};
 use crate::id::Id;
-use crate::index::{Index, IndexPack, decode_index, encode_index, load_index, split_packs};
+use crate::index::{
+    Index, IndexOptions, IndexPack, LayeredIndex, Lookup, decode_index, encode_index, load_index, split_packs,
+};
 use crate::pack::{BlobKind, open_blob};
 use crate::reach::is_damage;
 use crate::storage::{FileKind, FileName, Storage};
@@ -100,10 +102,16 @@ impl Repository {
         load_index(self, &condemned)
     }
 
+    /// The index, as far as possible through a sidecar: little is read and held however large it is. Whoever asks it holds a
+    /// lock. An index file that no sidecar covers and that cannot be read is an error that names it.
+    pub fn open_index(&self, options: IndexOptions) -> Result<LayeredIndex> {
+        LayeredIndex::open(self, options)
+    }
+
     /// The plaintext of a blob, verified against its id, from whichever pack gives it.
-    pub fn load_blob(&self, index: &Index, kind: BlobKind, id: &Id) -> Result<Vec<u8>> {
+    pub fn load_blob(&self, index: &dyn Lookup, kind: BlobKind, id: &Id) -> Result<Vec<u8>> {
         let mut failures = Vec::new();
-        for location in index.lookup_all(kind, id) {
+        for location in index.places(kind, id)? {
             let mut sealed = vec![0; location.length as usize];
             let file = FileName::Object(FileKind::Data, location.pack);
             let read = self.storage().read_range(&file, location.offset.into(), &mut sealed);
@@ -124,7 +132,7 @@ impl Repository {
     }
 
     /// One folder.
-    pub fn load_tree(&self, index: &Index, id: &Id) -> Result<Tree> {
+    pub fn load_tree(&self, index: &dyn Lookup, id: &Id) -> Result<Tree> {
         Tree::decode(&self.load_blob(index, BlobKind::Tree, id)?)
             .map_err(|error| RepositoryError::damaged(format!("tree blob {id}"), error))
     }

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use crate::error::{RepositoryError, Result};
 use crate::id::Id;
+use crate::index::IndexOptions;
 use crate::progress::Progress;
 use crate::snapshot::{Snapshot, Summary};
 
@@ -41,6 +42,8 @@ pub struct BackupOptions<'a> {
     pub workers: usize,
     /// Packs being stored at one time, each in memory.
     pub uploads: usize,
+    /// When a sidecar of the index is used and written, so that whoever backs up next need not read all of it.
+    pub index: IndexOptions,
     /// Bytes stored per second at most.
     pub bandwidth_limit: Option<u64>,
     /// Who hears how far it is.
@@ -72,6 +75,7 @@ impl<'a> BackupOptions<'a> {
             readers: 2,
             workers,
             uploads: 2,
+            index: IndexOptions::default(),
             bandwidth_limit: None,
             progress,
             cancel,
@@ -105,6 +109,8 @@ pub struct BackupReport {
     pub unread: Vec<Unread>,
     /// Folders of the parent that could not be loaded, each with the reason: their files were read again.
     pub unusable_parent_trees: Vec<String>,
+    /// Why sidecars of the index were not used, or not written: the index files were read instead, or will be.
+    pub sidecar_problems: Vec<String>,
     /// Counts and sizes.
     pub summary: Summary,
 }

@@ -2,6 +2,7 @@
 
 use std::iter::Peekable;
 
+use crate::error::Result;
 use crate::id::Id;
 use crate::tree::{Node, NodeKind};
 
@@ -59,17 +60,21 @@ impl ParentFolder {
 }
 
 /// The content to take over when a file is as it was: same size, times and inode, and every blob still there.
-pub(super) fn unchanged_content(run: &Run<'_>, now: &Node, before: Option<&Node>) -> Option<Vec<Id>> {
-    let before = before?;
+pub(super) fn unchanged_content(run: &Run<'_>, now: &Node, before: Option<&Node>) -> Result<Option<Vec<Id>>> {
+    let Some(before) = before else { return Ok(None) };
     let same = before.kind == NodeKind::File && same_state(before, now) && before.error.is_empty();
     if !same || run.options.reread {
-        return None;
+        return Ok(None);
     }
-    let content = before.content.as_ref()?;
-    content
-        .iter()
-        .all(|id| run.known.contains(BlobKind::Data, id))
-        .then(|| content.clone())
+    let Some(content) = &before.content else {
+        return Ok(None);
+    };
+    for id in content {
+        if !run.known.contains(BlobKind::Data, id)? {
+            return Ok(None);
+        }
+    }
+    Ok(Some(content.clone()))
 }
 
 /// Whether nothing speaks for a change of a file's content: same size, times and inode.

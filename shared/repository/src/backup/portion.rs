@@ -7,7 +7,9 @@ use std::sync::atomic::AtomicBool;
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::Result;
 use crate::id::Id;
+use crate::index::Lookup;
 use crate::pack::BlobKind;
 use crate::tree::{Node, NodeKind};
 
@@ -78,25 +80,21 @@ pub(super) enum Taken {
 }
 
 /// What earlier portions read of a file that is now as `now` says; none when it changed since or its blobs are gone.
-pub(super) fn taken_over(run: &Run<'_>, now: &Node, done: &Node) -> Option<Taken> {
+pub(super) fn taken_over(run: &Run<'_>, now: &Node, done: &Node) -> Result<Option<Taken>> {
     if done.kind != NodeKind::File || !same_state(done, now) {
-        return None;
+        return Ok(None);
     }
-    let content = done.content.as_ref()?;
-    let known = |id: &Id| run.known.index().usable_for_dedup(BlobKind::Data, id);
-    if !content.iter().all(known) {
-        return None;
+    let Some(content) = &done.content else { return Ok(None) };
+    let mut length = 0;
+    for id in content {
+        match run.known.index().usable(BlobKind::Data, id)? {
+            Some(plain) => length += u64::from(plain),
+            None => return Ok(None),
+        }
     }
-    if done.error.is_empty() {
-        return Some(Taken::Whole(content.clone()));
-    }
-    if done.error != READ_IN_PART {
-        return None;
-    }
-    let plain_length = |id: &Id| {
-        let location = run.known.index().lookup(BlobKind::Data, id)?;
-        Some(u64::from(location.plaintext_length()))
-    };
-    let length = content.iter().map(plain_length).sum::<Option<u64>>()?;
-    Some(Taken::Beginning(content.clone(), length))
+    Ok(match done.error.as_str() {
+        "" => Some(Taken::Whole(content.clone())),
+        READ_IN_PART => Some(Taken::Beginning(content.clone(), length)),
+        _ => None,
+    })
 }

@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 
-use crate::error::{RepositoryError, Result};
+use crate::error::{ErrorKind, RepositoryError, Result};
 use crate::id::Id;
-use crate::index::{Index, decode_index};
+use crate::index::{Index, Lookup, decode_index};
+use crate::lock::Lock;
 use crate::pack::BlobKind;
 use crate::snapshot::{Snapshot, Summary};
 use crate::storage::FileKind;
@@ -17,7 +18,7 @@ use super::run::Run;
 use super::{BackupReport, PortionReport};
 
 /// Writes the snapshot. All packs and index files are durable when this is called.
-pub(super) fn publish(run: &Run<'_>, indexer: &Indexer<'_>, assembled: Assembled) -> Result<BackupReport> {
+pub(super) fn publish(run: &Run<'_>, indexer: &Indexer<'_>, assembled: Assembled, lock: &Lock) -> Result<BackupReport> {
     let Assembled {
         tree,
         unread,
@@ -40,13 +41,35 @@ pub(super) fn publish(run: &Run<'_>, indexer: &Indexer<'_>, assembled: Assembled
         tree,
         unread,
         unusable_parent_trees: unusable,
+        sidecar_problems: extend_sidecar(run, indexer, lock),
         summary,
     })
 }
 
+/// Writes a sidecar of the index when much of it is in none. The snapshot stands: whatever goes wrong, with this or with
+/// the sidecar that was used, is only told.
+fn extend_sidecar(run: &Run<'_>, indexer: &Indexer<'_>, lock: &Lock) -> Vec<String> {
+    let go_on = || match run.is_paused() {
+        true => Err(RepositoryError::Cancelled),
+        false => run.check(),
+    };
+    let added = &run.added;
+    let added_blobs = added.data_blobs.load(Ordering::Relaxed) + added.tree_blobs.load(Ordering::Relaxed);
+    let index = run.known.index();
+    let written = index.write_sidecar(&indexer.written(), added_blobs, lock, &go_on);
+    let mut problems = index.problems();
+    problems.extend(
+        written
+            .err()
+            .filter(|e| e.kind() != ErrorKind::Cancelled)
+            .map(|e| e.to_string()),
+    );
+    problems
+}
+
 /// Loads the root tree the way a restore will: through stored index files.
 fn read_back(run: &Run<'_>, indexer: &Indexer<'_>, tree: &Id) -> Result<()> {
-    if run.known.index().usable_for_dedup(BlobKind::Tree, tree) {
+    if run.known.index().usable(BlobKind::Tree, tree)?.is_some() {
         run.repository.load_tree(run.known.index(), tree)?;
         return Ok(());
     }

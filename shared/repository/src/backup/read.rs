@@ -136,14 +136,13 @@ impl Reader<'_> {
                     size += data.len() as u64;
                     self.batch.push(file, data);
                 }
-                Ok(Some(Piece::Zeroes)) if self.run.known.contains(BlobKind::Data, &self.zeroes) => {
-                    file.reserve(Some(self.zeroes));
-                    self.run.options.progress.advance(MIN_CHUNK as u64, 0);
-                    size += MIN_CHUNK as u64;
-                    continue;
-                }
                 Ok(Some(Piece::Zeroes)) => {
                     size += MIN_CHUNK as u64;
+                    if self.run.known.contains(BlobKind::Data, &self.zeroes)? {
+                        file.reserve(Some(self.zeroes));
+                        self.run.options.progress.advance(MIN_CHUNK as u64, 0);
+                        continue;
+                    }
                     self.batch.push_zeroes(file, MIN_CHUNK);
                 }
                 Err(error) => {

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::chunker::{Chunker, MAX_CHUNK};
 use crate::error::{ErrorKind, RepositoryError, Result};
-use crate::index::Index;
+use crate::index::LayeredIndex;
 use crate::pack::{COMPRESSED_ENTRY, PackGroup};
 use crate::repository::Repository;
 
@@ -48,7 +48,7 @@ impl<'a> Run<'a> {
         source: &'a dyn Source,
         options: &'a BackupOptions<'a>,
         portion: Portion<'a>,
-        index: Index,
+        index: LayeredIndex,
     ) -> Run<'a> {
         Run {
             repository,

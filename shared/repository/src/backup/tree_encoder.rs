@@ -89,13 +89,13 @@ impl TreeEncoder {
         }) = self.streamed
         else {
             let id = Id::of(&self.plain);
-            if run.known.claim(BlobKind::Tree, id) {
+            if run.known.claim(BlobKind::Tree, id)? {
                 packer.add(id, &self.plain)?;
             }
             return Ok(id);
         };
         let id = Id(hasher.finalize().into());
-        if run.known.claim(BlobKind::Tree, id) {
+        if run.known.claim(BlobKind::Tree, id)? {
             let compressed = compressor.finish().map_err(RepositoryError::io("compress a tree"))?;
             let length = u32::try_from(length)
                 .map_err(|_| RepositoryError::invalid("a folder", "its listing is longer than 4 GiB"))?;

@@ -276,16 +276,19 @@ impl Walk<'_> {
         self.run.options.progress.expect(node.size, 1);
         let mut beginning = None;
         let mut whole = None;
-        for taken in earlier.done.iter().filter_map(|done| taken_over(self.run, &node, done)) {
-            match taken {
-                Taken::Whole(content) => whole = Some(content),
-                Taken::Beginning(chunks, length) => {
+        for done in &earlier.done {
+            match taken_over(self.run, &node, done)? {
+                None => {}
+                Some(Taken::Whole(content)) => whole = Some(content),
+                Some(Taken::Beginning(chunks, length)) => {
                     let listed = Node::clone(&node);
                     beginning = Some(Beginning { listed, chunks, length });
                 }
             }
         }
-        let whole = whole.or_else(|| unchanged_content(self.run, &node, earlier.parent.as_ref()));
+        if whole.is_none() {
+            whole = unchanged_content(self.run, &node, earlier.parent.as_ref())?;
+        }
         if let Some(content) = whole {
             self.run.options.progress.advance(node.size, 1);
             node.content = Some(content);

@@ -188,7 +188,7 @@ pub(super) fn work(run: &Run<'_>, batches: &Receiver<Batch>, packs: Sender<Finis
         let (chunks, bytes): (Vec<&Chunk>, Vec<&[u8]>) = gathered.iter().flat_map(Batch::iter).unzip();
         for ((chunk, bytes), id) in chunks.iter().zip(&bytes).zip(Id::of_each(&bytes)) {
             run.check()?;
-            if run.known.claim(BlobKind::Data, id) {
+            if run.known.claim(BlobKind::Data, id)? {
                 packer.add(id, bytes)?;
             }
             run.options.progress.advance(bytes.len() as u64, 0);

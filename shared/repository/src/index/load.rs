@@ -17,12 +17,18 @@ const READERS: usize = 8;
 /// The whole index. One unreadable index file is an error that names it.
 pub(crate) fn load_index(repository: &Repository, condemned: &HashSet<Id>) -> Result<Index> {
     let files = repository.storage().list(FileKind::Index)?;
+    let files: Vec<Id> = files.into_iter().map(|(id, _)| id).collect();
+    load_files(repository, &files, condemned)
+}
+
+/// What these index files hold.
+pub(super) fn load_files(repository: &Repository, files: &[Id], condemned: &HashSet<Id>) -> Result<Index> {
     let next = AtomicUsize::new(0);
     let read = || -> Result<Vec<(usize, Vec<IndexPack>)>> {
         let mut packs = Vec::new();
         loop {
             let at = next.fetch_add(1, Ordering::Relaxed);
-            let Some((id, _)) = files.get(at) else { return Ok(packs) };
+            let Some(id) = files.get(at) else { return Ok(packs) };
             packs.push((at, decode_index(id, &repository.load_unpacked(FileKind::Index, id)?)?));
         }
     };

@@ -9,6 +9,7 @@ use super::condemned::{self, Condemned};
 use super::{Survey, cover, require_covered};
 use crate::error::Result;
 use crate::id::Id;
+use crate::index::sidecar::remove_superseded;
 use crate::lock::{Lock, LockKind};
 use crate::parallel;
 use crate::reach::{BlobSet, PackContents};
@@ -54,6 +55,9 @@ pub fn sweep(
     let lock = Lock::acquire(repo, LockKind::Exclusive)?;
     let lists = condemned::condemned(&**repo.storage())?;
     if lists.is_empty() {
+        if !options.dry_run {
+            remove_superseded(repo, &lock)?;
+        }
         lock.release()?;
         return Ok(SweepReport::default());
     }
@@ -87,6 +91,8 @@ pub fn sweep(
                 condemned::shrink(storage, &list, |pack| !deleted.contains(pack))?;
             }
         }
+        // Last, as the index files are now those that stay.
+        remove_superseded(repo, &lock)?;
     }
     lock.release()?;
     Ok(report)

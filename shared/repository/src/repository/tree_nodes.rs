@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{RepositoryError, Result};
 use crate::id::Id;
-use crate::index::Index;
+use crate::index::Lookup;
 use crate::pack::BlobKind;
 use crate::storage::{FileKind, FileName};
 use crate::tree::NodeStream;
@@ -22,8 +22,8 @@ pub type TreeNodes = NodeStream<Box<dyn Read + Send>>;
 impl Repository {
     /// The nodes of a folder one by one: a folder of a million entries needs little memory. A tree that does not match
     /// its id ends in an error.
-    pub fn stream_tree(&self, index: &Index, id: &Id) -> Result<TreeNodes> {
-        match index.lookup(BlobKind::Tree, id) {
+    pub fn stream_tree(&self, index: &dyn Lookup, id: &Id) -> Result<TreeNodes> {
+        match index.places(BlobKind::Tree, id)?.first() {
             Some(location) if location.uncompressed_length.is_some_and(|length| length > HELD_PLAIN) => {
                 let damaged = |reason: String| RepositoryError::damaged(format!("tree blob {id}"), reason);
                 let mut sealed = vec![0; location.length as usize];

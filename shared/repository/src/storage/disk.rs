@@ -273,7 +273,14 @@ impl DiskStorage {
     /// Removes what writers that no longer run left behind. A living writer holds a lock on its file.
     fn remove_leftovers(&self) -> Result<()> {
         let kinds = FileKind::ALL.map(|kind| self.root.join(kind.folder()));
-        for folder in self.data_folders().chain(kinds).chain([self.root.clone()]) {
+        let sidecars = self.entries(&self.root.join("holdfast"))?.unwrap_or_default();
+        let sidecars = sidecars.iter().map(fs::DirEntry::path).filter(|path| path.is_dir());
+        for folder in self
+            .data_folders()
+            .chain(kinds)
+            .chain(sidecars)
+            .chain([self.root.clone()])
+        {
             for entry in self.entries(&folder)?.unwrap_or_default() {
                 let path = entry.path();
                 if !entry.file_name().to_string_lossy().starts_with(temporary::PREFIX) {

@@ -62,11 +62,15 @@ fn leftovers_of_dead_writers_go_and_those_of_living_ones_stay() {
     let (folder, store) = store();
     let data = folder.path().join("repo/data/00");
     fs::write(data.join(".writing-1-0"), b"half").unwrap();
+    let sidecars = folder.path().join("repo/holdfast/index");
+    fs::create_dir_all(&sidecars).unwrap();
+    fs::write(sidecars.join(".writing-1-1"), b"half").unwrap();
     let living = Temporary::create(&data).unwrap();
     assert_eq!(store.list(FileKind::Data).unwrap(), []);
     DiskStorage::open_or_create(folder.path().join("repo")).unwrap();
     let left: Vec<_> = fs::read_dir(&data).unwrap().map(|e| e.unwrap().path()).collect();
     assert_eq!(left, std::slice::from_ref(&living.path));
+    assert_eq!(fs::read_dir(&sidecars).unwrap().count(), 0);
     drop(living);
     assert_eq!(fs::read_dir(&data).unwrap().count(), 0);
 }
