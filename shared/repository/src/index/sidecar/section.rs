@@ -1,8 +1,5 @@
 //! Sealed pieces of a sidecar: each says inside which one it is.
 
-use std::sync::atomic::AtomicBool;
-use std::sync::{Mutex, PoisonError};
-
 use crate::crypto::OVERHEAD;
 use crate::error::{RepositoryError, Result};
 use crate::id::Id;
@@ -121,17 +118,13 @@ pub(super) fn put_whole(repo: &Repository, nonce: &Id, part: Part, bytes: &[u8])
 pub(super) fn read_whole(repo: &Repository, head: &Head, part: Part, length: usize) -> Result<Vec<u8>> {
     let stem = head.stem();
     let numbers: Vec<u32> = (0..).take(length.div_ceil(PIECE)).collect();
-    let pieces = Mutex::new(vec![Vec::new(); numbers.len()]);
-    let read = |(): &mut (), number: &u32| {
+    let pieces = parallel::map(&numbers, READERS, |number| {
         let (nonce, number) = (&head.nonce, *number);
         let file = part.file(&stem, number);
         let sealed = repo.storage().read(&file)?;
-        let piece = Section { nonce, part, number }.open(repo, &file, &sealed)?;
-        pieces.lock().unwrap_or_else(PoisonError::into_inner)[number as usize] = piece;
-        Ok(())
-    };
-    parallel::for_each(&numbers, READERS, &AtomicBool::new(false), || (), read)?;
-    let whole = pieces.into_inner().unwrap_or_else(PoisonError::into_inner).concat();
+        Section { nonce, part, number }.open(repo, &file, &sealed)
+    })?;
+    let whole = pieces.concat();
     if whole.len() != length {
         let reason = format!("its {} have {} bytes, not {length}", part.word(), whole.len());
         return Err(RepositoryError::damaged(head.file().to_string(), reason));
