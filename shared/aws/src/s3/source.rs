@@ -19,10 +19,11 @@ use super::{attributes, names};
 /// The objects below a prefix, as a tree of files. Patterns are anchored at the prefix, and match names as
 /// `names` writes them.
 ///
-/// A folder is listed when the backup comes to it, a thousand entries a request; one of very many entries is listed in parts. An object counts as unchanged while its
-/// size, ETag and time of last change are the same: then nothing is asked of it, and its metadata is taken over from the
-/// snapshot before (S3 changes metadata only by writing the object anew; tags are the exception, and are read again with
-/// the object). Version ids are recorded with what was read, and play no part in this: listings do not name them.
+/// A folder is listed when the backup comes to it, a thousand entries a request; one of very many entries is listed in
+/// parts. An object counts as unchanged while its size, ETag and time of last change are the same: then nothing is asked of
+/// it, and its metadata is taken over from the snapshot before (S3 changes metadata only by writing the object anew; tags
+/// are the exception, and are read again with the object). Version ids are recorded with what was read, and play no part in
+/// this: listings do not name them.
 pub struct S3Source {
     bucket: Bucket,
     address: S3Address,
