@@ -302,6 +302,21 @@ impl LambdaService {
             .block_on(self.functions.invoke(function, payload.to_owned()))
     }
 
+    /// Lets no function be invoked any more, and waits until those that are at work have answered. Calling it again changes
+    /// nothing.
+    pub fn stand_still(&self) {
+        self.runtime().block_on(async {
+            for function in self.functions.deployed.values() {
+                let all = u32::try_from(function.launch.concurrency).unwrap_or(u32::MAX);
+                // Refused when it is closed already.
+                if let Ok(slots) = function.slots.acquire_many(all).await {
+                    function.slots.close();
+                    drop(slots);
+                }
+            }
+        });
+    }
+
     /// Kills every process of a function that is at work. Returns how many there were.
     pub fn kill_busy(&self, function: &str) -> usize {
         let Some(function) = self.functions.find(function) else {

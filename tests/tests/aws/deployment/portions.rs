@@ -107,8 +107,8 @@ fn a_backup_larger_than_an_invocation_goes_on_in_others_side_by_side_and_over_a_
     // Without looking for what others stored, it would stand there once for each of the five parts at least. Two that are at
     // work at the same time may store the same.
     assert!(times < 2.0, "{times:.2} times what is different is stored");
+    scene.until("the job is done", || scene.open_jobs(JobKind::Backup).is_empty());
     scene
         .restic("vault-primary", "photos", &["check", "--read-data"])
         .says("no errors were found");
-    assert!(scene.open_jobs(JobKind::Backup).is_empty());
 }

@@ -366,8 +366,10 @@ impl Scene {
         })
     }
 
-    /// Runs restic on the repository of a resource in a vault's bucket; it must succeed.
+    /// Runs restic on the repository of a resource in a vault's bucket; it must succeed. From then on the deployment stands
+    /// still: restic takes no lock, so that nothing else would keep a sweep from deleting what it is about to read.
     pub fn restic(&self, bucket: &str, resource: &str, arguments: &[&str]) -> Ran {
+        self.service.stand_still();
         let repository = format!("s3:{}/{bucket}/repositories/{resource}", self.moto.endpoint());
         let mut command: Command = restic_command(Path::new(&repository));
         command
