@@ -69,6 +69,14 @@ impl Scale {
         }
     }
 
+    /// Mebibytes of the one file that is restored over a link.
+    pub fn one_file_mib(self) -> u64 {
+        match self {
+            Self::Full => 4096,
+            Self::Quick => 512,
+        }
+    }
+
     fn media_files(self) -> u64 {
         match self {
             Self::Full => 200,
@@ -95,6 +103,21 @@ pub fn write(set: Set, scale: Scale, folder: &Path) -> io::Result<()> {
         Set::Small => (0..scale.small_files()).try_for_each(|number| small_file(folder, number, number)),
         Set::Media => (0..scale.media_files()).try_for_each(|number| media_file(folder, number)),
     }
+}
+
+/// Writes one large file of noise into `folder`.
+pub fn write_one(scale: Scale, folder: &Path) -> io::Result<()> {
+    let mut file = create(&folder.join("image"))?;
+    (0..scale.one_file_mib()).try_for_each(|mib| file.write_all(&noise(6 << 40 | mib, 1 << 20)))?;
+    file.flush()
+}
+
+/// Writes `files` files of noise, each of `bytes`, into folders of a thousand.
+pub fn write_many(files: u64, bytes: usize, folder: &Path) -> io::Result<()> {
+    (0..files).try_for_each(|number| {
+        let path = folder.join(format!("{:04}/{number:07}", number / 1000));
+        create(&path)?.write_all(&noise(7 << 40 | number, bytes))
+    })
 }
 
 /// Makes the second generation out of the first.

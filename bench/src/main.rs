@@ -4,11 +4,15 @@ mod data;
 mod engine;
 mod functions;
 mod limit;
+mod many;
 mod measured;
+mod model;
 mod peers;
 mod process;
 mod remote;
 mod report;
+mod store;
+mod workers;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,6 +31,12 @@ holdfast-bench engine [--quick] [--rounds N] [--work FOLDER]
 holdfast-bench remote [--quick] [--latency MS] [--rate MB] [--work FOLDER]
     the content engine beside restic on an S3 server on this machine that answers MS milliseconds late (default 30), each answer
     at MB megabytes a second (default 50). Takes target/release/holdfast built with --features s3; prints tables
+holdfast-bench workers [--rate MB] [--work FOLDER]
+    one backup by 1, 2, 4 and 8 processes that may store MB megabytes a second each (default 20); prints a table,
+    and a model of what terabytes take on Lambda
+holdfast-bench many [--files N] [--work FOLDER]
+    N files of a kibibyte (default 1000000) on the disk, and as many objects below one prefix of a bucket: backup, unchanged,
+    restore of some. Takes target/release/holdfast built with --features s3; prints tables
 holdfast-bench functions [FOLDER] [--policies N]
     what each function costs to start and to invoke, from the programs in FOLDER (default: target/lambda, where `cargo xtask
     package` leaves them), over emulated AWS; and one tick of the scheduler with N policies (default 10000)";
@@ -36,6 +46,8 @@ holdfast-bench functions [FOLDER] [--policies N]
 enum Task {
     Engine { scale: Scale, rounds: u32, work: PathBuf },
     Remote { scale: Scale, pace: Pace, work: PathBuf },
+    Workers { rate: u64, work: PathBuf },
+    Many { files: u64, work: PathBuf },
     Functions { folder: PathBuf, policies: usize },
 }
 
@@ -44,6 +56,8 @@ fn main() -> ExitCode {
     let done = match parse(&words) {
         Ok(Task::Engine { scale, rounds, work }) => engine(scale, rounds, &work),
         Ok(Task::Remote { scale, pace, work }) => remote(scale, pace, &work),
+        Ok(Task::Workers { rate, work }) => workers(rate, &work),
+        Ok(Task::Many { files, work }) => many(files, &work),
         Ok(Task::Functions { folder, policies }) => functions::measure(&folder, policies),
         Err(error) => {
             eprintln!("{error}\n\n{USAGE}");
@@ -65,7 +79,7 @@ fn parse(words: &[String]) -> Result<Task, String> {
         return Err("what shall be measured?".to_owned());
     };
     let (mut scale, mut rounds, mut work) = (Scale::Full, None, target.join("bench"));
-    let (mut latency, mut rate) = (30, 50);
+    let (mut latency, mut rate, mut files) = (30, None, 1_000_000);
     let (mut folder, mut policies) = (target.join("lambda"), 10_000);
     let mut rest = rest.iter();
     while let Some(word) = rest.next() {
@@ -73,9 +87,10 @@ fn parse(words: &[String]) -> Result<Task, String> {
         match (verb.as_str(), word.as_str()) {
             ("engine" | "remote", "--quick") => scale = Scale::Quick,
             ("engine", "--rounds") => rounds = Some(number(value()?)?),
-            ("engine" | "remote", "--work") => work = value()?.into(),
+            ("engine" | "remote" | "workers" | "many", "--work") => work = value()?.into(),
             ("remote", "--latency") => latency = number(value()?)?,
-            ("remote", "--rate") => rate = number::<u64>(value()?)?,
+            ("remote" | "workers", "--rate") => rate = Some(number::<u64>(value()?)?),
+            ("many", "--files") => files = number(value()?)?,
             ("functions", "--policies") => policies = number(value()?)?,
             ("functions", path) if !path.starts_with('-') => folder = path.into(),
             _ => return Err(format!("\"{word}\" is not understood here")),
@@ -91,10 +106,16 @@ fn parse(words: &[String]) -> Result<Task, String> {
             scale,
             pace: Pace {
                 latency: Duration::from_millis(latency),
-                bytes_per_second: Some(rate * 1_000_000),
+                bytes_per_second: Some(rate.unwrap_or(50) * 1_000_000),
+                link_bytes_per_second: None,
             },
             work,
         }),
+        "workers" => Ok(Task::Workers {
+            rate: rate.unwrap_or(20),
+            work,
+        }),
+        "many" => Ok(Task::Many { files, work }),
         "functions" => Ok(Task::Functions { folder, policies }),
         _ => Err(format!("\"{verb}\" cannot be measured")),
     }
@@ -104,19 +125,29 @@ fn number<T: std::str::FromStr>(word: &str) -> Result<T, String> {
     word.parse().map_err(|_| format!("\"{word}\" is no number"))
 }
 
-fn remote(scale: Scale, pace: Pace, work: &Path) -> Result<(), String> {
-    let root = workspace_root();
+/// The program that is measured, and a folder to work in.
+fn furnished(work: &Path) -> Result<PathBuf, String> {
     fs::create_dir_all(work).map_err(|error| format!("{}: {error}", work.display()))?;
-    let (holdfast, peers) = (root.join("target/release/holdfast"), root.join("target/peers/bin"));
-    remote::measure(&holdfast, &peers, work, scale, pace)
+    Ok(workspace_root().join("target/release/holdfast"))
+}
+
+fn remote(scale: Scale, pace: Pace, work: &Path) -> Result<(), String> {
+    let peers = workspace_root().join("target/peers/bin");
+    remote::measure(&furnished(work)?, &peers, work, scale, pace)
+}
+
+fn workers(rate: u64, work: &Path) -> Result<(), String> {
+    workers::measure(&furnished(work)?, work, rate)
+}
+
+fn many(files: u64, work: &Path) -> Result<(), String> {
+    many::measure(&furnished(work)?, work, files)
 }
 
 fn engine(scale: Scale, rounds: u32, work: &Path) -> Result<(), String> {
     let root = workspace_root();
     let at = |folder: &Path, error: std::io::Error| format!("{}: {error}", folder.display());
-    fs::create_dir_all(work).map_err(|error| at(work, error))?;
-    let (holdfast, peers) = (root.join("target/release/holdfast"), root.join("target/peers/bin"));
-    let table = engine::measure(&holdfast, &peers, work, scale, rounds)?;
+    let table = engine::measure(&furnished(work)?, &root.join("target/peers/bin"), work, scale, rounds)?;
     let out = match scale {
         Scale::Full => root.join("docs"),
         Scale::Quick => work.to_owned(),

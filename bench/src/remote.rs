@@ -1,16 +1,15 @@
 //! The content engine on S3 that is far away: the same life of a repository as on a disk, over a server on this machine that
 //! answers as late and as slowly as one in another place.
 
-use std::ffi::OsString;
 use std::path::Path;
 
 use holdfast_tests::front::Pace;
-use holdfast_tests::radosgw::Radosgw;
 
-use crate::data::{Scale, Set};
+use crate::data::{self, Scale, Set};
 use crate::engine::{self, Program};
 use crate::measured::Took;
-use crate::peers::{Bucket, Operation, Peer, Place};
+use crate::peers::{Bucket, Operation, Peer};
+use crate::store::Store;
 
 const OPERATIONS: [Operation; 6] = [
     Operation::Backup,
@@ -20,6 +19,9 @@ const OPERATIONS: [Operation; 6] = [
     Operation::Restore,
     Operation::Prune,
 ];
+
+/// Bytes a second of the link that one file is restored over.
+const LINK: u64 = 100_000_000;
 
 /// One operation of one program.
 struct Row {
@@ -32,8 +34,6 @@ struct Row {
 pub fn measure(holdfast: &Path, peers: &Path, work: &Path, scale: Scale, pace: Pace) -> Result<(), String> {
     let speaks_s3 = |program: &Program| matches!(program.peer, Peer::Holdfast | Peer::Restic);
     let programs: Vec<Program> = engine::find(holdfast, peers)?.into_iter().filter(speaks_s3).collect();
-    let restic = programs.iter().find(|program| program.peer == Peer::Restic);
-    let restic = restic.ok_or("restic is not there")?.path.clone();
     for program in &programs {
         println!("* {}: {}", program.peer.name(), program.version);
     }
@@ -44,42 +44,70 @@ pub fn measure(holdfast: &Path, peers: &Path, work: &Path, scale: Scale, pace: P
         let mut lives = Vec::new();
         for program in &programs {
             eprintln!("{}: {}", set.name(), program.peer.name());
-            lives.push(live(program, &restic, (&first, &second), work, pace)?);
+            lives.push(live(program, (&first, &second), work, pace)?);
         }
         print(set, scale, &programs, &lives);
         engine::remove(&first)?;
         engine::remove(&second)?;
     }
-    Ok(())
+    one_file(&programs, work, scale, pace)
 }
 
-/// restic makes the bucket of a repository; Holdfast, which may only do what it must, makes none.
-fn make_bucket(restic: &Path, place: &Place) -> Vec<OsString> {
-    let bucket = place.bucket.as_ref();
-    let address = bucket.map(|bucket| format!("s3:{}/{}/other", bucket.endpoint, bucket.name));
-    ["-q", "-r", &address.unwrap_or_default(), "init"]
-        .iter()
-        .fold(vec![restic.into()], |mut command, word| {
-            command.push(word.into());
-            command
-        })
+/// Restores one large file over a link that carries `LINK` bytes a second in all, and prints how much of it was used.
+fn one_file(programs: &[Program], work: &Path, scale: Scale, pace: Pace) -> Result<(), String> {
+    let (mib, linked) = (
+        scale.one_file_mib(),
+        Pace {
+            link_bytes_per_second: Some(LINK),
+            ..pace
+        },
+    );
+    println!(
+        "\n### One file of {mib} MiB of noise, restored over a link of {} MB/s\n",
+        LINK / 1_000_000
+    );
+    println!("| | wall s / CPU s / peak MiB / requests | of the link |");
+    println!("| --- | --- | --- |");
+    let source = work.join("one");
+    engine::remove(&source)?;
+    data::write_one(scale, &source).map_err(|error| format!("{}: {error}", source.display()))?;
+    for program in programs {
+        let store = Store::start();
+        let place = engine::furnish(work, Some(bucket_of(&store)), &source)?;
+        engine::run(&program.peer.init(&program.path, &place), &place)?;
+        let commands = |operation| {
+            program
+                .peer
+                .commands(&program.path, operation, &place)
+                .map(|(_, commands)| commands)
+        };
+        engine::run(&commands(Operation::Backup).unwrap_or_default(), &place)?;
+        store.front.keep_pace(linked);
+        store.front.requests();
+        let Took { wall, cpu, peak } = engine::run(&commands(Operation::Restore).unwrap_or_default(), &place)?;
+        let requests = store.front.requests().len();
+        engine::require_same(&place.source, &engine::restored(&place)?)?;
+        let used = (mib << 20) as f64 / LINK as f64 / wall * 100.0;
+        println!(
+            "| {} | {wall:.2} / {cpu:.2} / {peak:.0} / {requests} | {used:.0} % |",
+            program.peer.name()
+        );
+        engine::clear(&place)?;
+    }
+    engine::remove(&source)
 }
 
-fn live(
-    program: &Program,
-    restic: &Path,
-    (first, second): (&Path, &Path),
-    work: &Path,
-    pace: Pace,
-) -> Result<Vec<Row>, String> {
-    let radosgw = Radosgw::start();
-    let server = radosgw.watched();
-    let bucket = Bucket {
-        endpoint: server.endpoint(),
+fn bucket_of(store: &Store) -> Bucket {
+    Bucket {
+        endpoint: store.front.endpoint(),
         name: "vault".to_owned(),
-    };
-    let mut place = engine::furnish(work, Some(bucket), first)?;
-    engine::run(&vec![make_bucket(restic, &place)], &place)?;
+    }
+}
+
+fn live(program: &Program, (first, second): (&Path, &Path), work: &Path, pace: Pace) -> Result<Vec<Row>, String> {
+    let store = Store::start();
+    let server = &store.front;
+    let mut place = engine::furnish(work, Some(bucket_of(&store)), first)?;
     engine::run(&program.peer.init(&program.path, &place), &place)?;
     let mut rows = Vec::new();
     for operation in OPERATIONS {

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -33,14 +33,19 @@ pub struct Pace {
     pub latency: Duration,
     /// How many bytes of each request and answer come in a second; all at once without a number.
     pub bytes_per_second: Option<u64>,
+    /// How many bytes of all requests and answers together come in a second.
+    pub link_bytes_per_second: Option<u64>,
 }
 
 impl Pace {
-    /// How long a request and its answer are on their way.
+    /// How long a request and its answer are on their way, if nothing else is.
     fn of(self, bytes: u64) -> Duration {
-        let transfer = self.bytes_per_second.map_or(0.0, |rate| bytes as f64 / rate as f64);
-        self.latency + Duration::from_secs_f64(transfer)
+        self.latency + transfer(self.bytes_per_second, bytes)
     }
+}
+
+fn transfer(rate: Option<u64>, bytes: u64) -> Duration {
+    Duration::from_secs_f64(rate.map_or(0.0, |rate| bytes as f64 / rate as f64))
 }
 
 struct Trouble {
@@ -65,6 +70,8 @@ struct Shared {
     requests: Mutex<Vec<String>>,
     troubles: Mutex<Vec<Trouble>>,
     pace: Mutex<Pace>,
+    /// Until when the link is taken.
+    link: Mutex<Option<Instant>>,
 }
 
 impl Front {
@@ -79,6 +86,7 @@ impl Front {
             requests: Mutex::default(),
             troubles: Mutex::default(),
             pace: Mutex::default(),
+            link: Mutex::default(),
         });
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -157,6 +165,16 @@ impl Drop for Front {
 }
 
 impl Shared {
+    /// How long so many bytes are on their way behind those that are on the link already.
+    #[expect(clippy::disallowed_methods, reason = "a slow server takes its time")]
+    fn link(&self, pace: Pace, bytes: u64) -> Duration {
+        let mut taken = locked(&self.link);
+        let now = Instant::now();
+        let free = taken.map_or(now, |free| free.max(now)) + transfer(pace.link_bytes_per_second, bytes);
+        *taken = Some(free);
+        pace.latency + (free - now)
+    }
+
     fn trouble_of(&self, request: &str) -> Option<What> {
         let mut troubles = locked(&self.troubles);
         let mut meant = troubles
@@ -196,7 +214,8 @@ async fn answer(State(state): State<Arc<Shared>>, request: Request) -> Response 
     let pace = *locked(&state.pace);
     let asked = body.len() as u64;
     let answer = (state.server)(parts, body).await;
-    let on_its_way = pace.of(asked + length(&answer));
+    let bytes = asked + length(&answer);
+    let on_its_way = pace.of(bytes).max(state.link(pace, bytes));
     if !on_its_way.is_zero() {
         pause(on_its_way).await;
     }
