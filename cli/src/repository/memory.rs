@@ -24,7 +24,7 @@ const LARGEST_PACK: u64 = 32 * MIB;
 const REMOTE_UPLOADS: (u64, u64) = (4, 8);
 
 /// What one request of a restore holds.
-const REQUEST: u64 = 24 * MIB;
+const REQUEST: u64 = 40 * MIB;
 /// A group of packs that are read together.
 const GROUP: u64 = 52 * MIB;
 /// A pack that is written anew, and the one that it goes into.

@@ -17,10 +17,8 @@ use crate::storage::{FileKind, FileName};
 
 /// A gap up to this size is read along with what lies around it: cheaper than another request.
 const MAX_GAP: u32 = 256 << 10;
-/// Bytes of one request at most, unless one blob alone is larger.
-const MAX_REQUEST: u32 = 16 << 20;
-/// Bytes of all requests under way at most.
-const BUFFERS: usize = 128 << 20;
+/// Bytes of all requests under way, which may be half as large again.
+const BUFFERS: usize = 192 << 20;
 
 /// One place that wants a blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -89,9 +87,7 @@ pub fn fetch(
         unreadable: Mutex::default(),
     };
     let workers = options.workers.max(1);
-    let budget = u32::try_from(BUFFERS / workers)
-        .unwrap_or(MAX_REQUEST)
-        .clamp(1 << 20, MAX_REQUEST);
+    let budget = (BUFFERS / workers).clamp(1 << 20, repo.storage().worth_reading()) as u64;
     let (parts, bytes) = fetcher.plan();
     options.progress.expect(bytes, 0);
     let requests: Vec<&[Part]> = parts
@@ -122,15 +118,18 @@ fn same_pack(a: &Part, b: &Part) -> bool {
     a.location.pack == b.location.pack
 }
 
-/// Cuts the parts of one pack, sorted by offset, into requests.
-fn coalesce(parts: &[Part], budget: u32) -> Vec<&[Part]> {
+/// Cuts the parts of one pack, sorted by offset, into requests of about the same length: up to half as large again as
+/// `budget`, and a blob, so that a pack that is a little larger takes no second one.
+fn coalesce(parts: &[Part], budget: u64) -> Vec<&[Part]> {
     let mut requests = Vec::new();
+    let all = parts.last().map_or(0, end) - parts.first().map_or(0, |first| first.location.offset.into());
+    let budget = all.div_ceil(all.div_ceil(budget + budget / 2).max(1));
     let mut start = 0;
     for at in 1..parts.len() {
         let end_before = end(&parts[at - 1]);
         let gap = u64::from(parts[at].location.offset).saturating_sub(end_before);
-        let length = end(&parts[at]) - u64::from(parts[start].location.offset);
-        if gap > u64::from(MAX_GAP) || length > u64::from(budget) {
+        let length = end_before - u64::from(parts[start].location.offset);
+        if gap > u64::from(MAX_GAP) || length >= budget {
             requests.push(&parts[start..at]);
             start = at;
         }

@@ -107,11 +107,15 @@ fn requests_are_cut_at_gaps_and_at_the_budget() {
         part(20 + MAX_GAP, 10),
         part(31 + 2 * MAX_GAP, 10),
     ];
-    assert_eq!(lengths(&parts, MAX_REQUEST), [3, 1]);
+    assert_eq!(lengths(&parts, 16 << 20), [3, 1]);
+    let neighbours: Vec<Part> = (0..13).map(|n| part(n * 100, 100)).collect();
+    assert_eq!(lengths(&neighbours, 900), [13], "a little more takes no second request");
     assert_eq!(
-        lengths(&[part(0, 100), part(100, 100), part(200, 300), part(500, 1)], 200),
-        [2, 1, 1]
+        lengths(&neighbours, 800),
+        [7, 6],
+        "and what takes two is cut in the middle"
     );
+    assert_eq!(lengths(&[part(0, 100), part(100, 300), part(400, 1)], 100), [2, 1]);
     assert_eq!(lengths(&[part(u32::MAX - 5, 5)], 1), [1]);
 }
 

@@ -158,6 +158,11 @@ pub trait Storage: Send + Sync {
     /// Deletes one file. Deleting what is not there succeeds.
     fn delete(&self, file: &FileName) -> Result<()>;
 
+    /// How many bytes one read had best take where many are wanted.
+    fn worth_reading(&self) -> usize {
+        16 << 20
+    }
+
     /// Returns once every earlier put and delete is durable (names included).
     fn barrier(&self) -> Result<()>;
 
