@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::repository::memory::{self, Memory};
+use holdfast_core::config::Rate;
 
 /// Backup and disaster recovery with proof.
 ///
@@ -200,7 +201,7 @@ pub enum RepositoryCommand {
         /// The repository.
         #[command(flatten)]
         place: RepositoryPlace,
-        /// The files and folders.
+        /// The files and folders, or s3://BUCKET/PREFIX where this program was built with S3.
         #[arg(required = true, value_name = "PATH")]
         paths: Vec<PathBuf>,
         /// Leave out what matches this pattern; may be given several times.
@@ -218,6 +219,15 @@ pub enum RepositoryCommand {
         /// Compare with this snapshot [default: the newest of the same paths and host].
         #[arg(long, value_name = "SNAPSHOT", conflicts_with = "full")]
         parent: Option<String>,
+        /// Read with so many processes side by side, each with the memory of --memory; of one that dies others take over.
+        #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+        workers: u32,
+        /// Store no more than this in a second, as in 50MB/s; with --workers each.
+        #[arg(long, value_name = "RATE")]
+        limit_upload: Option<Rate>,
+        /// Be one of the workers: read slices from standard input.
+        #[arg(long, hide = true)]
+        worker: bool,
     },
     /// List snapshots.
     Snapshots {

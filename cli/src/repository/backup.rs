@@ -1,14 +1,18 @@
 //! `repository backup`.
 
+use std::num::NonZeroU64;
 use std::path::{Component, Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
-use holdfast_repository::backup::{BackupOptions, BackupReport, Source, backup};
+use holdfast_core::config::Rate;
+use holdfast_repository::backup::{BackupOptions, BackupReport, Ended, Portion, Source, Throttle, backup_portion};
 use holdfast_repository::{Id, Repository};
 use holdfast_sources::files::{FileTree, Patterns, RootError};
 use serde_json::json;
 
 use super::interrupt::Interrupt;
 use super::meter::Meter;
+use super::workers::{self, Gathered};
 use super::{open, place, show};
 use crate::args::RepositoryPlace;
 use crate::embedded::absolute;
@@ -18,7 +22,7 @@ use crate::output::say;
 
 /// What to back up, and how.
 pub struct Request {
-    /// Files and folders, also relative.
+    /// Files and folders, also relative; or one address on S3.
     pub paths: Vec<PathBuf>,
     /// Patterns of what to leave out.
     pub exclude: Vec<String>,
@@ -30,34 +34,91 @@ pub struct Request {
     pub full: bool,
     /// The snapshot to compare with.
     pub parent: Option<String>,
+    /// How much is stored in a second at most.
+    pub limit_upload: Option<Rate>,
+    /// Who reads.
+    pub readers: Readers,
+}
+
+/// Who reads the files of a backup.
+pub enum Readers {
+    /// This process alone.
+    Alone,
+    /// So many others, which this one coordinates.
+    Workers(u32),
+    /// This process is one of those.
+    Worker,
 }
 
 /// Backs up; partial when something could not be read.
 pub fn run(place: &RepositoryPlace, request: Request, interrupt: &Interrupt, json: bool) -> Result<Done, CliError> {
     let patterns =
         Patterns::new(&request.include, &request.exclude).map_err(|error| CliError::usage(error.to_string()))?;
-    let roots = request.paths.iter().map(|path| plain(path)).collect::<Result<_, _>>()?;
-    let tree = FileTree::new(roots, patterns).map_err(|error| root_error(&error))?;
+    let source = source(&request.paths, patterns)?;
     let repository = open::to_write(place)?;
-    let parent = parent(&repository, &tree, &request)?;
+    let parent = parent(&repository, source.as_ref(), &request)?;
+    let throttle = throttle(request.limit_upload)?;
     let meter = Meter::new("backup");
     let options = BackupOptions {
         parent,
         reread: request.full,
         tags: request.tags,
         excludes: request.exclude,
+        throttle: throttle.as_ref(),
         ..BackupOptions::new((repository.ambient().now)(), &meter, interrupt.flag())
     };
+    let options = BackupOptions {
+        readers: place::requests_at_once(&request.paths[0], options.readers),
+        ..options
+    };
     let options = place.memory.of_backup(options, place::is_remote(&place.repo));
-    let report = backup(&repository, &tree, &options)?;
+    let gathered = match request.readers {
+        Readers::Worker => return workers::work(&repository, source.as_ref(), &options, interrupt),
+        Readers::Alone => Gathered::default(),
+        Readers::Workers(number) => workers::gather(number, interrupt)?,
+    };
+    let portion = Portion {
+        done: &gathered.done,
+        slice: None,
+        pause: &AtomicBool::new(false),
+    };
+    let Ended::Published(report) = backup_portion(&repository, source.as_ref(), &options, portion)? else {
+        return Err(CliError::failed("a backup that nobody paused stopped half-way"));
+    };
     drop(meter);
     if json {
-        print_json(&report, parent)?;
+        print_json(&report, parent, &gathered.lost)?;
     } else {
         print(&report, parent);
+        gathered
+            .lost
+            .iter()
+            .for_each(|how| say!("  {how}; others read what it had in hand"));
     }
     let partial = !report.unread.is_empty();
     Ok(if partial { Done::Partial } else { Done::Done })
+}
+
+fn throttle(limit: Option<Rate>) -> Result<Option<Throttle>, CliError> {
+    let Some(Rate(bytes)) = limit else { return Ok(None) };
+    let bytes = NonZeroU64::new(bytes);
+    let bytes = bytes.ok_or_else(|| CliError::usage("--limit-upload: with 0 nothing could ever be stored"))?;
+    Ok(Some(Throttle::new(bytes)))
+}
+
+fn source(paths: &[PathBuf], patterns: Patterns) -> Result<Box<dyn Source>, CliError> {
+    let objects = paths.iter().find_map(|path| place::objects(path, &patterns));
+    match objects {
+        Some(objects) if paths.len() == 1 => objects,
+        Some(_) => Err(CliError::usage(
+            "an address on S3 is backed up by itself: name one, and no folders beside it",
+        )),
+        None => {
+            let roots = paths.iter().map(|path| plain(path)).collect::<Result<_, _>>()?;
+            let tree = FileTree::new(roots, patterns).map_err(|error| root_error(&error))?;
+            Ok(Box::new(tree))
+        }
+    }
 }
 
 /// An absolute path without `.` and `..`.
@@ -80,24 +141,24 @@ fn root_error(error: &RootError) -> CliError {
 }
 
 /// The snapshot to compare with: the one asked for, or the newest of the same host and paths.
-fn parent(repository: &Repository, tree: &FileTree, request: &Request) -> Result<Option<Id>, CliError> {
+fn parent(repository: &Repository, source: &dyn Source, request: &Request) -> Result<Option<Id>, CliError> {
     if let Some(word) = &request.parent {
         return Ok(Some(repository.find_snapshot(word)?.0));
     }
     if request.full {
         return Ok(None);
     }
-    let paths: Vec<String> = tree
+    let paths: Vec<String> = source
         .paths()
         .iter()
         .map(|path| path.to_string_lossy().into_owned())
         .collect();
-    let host = &repository.ambient().hostname;
+    let host = source.host().unwrap_or_else(|| repository.ambient().hostname.clone());
     let snapshots = repository.snapshots()?;
     let newest = snapshots
         .iter()
         .rev()
-        .find(|(_, snapshot)| snapshot.hostname == *host && snapshot.paths == paths);
+        .find(|(_, snapshot)| snapshot.hostname == host && snapshot.paths == paths);
     Ok(newest.map(|(id, _)| *id))
 }
 
@@ -134,7 +195,7 @@ fn print(report: &BackupReport, parent: Option<Id>) {
     }
 }
 
-fn print_json(report: &BackupReport, parent: Option<Id>) -> Result<(), CliError> {
+fn print_json(report: &BackupReport, parent: Option<Id>, lost: &[String]) -> Result<(), CliError> {
     let summary = &report.summary;
     let unread: Vec<_> = report
         .unread
@@ -155,5 +216,6 @@ fn print_json(report: &BackupReport, parent: Option<Id>) -> Result<(), CliError>
         "unread": unread,
         "unusable_parent_folders": report.unusable_parent_trees,
         "sidecar_problems": report.sidecar_problems,
+        "workers_lost": lost,
     }))
 }

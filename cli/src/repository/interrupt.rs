@@ -43,6 +43,11 @@ impl Interrupt {
         Ok(Self { asked })
     }
 
+    /// To stop the work as if somebody had asked.
+    pub fn handle(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.asked)
+    }
+
     /// Set once somebody asked.
     pub fn flag(&self) -> &AtomicBool {
         &self.asked

@@ -13,11 +13,13 @@ mod place;
 mod reclaim;
 mod restore;
 mod show;
+mod workers;
 
 use holdfast_repository::RepositoryError;
 
 use crate::args::{RepositoryArguments, RepositoryCommand};
 use crate::error::{CliError, Done};
+use backup::Readers;
 use interrupt::Interrupt;
 
 /// Does one command.
@@ -33,6 +35,9 @@ pub fn run(arguments: RepositoryArguments, json: bool) -> Result<Done, CliError>
             tag,
             full,
             parent,
+            workers,
+            limit_upload,
+            worker,
         } => {
             let request = backup::Request {
                 paths,
@@ -41,6 +46,12 @@ pub fn run(arguments: RepositoryArguments, json: bool) -> Result<Done, CliError>
                 tags: tag,
                 full,
                 parent,
+                limit_upload,
+                readers: match (worker, workers) {
+                    (true, _) => Readers::Worker,
+                    (false, 1) => Readers::Alone,
+                    (false, several) => Readers::Workers(several),
+                },
             };
             backup::run(&place, request, &interrupt, json)
         }

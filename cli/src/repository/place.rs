@@ -1,10 +1,12 @@
-//! Where a repository is: in a folder, or on S3 in a program that was built with it.
+//! Where a repository is, and what is backed up: in folders, or on S3 in a program that was built with it.
 
 use std::path::Path;
 use std::sync::Arc;
 
+use holdfast_repository::backup::Source;
 use holdfast_repository::storage::{DiskStorage, Storage};
 use holdfast_repository::{ErrorKind, RepositoryError};
+use holdfast_sources::files::Patterns;
 
 use crate::error::CliError;
 
@@ -45,6 +47,11 @@ pub fn open_or_create(place: &Path) -> Result<Arc<dyn Storage>, CliError> {
     }
 }
 
+/// The objects below an address on S3 as what is backed up; none where it is a path.
+pub fn objects(address: &Path, patterns: &Patterns) -> Option<Result<Box<dyn Source>, CliError>> {
+    on_s3(address).map(|address| s3::objects(address, patterns.clone()))
+}
+
 /// How many requests to have under way there at one time, where a folder is worth `local`.
 pub fn requests_at_once(place: &Path, local: usize) -> usize {
     if is_remote(place) {
@@ -73,21 +80,22 @@ mod s3 {
     use std::sync::{Arc, OnceLock};
 
     use holdfast_aws::Clients;
-    use holdfast_aws::s3::S3Address;
+    use holdfast_aws::s3::{S3Address, S3Places};
     use holdfast_aws::storage::{S3Storage, S3StorageOptions};
     use holdfast_core::domain::{Failure, Region};
+    use holdfast_repository::backup::Source;
     use holdfast_repository::storage::{ReadAhead, Storage};
-    use tokio::runtime::Runtime;
+    use holdfast_sources::content_engine::places::Places;
+    use holdfast_sources::files::Patterns;
+    use tokio::runtime::{Handle, Runtime};
 
     use crate::error::CliError;
 
     /// Speaks to S3 as long as the program lasts.
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
 
-    /// The bucket is reached with the credentials, the Region and the endpoint of the environment.
-    pub fn open(address: &str) -> Result<Arc<dyn Storage>, CliError> {
-        let usage = |failure: Failure| CliError::usage(failure.message);
-        let address: S3Address = address.parse().map_err(usage)?;
+    /// Clients with the credentials, the Region and the endpoint of the environment.
+    fn clients() -> Result<(Arc<Clients>, Handle), CliError> {
         let region = region()?;
         let runtime = match RUNTIME.get() {
             Some(runtime) => runtime,
@@ -99,12 +107,33 @@ mod s3 {
         let clients = runtime
             .block_on(Clients::from_environment(region))
             .map_err(|failure| CliError::failed(failure.message))?;
+        Ok((Arc::new(clients), runtime.handle().clone()))
+    }
+
+    fn parsed(address: &str) -> Result<S3Address, CliError> {
+        address
+            .parse()
+            .map_err(|failure: Failure| CliError::usage(failure.message))
+    }
+
+    pub fn objects(address: &str, patterns: Patterns) -> Result<Box<dyn Source>, CliError> {
+        let (clients, runtime) = clients()?;
+        // Nothing is ever cleaned by these commands.
+        let places = S3Places::new(clients, runtime, parsed(address)?);
+        places
+            .source(address, patterns)
+            .map_err(|failure| CliError::failed(failure.message))
+    }
+
+    pub fn open(address: &str) -> Result<Arc<dyn Storage>, CliError> {
+        let address = parsed(address)?;
+        let (clients, runtime) = clients()?;
         let options = S3StorageOptions {
             bucket: address.bucket().to_owned(),
             prefix: address.prefix().to_owned(),
             ..S3StorageOptions::default()
         };
-        let storage = S3Storage::new(clients.home().s3(), runtime.handle().clone(), options);
+        let storage = S3Storage::new(clients.home().s3(), runtime, options);
         Ok(Arc::new(ReadAhead::new(Arc::new(storage))))
     }
 
@@ -125,13 +154,23 @@ mod s3 {
 mod s3 {
     use std::sync::Arc;
 
+    use holdfast_repository::backup::Source;
     use holdfast_repository::storage::Storage;
+    use holdfast_sources::files::Patterns;
 
     use crate::error::CliError;
 
-    pub fn open(address: &str) -> Result<Arc<dyn Storage>, CliError> {
-        Err(CliError::usage(format!(
+    fn without(address: &str) -> CliError {
+        CliError::usage(format!(
             "{address}: this program was built without S3; build it with `cargo build --release --features s3`"
-        )))
+        ))
+    }
+
+    pub fn objects(address: &str, _: Patterns) -> Result<Box<dyn Source>, CliError> {
+        Err(without(address))
+    }
+
+    pub fn open(address: &str) -> Result<Arc<dyn Storage>, CliError> {
+        Err(without(address))
     }
 }

@@ -47,6 +47,7 @@ use crate::repository::Repository;
 pub use options::{BackupOptions, BackupReport, BeforePublish};
 pub use portion::{Ended, Portion, PortionReport, Slice};
 pub use source::{Content, Source, Unread, UnreadReason};
+pub use throttle::Throttle;
 
 use assemble::{Assembled, assemble};
 use indexer::Indexer;
@@ -102,6 +103,8 @@ pub fn backup_portion(
         Ended::Stored(PortionReport {
             tree: assembled.tree,
             complete: assembled.complete,
+            data_blobs: run.added.data_blobs.load(Ordering::Relaxed),
+            tree_blobs: run.added.tree_blobs.load(Ordering::Relaxed),
             added_bytes: run.added.bytes.load(Ordering::Relaxed),
             added_packed_bytes: run.added.packed_bytes.load(Ordering::Relaxed),
         })

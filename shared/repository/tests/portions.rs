@@ -3,11 +3,14 @@
 
 mod support;
 
+use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
-use holdfast_repository::backup::{BackupOptions, BackupReport, Ended, Portion, PortionReport, Slice, backup_portion};
+use holdfast_repository::backup::{
+    BackupOptions, BackupReport, Ended, Portion, PortionReport, Slice, Throttle, backup_portion,
+};
 use holdfast_repository::check::{CheckOptions, check};
 use holdfast_repository::{NoProgress, Progress, Repository};
 use jiff::Timestamp;
@@ -225,7 +228,8 @@ fn a_pause_ends_the_waiting_for_bandwidth() {
     let (impatient, too_late) = (Impatient::after(3), AtomicBool::new(false));
     let mut options = BackupOptions::new(Timestamp::from_second(1_800_000_000).unwrap(), &impatient, &too_late);
     // Each pack has the line for hours.
-    (options.bandwidth_limit, options.pack_size) = (Some(100), 1 << 20);
+    let throttle = Throttle::new(NonZeroU64::new(100).unwrap());
+    (options.throttle, options.pack_size) = (Some(&throttle), 1 << 20);
     let (done, slice, pause) = (&[], None, &impatient.pause);
     let ended = std::thread::scope(|scope| {
         let (ended, wait) = std::sync::mpsc::channel::<()>();

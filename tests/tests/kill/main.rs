@@ -15,3 +15,4 @@ mod killer;
 mod left_behind;
 mod moments;
 mod stage;
+mod workers;

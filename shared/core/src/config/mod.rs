@@ -21,6 +21,7 @@ use crate::planning::{Finding, Severity};
 
 use names::Names;
 use plan::read_plan;
+pub use policy::Rate;
 use policy::{read_policy, read_tags};
 use reader::{At, Problems, Table};
 use review::review;

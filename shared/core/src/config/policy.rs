@@ -286,7 +286,8 @@ pub(super) fn values<T>(words: Vec<At<T>>) -> Vec<T> {
 }
 
 /// Bytes a second, written `50MB/s` or `16MiB/s`.
-struct Rate(u64);
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate(pub u64);
 
 impl FromStr for Rate {
     type Err = String;

@@ -77,6 +77,10 @@ pub(super) fn assemble(run: &Run<'_>, entries: Receiver<Entry>, packs: Sender<Fi
             }
             Entry::Leave => assembly.leave()?,
             Entry::Whole(node) => assembly.whole(&node)?,
+            Entry::Taken { node, before } => {
+                assembly.count(before, node.size);
+                assembly.push(&node)?;
+            }
             Entry::File { node, before, outcome } => assembly.file(node, before, &outcome)?,
             Entry::Unread(unread) => assembly.unread.push(unread.passed_over()?),
             Entry::End { unusable, complete } => return assembly.end(unusable, complete),
@@ -148,12 +152,17 @@ impl Assembly<'_> {
             return self.push(&node);
         }
         node.size = size;
+        self.count(before, size);
+        self.push(&node)
+    }
+
+    /// A file that this backup read.
+    fn count(&mut self, before: Before, size: u64) {
         match before {
             Before::File => self.counts.files_changed += 1,
             Before::Absent | Before::Folder(_) => self.counts.files_new += 1,
         }
         self.counts.bytes += size;
-        self.push(&node)
     }
 
     fn end(mut self, unusable: Vec<String>, walked_all: bool) -> Result<Assembled> {

@@ -7,7 +7,6 @@ use crate::id::Id;
 use crate::index::IndexPack;
 
 use super::run::Run;
-use super::throttle::Throttle;
 
 /// Stored bytes after which an index file is written, so that a backup that is killed and run again finds its work.
 const CHECKPOINT_BYTES: u64 = 1 << 30;
@@ -17,7 +16,6 @@ const CHECKPOINT_BLOBS: usize = 40_000;
 /// Collects stored packs into index files.
 pub(super) struct Indexer<'a> {
     run: &'a Run<'a>,
-    pub(super) throttle: Throttle,
     pending: Mutex<Pending>,
     written: Mutex<Vec<Id>>,
 }
@@ -33,7 +31,6 @@ impl<'a> Indexer<'a> {
     pub(super) fn new(run: &'a Run<'a>) -> Indexer<'a> {
         Indexer {
             run,
-            throttle: Throttle::default(),
             pending: Mutex::default(),
             written: Mutex::default(),
         }

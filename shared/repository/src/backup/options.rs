@@ -11,7 +11,7 @@ use crate::index::IndexOptions;
 use crate::progress::Progress;
 use crate::snapshot::{Snapshot, Summary};
 
-use super::Unread;
+use super::{Throttle, Unread};
 
 /// The last word before a snapshot becomes visible: it sees the snapshot and what could not be read.
 pub type BeforePublish<'a> = dyn Fn(&Snapshot, &[Unread]) -> Result<()> + Sync + 'a;
@@ -44,8 +44,8 @@ pub struct BackupOptions<'a> {
     pub uploads: usize,
     /// When a sidecar of the index is used and written, so that whoever backs up next need not read all of it.
     pub index: IndexOptions,
-    /// Bytes stored per second at most.
-    pub bandwidth_limit: Option<u64>,
+    /// The line that everything is stored through.
+    pub throttle: Option<&'a Throttle>,
     /// Who hears how far it is.
     pub progress: &'a dyn Progress,
     /// Set it to stop: the backup ends with [`RepositoryError::Cancelled`].
@@ -76,7 +76,7 @@ impl<'a> BackupOptions<'a> {
             workers,
             uploads: 2,
             index: IndexOptions::default(),
-            bandwidth_limit: None,
+            throttle: None,
             progress,
             cancel,
             before_publish: None,
@@ -90,9 +90,6 @@ impl<'a> BackupOptions<'a> {
         }
         if !(1 << 20..=1 << 30).contains(&self.pack_size) {
             return refuse("pack_size", "it must be between 1 MiB and 1 GiB");
-        }
-        if self.bandwidth_limit == Some(0) {
-            return refuse("bandwidth_limit", "nothing could ever be stored");
         }
         Ok(())
     }

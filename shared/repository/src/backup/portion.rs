@@ -56,7 +56,13 @@ pub struct PortionReport {
     pub tree: Id,
     /// Whether every file of the slice was reached.
     pub complete: bool,
-    /// Bytes of blobs that this call added, before compression.
+    /// Data blobs that this call added.
+    #[serde(default)]
+    pub data_blobs: u64,
+    /// Tree blobs that it added.
+    #[serde(default)]
+    pub tree_blobs: u64,
+    /// Bytes of both, before compression.
     pub added_bytes: u64,
     /// The same as stored.
     pub added_packed_bytes: u64,

@@ -75,6 +75,14 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
+    /// Returns when so many bytes may be stored.
+    pub(super) fn admit(&self, bytes: usize) -> Result<()> {
+        match self.options.throttle {
+            Some(throttle) => throttle.admit(self, bytes),
+            None => Ok(()),
+        }
+    }
+
     /// Packs that wait until enough are there to be hashed together.
     pub(super) fn unnamed(&self) -> MutexGuard<'_, PackGroup> {
         self.unnamed.lock().unwrap_or_else(PoisonError::into_inner)

@@ -1,5 +1,6 @@
 //! [`Throttle`]: holds uploads back to a number of bytes per second.
 
+use std::num::NonZeroU64;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,22 +13,30 @@ use super::run::Run;
 /// How long a wait may go on without looking whether to stop.
 const SLICE: Duration = Duration::from_millis(100);
 
-/// Every upload reserves the line for as long as its bytes take, and waits for those before it.
-#[derive(Default)]
-pub(super) struct Throttle {
+/// A line that carries so many bytes per second. Every upload reserves it for as long as its bytes take, and waits for those
+/// before it, also of another backup.
+pub struct Throttle {
+    bytes_per_second: NonZeroU64,
     free_at: Mutex<Option<Timestamp>>,
     never: Condvar,
 }
 
 impl Throttle {
+    /// A line that nobody has reserved yet.
+    pub fn new(bytes_per_second: NonZeroU64) -> Throttle {
+        Throttle {
+            bytes_per_second,
+            free_at: Mutex::default(),
+            never: Condvar::default(),
+        }
+    }
+
     /// Returns when `bytes` may be sent. A call that is to end does not wait: the few packs that it still holds go out
     /// at once.
     pub(super) fn admit(&self, run: &Run<'_>, bytes: usize) -> Result<()> {
-        let Some(limit) = run.options.bandwidth_limit else {
-            return Ok(());
-        };
         let now = (run.repository.ambient().now)();
-        let mut wait = self.reserve(now, Duration::from_secs_f64(bytes as f64 / limit as f64));
+        let turn = Duration::from_secs_f64(bytes as f64 / self.bytes_per_second.get() as f64);
+        let mut wait = self.reserve(now, turn);
         while !wait.is_zero() && !run.is_paused() {
             run.check()?;
             let slice = wait.min(SLICE);
@@ -59,7 +68,7 @@ mod tests {
 
     #[test]
     fn turns_queue_up_and_an_idle_line_owes_nothing() {
-        let throttle = Throttle::default();
+        let throttle = Throttle::new(NonZeroU64::MIN);
         let second = Duration::from_secs(1);
         let start = Timestamp::UNIX_EPOCH;
         assert_eq!(throttle.reserve(start, second), Duration::ZERO);

@@ -13,7 +13,7 @@ use super::run::Run;
 /// Runs until there are no more packs.
 pub(super) fn upload(run: &Run<'_>, indexer: &Indexer<'_>, packs: Receiver<FinishedPack>) -> Result<()> {
     for FinishedPack { id, bytes, blobs } in packs {
-        indexer.throttle.admit(run, bytes.len())?;
+        run.admit(bytes.len())?;
         run.check()?;
         let size = bytes.len() as u64;
         let file = FileName::Object(FileKind::Data, id);

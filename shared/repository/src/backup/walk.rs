@@ -26,6 +26,8 @@ pub(super) enum Entry {
     Leave,
     /// A file that is as it was in the parent, or anything that has no content.
     Whole(Box<Node>),
+    /// A file that an earlier portion of this backup read.
+    Taken { node: Box<Node>, before: Before },
     /// A file that a reader was told to read.
     File {
         node: Box<Node>,
@@ -274,6 +276,12 @@ impl Walk<'_> {
             return Ok(());
         }
         self.run.options.progress.expect(node.size, 1);
+        if let Some(content) = unchanged_content(self.run, &node, earlier.parent.as_ref())? {
+            self.run.options.progress.advance(node.size, 1);
+            node.content = Some(content);
+            return self.send(Entry::Whole(node));
+        }
+        let before = Before::of(earlier.parent.as_ref());
         let mut beginning = None;
         let mut whole = None;
         for done in &earlier.done {
@@ -286,13 +294,10 @@ impl Walk<'_> {
                 }
             }
         }
-        if whole.is_none() {
-            whole = unchanged_content(self.run, &node, earlier.parent.as_ref())?;
-        }
         if let Some(content) = whole {
             self.run.options.progress.advance(node.size, 1);
             node.content = Some(content);
-            return self.send(Entry::Whole(node));
+            return self.send(Entry::Taken { node, before });
         }
         let (report, outcome) = bounded(1);
         let job = FileJob {
@@ -301,11 +306,7 @@ impl Walk<'_> {
             outcome: report,
         };
         self.files.send(job).map_err(|_| RepositoryError::Cancelled)?;
-        self.send(Entry::File {
-            node,
-            before: Before::of(earlier.parent.as_ref()),
-            outcome,
-        })
+        self.send(Entry::File { node, before, outcome })
     }
 
     /// Metadata; a folder above the roots that cannot be looked at still leads to them.

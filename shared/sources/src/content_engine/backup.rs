@@ -1,12 +1,13 @@
 //! Backup orders.
 
+use std::num::NonZeroU64;
 use std::sync::atomic::Ordering;
 
 use holdfast_core::domain::{
     BackupKind, Failure, FailureKind, JobId, Order, Outcome, ResourceId, UnreadEntry, VaultName,
 };
 use holdfast_core::ports::Task;
-use holdfast_repository::backup::{BackupOptions, Ended, Portion, Unread, backup_portion};
+use holdfast_repository::backup::{BackupOptions, Ended, Portion, Throttle, Unread, backup_portion};
 use holdfast_repository::{Id, Repository, RepositoryError, Snapshot};
 use serde::{Deserialize, Serialize};
 
@@ -70,11 +71,19 @@ impl Inner {
             }
             keep_report(&repository, &task.job, snapshot, unread)
         };
+        let throttle = match bandwidth_limit.map(NonZeroU64::new) {
+            None => None,
+            Some(Some(limit)) => Some(Throttle::new(limit)),
+            Some(None) => {
+                let message = format!("resource {resource}: with a bandwidth limit of 0 nothing could ever be stored");
+                return Err(Failure::new(FailureKind::Invalid, message));
+            }
+        };
         let options = BackupOptions {
             parent,
             reread: *kind == BackupKind::Full,
             tags: vec![tag(&task.job), format!("holdfast-kind={}", kind.as_str())],
-            bandwidth_limit: *bandwidth_limit,
+            throttle: throttle.as_ref(),
             before_publish: Some(&report_job),
             readers: self.readers,
             workers: self.threads,

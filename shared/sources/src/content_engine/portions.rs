@@ -163,6 +163,8 @@ pub(super) fn store(
             return Err(Failure::new(FailureKind::Transient, message));
         }
         place = last + 1;
+        report.data_blobs += earlier.data_blobs;
+        report.tree_blobs += earlier.tree_blobs;
         report.added_bytes += earlier.added_bytes;
         report.added_packed_bytes += earlier.added_packed_bytes;
     }

@@ -24,6 +24,18 @@ fn restic(repository: &str, arguments: &[&str]) -> Ran {
     Ran::of(command.args(arguments)).ends(0)
 }
 
+/// Runs `holdfast repository` with what it needs to reach the server.
+fn holdfast(repository: &Path, verb: &str, arguments: &[&dyn AsRef<OsStr>]) -> Ran {
+    let mut command = tools::holdfast_command(verb, repository);
+    command
+        .env("AWS_ENDPOINT_URL_S3", Radosgw::shared().endpoint())
+        .env("AWS_REGION", "us-east-1")
+        .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+        .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
+    command.args(arguments.iter().map(AsRef::as_ref));
+    Ran::of(&mut command)
+}
+
 struct Scene {
     folder: tempfile::TempDir,
     reach: Reach,
@@ -89,16 +101,7 @@ fn restic_proves_and_restores_what_we_wrote() {
 fn the_program_works_on_a_bucket_as_on_a_folder() {
     let scene = Scene::new();
     let repository = PathBuf::from(format!("s3://{}/some/where", scene.bucket));
-    let run = |verb: &str, arguments: &[&dyn AsRef<OsStr>]| {
-        let mut command = tools::holdfast_command(verb, &repository);
-        command
-            .env("AWS_ENDPOINT_URL_S3", Radosgw::shared().endpoint())
-            .env("AWS_REGION", "us-east-1")
-            .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
-            .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
-        command.args(arguments.iter().map(AsRef::as_ref));
-        Ran::of(&mut command)
-    };
+    let run = |verb: &str, arguments: &[&dyn AsRef<OsStr>]| holdfast(&repository, verb, arguments);
     let (source, restored, copied) = (scene.path("source"), scene.path("restored"), scene.path("copied"));
     run("init", &[]).ends(0);
     run("init", &[]).ends(1).says("some/where");
@@ -109,6 +112,35 @@ fn the_program_works_on_a_bucket_as_on_a_folder() {
     tools::assert_same(&source, &tools::restored(&restored, &source));
     run("copy", &[&"--to", &copied]).ends(0);
     tools::holdfast("check", &copied, &[&"--read-data"]).ends(0);
+}
+
+#[test]
+fn the_program_backs_up_the_objects_below_a_prefix_and_restores_them_as_files() {
+    let scene = Scene::new();
+    let keys = ["2026/a.txt", "2026/deep/er/b.txt", "2027/c.txt"];
+    for key in keys {
+        scene.reach.put(&scene.bucket, key, key.as_bytes());
+    }
+    let objects = format!("s3://{}/2026", scene.bucket);
+    let (repository, restored) = (scene.path("repository"), scene.path("restored"));
+    let run = |verb: &str, arguments: &[&dyn AsRef<OsStr>]| holdfast(&repository, verb, arguments);
+    run("init", &[]).ends(0);
+    let refused = run("backup", &[&objects, &scene.path("source")]).ends(2);
+    refused.says("is backed up by itself");
+    run("backup", &[&objects]).ends(0).says("2 new");
+    run("backup", &[&objects, &"--workers", &"2"])
+        .ends(0)
+        .says("2 unchanged");
+    run("restore", &[&"latest", &"--target", &restored]).ends(0);
+    let below = restored.join(&scene.bucket);
+    for key in &keys[..2] {
+        assert_eq!(std::fs::read(below.join(key)).unwrap(), key.as_bytes(), "{key}");
+    }
+    assert!(!below.join("2027").exists());
+    let missing = format!("s3://{}-not/2026", scene.bucket);
+    run("backup", &[&missing])
+        .ends(1)
+        .says(&format!("{}-not", scene.bucket));
 }
 
 #[test]
