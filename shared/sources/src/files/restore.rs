@@ -8,6 +8,7 @@
 mod data;
 mod entries;
 mod error;
+mod flush;
 mod metadata;
 mod parallel;
 mod report;
@@ -25,6 +26,7 @@ use holdfast_repository::tree::{Node, NodeKind};
 use holdfast_repository::{Id, NoProgress, Progress, Repository, Tree};
 
 use super::patterns::Patterns;
+use flush::{Flusher, flusher};
 use report::Tally;
 use store::{RepositoryStore, Store};
 use target::{Marker, Target};
@@ -93,6 +95,7 @@ struct Work<'a> {
     store: &'a dyn Store,
     target: Target,
     tally: Tally,
+    flusher: Flusher,
     options: &'a RestoreOptions<'a>,
 }
 
@@ -106,14 +109,17 @@ fn restore_tree(
 ) -> Result<RestoreReport, RestoreError> {
     let patterns = Patterns::new(&options.include, &options.exclude)?;
     let start = Start::find(store, snapshot, root, options.subfolder.as_deref())?;
+    let (flusher, due) = flusher();
     let marker = Marker::new(repository, snapshot, options);
     let work = Work {
         store,
         target: Target::prepare(target, marker, options.overwrite)?,
         tally: Tally::default(),
+        flusher,
         options,
     };
-    let selected = Walk::new(&work, &patterns).run(start.tree, start.path)?;
+    let walk = || Walk::new(&work, &patterns).run(start.tree, start.path);
+    let selected = work.flusher.during(due, || work.target.sync(), walk)?;
     if selected == 0 && !options.include.is_empty() {
         work.target.finish()?;
         return Err(RestoreError::NothingSelected {

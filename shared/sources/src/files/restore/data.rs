@@ -307,6 +307,7 @@ impl BlobSink for Filling<'_> {
         match written {
             Ok(()) => {
                 Tally::add(&self.work.tally.bytes_written, bytes.len() as u64);
+                self.work.flusher.note(bytes.len() as u64);
                 Ok(())
             }
             Err(error) => self.problem(number, "write", error).map_err(|error| {
