@@ -193,6 +193,11 @@ mod tests {
             })
         ));
         assert!(matches!(
+            parsed("workers --rate 10"),
+            Ok(Task::Workers { rate: 10, .. })
+        ));
+        assert!(matches!(parsed("many"), Ok(Task::Many { files: 1_000_000, .. })));
+        assert!(matches!(
             parsed("functions --policies 10"),
             Ok(Task::Functions { policies: 10, .. })
         ));
@@ -205,6 +210,7 @@ mod tests {
             ("engine --rounds few", "few"),
             ("disk", "disk"),
             ("functions --quick", "--quick"),
+            ("many --rate 5", "--rate"),
         ] {
             let error = parsed(line).unwrap_err();
             assert!(error.contains(word), "{error}");
