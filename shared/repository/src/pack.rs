@@ -71,10 +71,14 @@ pub struct FinishedPack {
     pub blobs: Vec<PackBlob>,
 }
 
-/// A pack that only lacks its name.
+/// A pack that may lack its name.
 pub(crate) struct SealedPack {
-    bytes: Vec<u8>,
-    blobs: Vec<PackBlob>,
+    /// SHA-256 of `bytes`, if it is known.
+    pub(crate) id: Option<Id>,
+    /// The whole file.
+    pub(crate) bytes: Vec<u8>,
+    /// What it holds, in order.
+    pub(crate) blobs: Vec<PackBlob>,
 }
 
 /// Puts blobs together to a pack.
@@ -179,7 +183,7 @@ impl PackBuilder {
 
     /// Writes the header and gives the pack its name.
     pub fn finish(self, key: &MasterKey, ambient: &Ambient) -> Result<FinishedPack> {
-        let SealedPack { bytes, blobs } = self.seal(key, ambient)?;
+        let SealedPack { bytes, blobs, .. } = self.seal(key, ambient)?;
         let id = Id::of(&bytes);
         Ok(FinishedPack { id, bytes, blobs })
     }
@@ -192,6 +196,7 @@ impl PackBuilder {
             .map_err(|_| RepositoryError::Bug("a pack header longer than 4 GiB".into()))?;
         self.bytes.extend_from_slice(&length.to_le_bytes());
         Ok(SealedPack {
+            id: None,
             bytes: self.bytes,
             blobs: self.blobs,
         })

@@ -4,7 +4,7 @@ use crossbeam_channel::{Receiver, Sender};
 
 use crate::error::{RepositoryError, Result};
 use crate::id::Id;
-use crate::pack::{BlobKind, FinishedPack};
+use crate::pack::{BlobKind, SealedPack};
 use crate::tree::{Node, NodeKind};
 
 use super::Unread;
@@ -55,7 +55,7 @@ struct Folder {
 }
 
 /// Runs until the walk is over. Entries come in order; the content of files is waited for.
-pub(super) fn assemble(run: &Run<'_>, entries: Receiver<Entry>, packs: Sender<FinishedPack>) -> Result<Assembled> {
+pub(super) fn assemble(run: &Run<'_>, entries: Receiver<Entry>, packs: Sender<SealedPack>) -> Result<Assembled> {
     let mut assembly = Assembly {
         run,
         packer: Packer::new(run, BlobKind::Tree, packs)?,

@@ -6,7 +6,7 @@ use crossbeam_channel::Sender;
 
 use crate::error::{RepositoryError, Result};
 use crate::id::Id;
-use crate::pack::{BlobEncoder, BlobKind, FinishedPack, MAX_TREE_PACK, PackBuilder, PackGroup};
+use crate::pack::{BlobEncoder, BlobKind, MAX_TREE_PACK, PackBuilder, PackGroup, SealedPack};
 
 use super::run::Run;
 
@@ -23,11 +23,11 @@ pub(super) struct Packer<'a> {
     kind: BlobKind,
     encoder: BlobEncoder,
     pack: PackBuilder,
-    packs: Sender<FinishedPack>,
+    packs: Sender<SealedPack>,
 }
 
 impl<'a> Packer<'a> {
-    pub(super) fn new(run: &'a Run<'a>, kind: BlobKind, packs: Sender<FinishedPack>) -> Result<Packer<'a>> {
+    pub(super) fn new(run: &'a Run<'a>, kind: BlobKind, packs: Sender<SealedPack>) -> Result<Packer<'a>> {
         let encoder = BlobEncoder::new(run.options.compression_level)?;
         Ok(Packer {
             run,
@@ -94,16 +94,21 @@ impl<'a> Packer<'a> {
         share.max(FIRST_PACKS).min(largest)
     }
 
-    /// Adds the pack to those of all workers that wait for their names, and sends these off once they are enough.
+    /// Adds the pack to those of all workers that wait for their names, and sends these off once they are enough. Where hashing
+    /// them together gains nothing, whoever stores a pack gives it its name.
     fn send(&mut self) -> Result<()> {
         let repository = self.run.repository;
         let pack = std::mem::take(&mut self.pack).seal(repository.key(), repository.ambient())?;
-        let group = {
-            let mut unnamed = self.run.unnamed();
-            unnamed.add(pack).then(|| std::mem::take(&mut *unnamed))
-        };
-        if let Some(group) = group {
-            self.send_group(group)?;
+        if Id::worth_gathering() > 1 {
+            let group = {
+                let mut unnamed = self.run.unnamed();
+                unnamed.add(pack).then(|| std::mem::take(&mut *unnamed))
+            };
+            if let Some(group) = group {
+                self.send_group(group)?;
+            }
+        } else {
+            self.packs.send(pack).map_err(|_| RepositoryError::Cancelled)?;
         }
         // Not before: who took the pack has given back the buffer of the one before.
         self.pack = PackBuilder::new(self.run.pack_buffers.take());

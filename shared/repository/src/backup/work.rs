@@ -6,7 +6,7 @@ use crossbeam_channel::{Receiver, Sender};
 
 use crate::error::{RepositoryError, Result};
 use crate::id::Id;
-use crate::pack::{BlobKind, FinishedPack};
+use crate::pack::{BlobKind, SealedPack};
 use crate::tree::Node;
 
 use super::Unread;
@@ -181,7 +181,7 @@ impl OpenFile {
 }
 
 /// Runs until there are no more chunks.
-pub(super) fn work(run: &Run<'_>, batches: &Receiver<Batch>, packs: Sender<FinishedPack>) -> Result<()> {
+pub(super) fn work(run: &Run<'_>, batches: &Receiver<Batch>, packs: Sender<SealedPack>) -> Result<()> {
     let mut packer = Packer::new(run, BlobKind::Data, packs)?;
     while let Ok(batch) = batches.recv() {
         let gathered = gather(batch, batches);

@@ -2,7 +2,7 @@
 
 use crate::id::Id;
 
-use super::{FinishedPack, SealedPack};
+use super::SealedPack;
 
 /// Packs of one group at most. More would be hashed faster still, but all are held in memory.
 const PACKS: usize = 4;
@@ -45,12 +45,10 @@ impl PackGroup {
     }
 
     /// Gives every pack its name.
-    pub(crate) fn name(self) -> Vec<FinishedPack> {
+    pub(crate) fn name(self) -> Vec<SealedPack> {
         let ids = Id::of_each(&self.packs.iter().map(|pack| pack.bytes.as_slice()).collect::<Vec<_>>());
         let named = ids.into_iter().zip(self.packs);
-        named
-            .map(|(id, SealedPack { bytes, blobs })| FinishedPack { id, bytes, blobs })
-            .collect()
+        named.map(|(id, pack)| SealedPack { id: Some(id), ..pack }).collect()
     }
 }
 

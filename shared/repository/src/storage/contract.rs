@@ -12,6 +12,7 @@ pub fn all<S: Storage>(fresh: &dyn Fn() -> S) {
         what_is_missing_is_said_to_be,
         objects_are_written_once_under_their_hash,
         a_buffer_is_stored_as_its_bytes_are_and_given_back,
+        an_object_gets_the_name_that_its_bytes_give_it,
         a_file_of_another_size_is_damage,
         config_and_sidecars_are_written_once,
         sidecar_names_are_checked,
@@ -62,6 +63,20 @@ pub fn a_buffer_is_stored_as_its_bytes_are_and_given_back(store: &dyn Storage) {
         .put_buffer(&file, b"other bytes".to_vec())
         .expect_err("another hash");
     assert_eq!(error.kind(), ErrorKind::Integrity, "{error}");
+}
+
+/// The name is the hash of the bytes, and whoever stores them once more finds them there.
+pub fn an_object_gets_the_name_that_its_bytes_give_it(store: &dyn Storage) {
+    for length in [0, 1, 300_000, 1 << 20] {
+        let bytes: Vec<u8> = (0..length).map(|n: u32| (n / 7) as u8).collect();
+        for _ in 0..2 {
+            let (id, buffer) = store.put_unnamed(FileKind::Data, bytes.clone()).expect("put");
+            assert_eq!(id, Id::of(&bytes));
+            assert!(buffer.capacity() >= bytes.len(), "it can be filled again");
+            assert_eq!(store.read(&object(FileKind::Data, &bytes)).expect("read"), bytes);
+        }
+    }
+    assert_eq!(store.list(FileKind::Data).expect("list").len(), 4);
 }
 
 /// A range is filled completely, and a range past the end is damage.

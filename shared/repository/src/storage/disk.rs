@@ -14,6 +14,7 @@ use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::OFlags;
 use rustix::io::Errno;
+use sha2::{Digest, Sha256};
 
 use super::{
     FileKind, FileName, Put, Storage, StorageError, quarantine_name, require_hash, sidecar_name_is_valid,
@@ -23,6 +24,9 @@ use crate::error::Result;
 use crate::id::Id;
 
 use temporary::Temporary;
+
+/// Bytes that are hashed and written at one time: they fit into a processor's own cache.
+const PIECE: usize = 256 << 10;
 
 /// A repository in a folder.
 #[derive(Debug)]
@@ -207,6 +211,18 @@ impl DiskStorage {
         }
     }
 
+    /// Gives a written file its name, unless the name is taken.
+    fn name(&self, temporary: Temporary, file: &FileName, path: &Path, bytes: &[u8]) -> Result<Put> {
+        match temporary.rename_new(path) {
+            Ok(()) => {
+                self.mark_dirty(path);
+                Ok(Put::Created)
+            }
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => self.compare(file, path, bytes),
+            Err(e) => Err(self.write_failed(file, path, e).into()),
+        }
+    }
+
     /// Writes and syncs `bytes` beside `path`. The file is gone again unless it was renamed away.
     fn write_temporary(&self, file: &FileName, path: &Path, bytes: &[u8]) -> Result<Temporary> {
         let folder = path.parent().unwrap_or(&self.root);
@@ -386,14 +402,32 @@ impl Storage for DiskStorage {
             return self.compare(file, &path, bytes);
         }
         let temporary = self.write_temporary(file, &path, bytes)?;
-        match temporary.rename_new(&path) {
-            Ok(()) => {
-                self.mark_dirty(&path);
-                Ok(Put::Created)
-            }
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => self.compare(file, &path, bytes),
-            Err(e) => Err(self.write_failed(file, &path, e).into()),
+        self.name(temporary, file, &path, bytes)
+    }
+
+    /// Hashes and writes piece by piece, so that each is in the processor's cache when it is written.
+    fn put_unnamed(&self, kind: FileKind, buffer: Vec<u8>) -> Result<(Id, Vec<u8>)> {
+        let folder = self.root.join(kind.folder());
+        self.create_folder(&folder)?;
+        let unnamed = FileName::Object(kind, Id::of(b""));
+        let failed = |e| self.write_failed(&unnamed, &folder, e);
+        let mut temporary = Temporary::create(&folder).map_err(failed)?;
+        let mut hash = Sha256::new();
+        for piece in buffer.chunks(PIECE) {
+            hash.update(piece);
+            temporary.file.write_all(piece).map_err(failed)?;
         }
+        temporary.file.sync_all().map_err(failed)?;
+        let id = Id(hash.finalize().into());
+        let file = FileName::Object(kind, id);
+        let path = self.full_path(&file)?;
+        self.create_folder(path.parent().unwrap_or(&self.root))?;
+        if self.size(&file)?.is_some() {
+            self.compare(&file, &path, &buffer)?;
+        } else {
+            self.name(temporary, &file, &path, &buffer)?;
+        }
+        Ok((id, buffer))
     }
 
     fn replace_damaged(&self, kind: FileKind, id: Id, bytes: &[u8]) -> Result<()> {

@@ -151,6 +151,13 @@ pub trait Storage: Send + Sync {
         Ok(buffer)
     }
 
+    /// As [`Storage::put_buffer`], of an object that has no name yet: its bytes give it one.
+    fn put_unnamed(&self, kind: FileKind, buffer: Vec<u8>) -> Result<(Id, Vec<u8>)> {
+        let id = Id::of(&buffer);
+        let buffer = self.put_buffer(&FileName::Object(kind, id), buffer)?;
+        Ok((id, buffer))
+    }
+
     /// Puts the right bytes in place of a damaged or missing object. Refuses bytes that do not hash to `id`. Bytes that
     /// were there before are kept under `holdfast/quarantine/`. A crash leaves the old file or the new one.
     fn replace_damaged(&self, kind: FileKind, id: Id, bytes: &[u8]) -> Result<()>;

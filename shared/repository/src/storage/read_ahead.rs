@@ -170,6 +170,10 @@ impl Storage for ReadAhead {
         self.inner.put_buffer(file, buffer)
     }
 
+    fn put_unnamed(&self, kind: FileKind, buffer: Vec<u8>) -> Result<(Id, Vec<u8>)> {
+        self.inner.put_unnamed(kind, buffer)
+    }
+
     fn replace_damaged(&self, kind: FileKind, id: Id, bytes: &[u8]) -> Result<()> {
         let replaced = self.inner.replace_damaged(kind, id, bytes);
         self.forget(&FileName::Object(kind, id));
