@@ -11,8 +11,8 @@ use crate::peers::Peer;
 
 /// How many there are at a time.
 const WORKERS: [u32; 4] = [1, 2, 4, 8];
-/// The files: 1,000 MiB.
-const FILES: u64 = 4_000;
+/// The files: 2,000 MiB.
+const FILES: u64 = 8_000;
 const FILE_BYTES: usize = 256 << 10;
 
 /// Measures, and prints a table, and what follows from it for Lambda.

@@ -6,22 +6,22 @@ use std::str::FromStr;
 use holdfast_repository::backup::BackupOptions;
 
 const MIB: u64 = 1 << 20;
-/// The program, a key derivation, and small things.
-const BASE: u64 = 96 * MIB;
+/// The program, its threads, and small things.
+const BASE: u64 = 64 * MIB;
 /// One thread of each kind fits, with the smallest packs.
 const LEAST: u64 = 224 * MIB;
 
-/// What a reader of files holds.
-const READER: u64 = 17 * MIB;
+/// The part of a file that a reader looks at: twice the longest chunk and a run of zeroes.
+const READER: u64 = 9 * MIB;
 /// The largest batch of chunks.
-const BATCH: u64 = 9 * MIB;
+const BATCH: u64 = 5 * MIB;
 /// A pack may be larger than it is to be by its last blob and its header.
-const BEYOND: u64 = 8 * MIB;
+const BEYOND: u64 = 5 * MIB;
 /// Sizes of packs, in the order of preference: every pack costs a request on S3.
 const PACKS: [u64; 4] = [LARGEST_PACK, 16 * MIB, 8 * MIB, 4 * MIB];
 const LARGEST_PACK: u64 = 32 * MIB;
 /// Packs on their way to S3 at one time, at the least where smaller packs are possible, and at the most.
-const REMOTE_UPLOADS: (u64, u64) = (4, 8);
+const REMOTE_UPLOADS: (u64, u64) = (4, 16);
 
 /// What one request of a restore holds.
 const REQUEST: u64 = 40 * MIB;

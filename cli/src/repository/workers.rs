@@ -19,7 +19,7 @@ use crate::error::{CliError, Done};
 use crate::output::say;
 
 /// Slices for each worker: enough for all to end at nearly the same time, and few, because each walks all folders.
-const SLICES_EACH: u32 = 8;
+const SLICES_EACH: u32 = 16;
 /// How often to look whether somebody asked to stop.
 const LOOK: Duration = Duration::from_millis(100);
 

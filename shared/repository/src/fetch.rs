@@ -15,8 +15,6 @@ use crate::reach::is_damage;
 use crate::repository::Repository;
 use crate::storage::{FileKind, FileName};
 
-/// A gap up to this size is read along with what lies around it: cheaper than another request.
-const MAX_GAP: u32 = 256 << 10;
 /// Bytes of all requests under way, which may be half as large again.
 const BUFFERS: usize = 192 << 20;
 
@@ -87,12 +85,14 @@ pub fn fetch(
         unreadable: Mutex::default(),
     };
     let workers = options.workers.max(1);
-    let budget = (BUFFERS / workers).clamp(1 << 20, repo.storage().worth_reading()) as u64;
+    let storage = repo.storage();
+    let budget = (BUFFERS / workers).clamp(1 << 20, storage.worth_reading()) as u64;
+    let gap = storage.worth_skipping() as u64;
     let (parts, bytes) = fetcher.plan();
     options.progress.expect(bytes, 0);
     let requests: Vec<&[Part]> = parts
         .chunk_by(same_pack)
-        .flat_map(|pack| coalesce(pack, budget))
+        .flat_map(|pack| coalesce(pack, budget, gap))
         .collect();
     parallel::for_each(&requests, workers, options.cancel, Vec::new, |buffer, parts| {
         fetcher.request(buffer, parts)
@@ -119,8 +119,9 @@ fn same_pack(a: &Part, b: &Part) -> bool {
 }
 
 /// Cuts the parts of one pack, sorted by offset, into requests of about the same length: up to half as large again as
-/// `budget`, and a blob, so that a pack that is a little larger takes no second one.
-fn coalesce(parts: &[Part], budget: u64) -> Vec<&[Part]> {
+/// `budget`, and a blob, so that a pack that is a little larger takes no second one. A gap that is no larger than is worth skipping is
+/// read along.
+fn coalesce(parts: &[Part], budget: u64, worth_skipping: u64) -> Vec<&[Part]> {
     let mut requests = Vec::new();
     let all = parts.last().map_or(0, end) - parts.first().map_or(0, |first| first.location.offset.into());
     let budget = all.div_ceil(all.div_ceil(budget + budget / 2).max(1));
@@ -129,7 +130,7 @@ fn coalesce(parts: &[Part], budget: u64) -> Vec<&[Part]> {
         let end_before = end(&parts[at - 1]);
         let gap = u64::from(parts[at].location.offset).saturating_sub(end_before);
         let length = end_before - u64::from(parts[start].location.offset);
-        if gap > u64::from(MAX_GAP) || length >= budget {
+        if gap > worth_skipping || length >= budget {
             requests.push(&parts[start..at]);
             start = at;
         }

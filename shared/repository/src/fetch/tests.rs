@@ -91,6 +91,7 @@ fn neighbours_in_a_pack_take_one_request() {
 
 #[test]
 fn requests_are_cut_at_gaps_and_at_the_budget() {
+    const GAP: u32 = 256 << 10;
     let part = |offset, length| Part {
         location: Location {
             pack: Id::of(b""),
@@ -100,13 +101,13 @@ fn requests_are_cut_at_gaps_and_at_the_budget() {
         },
         places: 0..1,
     };
-    let lengths = |parts: &[Part], budget| coalesce(parts, budget).iter().map(|p| p.len()).collect::<Vec<_>>();
-    let parts = [
-        part(0, 10),
-        part(10, 10),
-        part(20 + MAX_GAP, 10),
-        part(31 + 2 * MAX_GAP, 10),
-    ];
+    let lengths = |parts: &[Part], budget| {
+        coalesce(parts, budget, GAP.into())
+            .iter()
+            .map(|p| p.len())
+            .collect::<Vec<_>>()
+    };
+    let parts = [part(0, 10), part(10, 10), part(20 + GAP, 10), part(31 + 2 * GAP, 10)];
     assert_eq!(lengths(&parts, 16 << 20), [3, 1]);
     let neighbours: Vec<Part> = (0..13).map(|n| part(n * 100, 100)).collect();
     assert_eq!(lengths(&neighbours, 900), [13], "a little more takes no second request");

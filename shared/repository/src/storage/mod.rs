@@ -170,6 +170,11 @@ pub trait Storage: Send + Sync {
         16 << 20
     }
 
+    /// How many bytes that nobody wants are read along rather than asking twice.
+    fn worth_skipping(&self) -> usize {
+        256 << 10
+    }
+
     /// Returns once every earlier put and delete is durable (names included).
     fn barrier(&self) -> Result<()>;
 

@@ -191,6 +191,10 @@ impl Storage for ReadAhead {
         24 << 20
     }
 
+    fn worth_skipping(&self) -> usize {
+        2 << 20
+    }
+
     fn barrier(&self) -> Result<()> {
         self.inner.barrier()
     }
