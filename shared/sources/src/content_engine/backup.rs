@@ -71,14 +71,7 @@ impl Inner {
             }
             keep_report(&repository, &task.job, snapshot, unread)
         };
-        let throttle = match bandwidth_limit.map(NonZeroU64::new) {
-            None => None,
-            Some(Some(limit)) => Some(Throttle::new(limit)),
-            Some(None) => {
-                let message = format!("resource {resource}: with a bandwidth limit of 0 nothing could ever be stored");
-                return Err(Failure::new(FailureKind::Invalid, message));
-            }
-        };
+        let throttle = throttle(resource, *bandwidth_limit)?;
         let options = BackupOptions {
             parent,
             reread: *kind == BackupKind::Full,
@@ -133,6 +126,15 @@ impl Inner {
         })?;
         outcome(job, id, &snapshot, report.unread).map(Some)
     }
+}
+
+fn throttle(resource: &ResourceId, limit: Option<u64>) -> Result<Option<Throttle>, Failure> {
+    let Some(limit) = limit else { return Ok(None) };
+    let limit = NonZeroU64::new(limit).ok_or_else(|| {
+        let message = format!("resource {resource}: with a bandwidth limit of 0 nothing could ever be stored");
+        Failure::new(FailureKind::Invalid, message)
+    })?;
+    Ok(Some(Throttle::new(limit)))
 }
 
 /// The snapshot of a job, if it stands.
