@@ -114,13 +114,13 @@ fn describe(run: &Run<'_>, tree: Id, summary: Summary) -> Snapshot {
         parent: options.parent,
         tree,
         paths: run
-            .source
-            .paths()
+            .origin
+            .paths
             .iter()
             .map(|path| path.to_string_lossy().into_owned())
             .collect(),
         hostname: (options.hostname.clone())
-            .or_else(|| run.source.host())
+            .or_else(|| run.origin.host.clone())
             .unwrap_or_else(|| ambient.hostname.clone()),
         username: ambient.username.clone(),
         uid: ambient.uid,

@@ -1,5 +1,6 @@
 //! Stage: read files and cut them into chunks.
 
+use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -13,9 +14,9 @@ use crate::tree::Node;
 
 use super::parent::same_state;
 use super::run::Run;
-use super::window::{Piece, Window};
+use super::window::{Bytes, Piece, Window};
 use super::work::{Batch, FileEnd, FileOutcome, OpenFile};
-use super::{Content, Unread, UnreadReason};
+use super::{Content, Source, Unread, UnreadReason};
 
 /// Chunks of small files travel together up to this many bytes.
 pub(super) const BATCH_BYTES: usize = 512 << 10;
@@ -37,7 +38,8 @@ pub(super) struct Beginning {
     pub(super) length: u64,
 }
 
-struct Reader<'a> {
+/// Cuts files into chunks and passes these on in batches.
+pub(super) struct Reader<'a> {
     run: &'a Run<'a>,
     window: Window,
     batches: Sender<Batch>,
@@ -46,15 +48,13 @@ struct Reader<'a> {
 }
 
 /// Runs until there are no more files.
-pub(super) fn read(run: &Run<'_>, files: &Receiver<FileJob>, batches: Sender<Batch>) -> Result<()> {
-    let zeroes = Id::of(&vec![0; MIN_CHUNK]);
-    let mut reader = Reader {
-        run,
-        window: Window::new(),
-        batches,
-        batch: Batch::new(run.chunk_buffers.take()),
-        zeroes,
-    };
+pub(super) fn read(
+    run: &Run<'_>,
+    source: &dyn Source,
+    files: &Receiver<FileJob>,
+    batches: Sender<Batch>,
+) -> Result<()> {
+    let mut reader = Reader::new(run, batches);
     loop {
         run.check()?;
         let job = match files.try_recv() {
@@ -69,17 +69,27 @@ pub(super) fn read(run: &Run<'_>, files: &Receiver<FileJob>, batches: Sender<Bat
                 }
             }
         };
-        reader.file(job)?;
+        reader.file(source, job)?;
     }
 }
 
-impl Reader<'_> {
-    fn file(&mut self, job: FileJob) -> Result<()> {
+impl<'a> Reader<'a> {
+    pub(super) fn new(run: &'a Run<'a>, batches: Sender<Batch>) -> Reader<'a> {
+        Reader {
+            run,
+            window: Window::new(),
+            batches,
+            batch: Batch::new(run.chunk_buffers.take()),
+            zeroes: Id::of(&vec![0; MIN_CHUNK]),
+        }
+    }
+
+    fn file(&mut self, source: &dyn Source, job: FileJob) -> Result<()> {
         let file = Arc::new(OpenFile::new(job.outcome));
         if self.run.is_paused() {
             return file.report(FileOutcome::NotReached);
         }
-        let done = match self.run.source.open(&job.path) {
+        let done = match source.open(&job.path) {
             Ok(mut content) => self.content(&file, &job.path, job.beginning, &mut *content)?,
             Err(unread) => Err(unread),
         };
@@ -99,7 +109,7 @@ impl Reader<'_> {
         content: &mut dyn Content,
     ) -> Result<Result<FileEnd, Unread>> {
         let mut size = 0;
-        self.window.clear();
+        self.begin();
         // What was written anew between its listing and its opening has no beginning in what was read before.
         let of_this = |beginning: &Beginning| {
             content
@@ -130,21 +140,9 @@ impl Reader<'_> {
                     in_part: true,
                 }));
             }
-            match self.window.next(content, &self.run.chunker) {
-                Ok(None) => break,
-                Ok(Some(Piece::Data(data))) => {
-                    size += data.len() as u64;
-                    self.batch.push(file, data);
-                }
-                Ok(Some(Piece::Zeroes)) => {
-                    size += MIN_CHUNK as u64;
-                    if self.run.known.contains(BlobKind::Data, &self.zeroes)? {
-                        file.reserve(Some(self.zeroes));
-                        self.run.options.progress.advance(MIN_CHUNK as u64, 0);
-                        continue;
-                    }
-                    self.batch.push_zeroes(file, MIN_CHUNK);
-                }
+            match self.chunk(file, content)? {
+                Ok(0) => break,
+                Ok(length) => size += length as u64,
                 Err(error) => {
                     return Ok(Err(Unread {
                         path: path.to_owned(),
@@ -152,14 +150,64 @@ impl Reader<'_> {
                     }));
                 }
             }
-            if self.batch.len() >= BATCH_BYTES {
-                self.send()?;
-            }
         }
         Ok(Ok(end_of(path, size, content)))
     }
 
-    fn send(&mut self) -> Result<()> {
+    /// Makes ready for another file.
+    pub(super) fn begin(&mut self) {
+        self.window.clear();
+    }
+
+    /// Passes on the next chunk of a file, cut by its content; its length, 0 at the end. The inner error is about the
+    /// file alone.
+    pub(super) fn chunk<B: Bytes + ?Sized>(
+        &mut self,
+        file: &Arc<OpenFile>,
+        content: &mut B,
+    ) -> Result<io::Result<usize>> {
+        let length = match self.window.next(content, &self.run.chunker) {
+            Ok(None) => return Ok(Ok(0)),
+            Ok(Some(Piece::Data(data))) => {
+                self.batch.push(file, data);
+                data.len()
+            }
+            Ok(Some(Piece::Zeroes)) => {
+                if self.run.known.contains(BlobKind::Data, &self.zeroes)? {
+                    file.reserve(Some(self.zeroes));
+                    self.run.options.progress.advance(MIN_CHUNK as u64, 0);
+                    return Ok(Ok(MIN_CHUNK));
+                }
+                self.batch.push_zeroes(file, MIN_CHUNK);
+                MIN_CHUNK
+            }
+            Err(error) => return Ok(Err(error)),
+        };
+        self.send_full()?;
+        Ok(Ok(length))
+    }
+
+    /// As [`Reader::chunk`], of `length` bytes wherever the file does not end before.
+    pub(super) fn fixed_chunk(
+        &mut self,
+        file: &Arc<OpenFile>,
+        content: &mut dyn Read,
+        length: usize,
+    ) -> Result<io::Result<usize>> {
+        let read = self.batch.read(file, content, length);
+        self.send_full()?;
+        Ok(read)
+    }
+
+    fn send_full(&mut self) -> Result<()> {
+        if self.batch.len() >= BATCH_BYTES {
+            self.send()?;
+        }
+        Ok(())
+    }
+
+    /// Passes on what is left.
+    pub(super) fn send(&mut self) -> Result<()> {
         if self.batch.is_empty() {
             return Ok(());
         }

@@ -1,5 +1,6 @@
 //! [`Run`]: what all stages of one backup share.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -13,12 +14,12 @@ use super::buffers::Buffers;
 use super::known::Known;
 use super::packer::MAX_BLOBS;
 use super::read::BATCH_BYTES;
-use super::{BackupOptions, Portion, Source};
+use super::{BackupOptions, Portion};
 
 /// One backup that is going on.
 pub(super) struct Run<'a> {
     pub(super) repository: &'a Repository,
-    pub(super) source: &'a dyn Source,
+    pub(super) origin: Origin,
     pub(super) options: &'a BackupOptions<'a>,
     pub(super) portion: Portion<'a>,
     pub(super) known: Known,
@@ -33,6 +34,14 @@ pub(super) struct Run<'a> {
     failure: Mutex<Option<RepositoryError>>,
 }
 
+/// Where what is backed up comes from, as the snapshot says it.
+pub(super) struct Origin {
+    /// The absolute roots.
+    pub(super) paths: Vec<PathBuf>,
+    /// The host, where it is not this one.
+    pub(super) host: Option<String>,
+}
+
 /// Blobs that this backup added.
 #[derive(Default)]
 pub(super) struct Added {
@@ -45,14 +54,14 @@ pub(super) struct Added {
 impl<'a> Run<'a> {
     pub(super) fn new(
         repository: &'a Repository,
-        source: &'a dyn Source,
+        origin: Origin,
         options: &'a BackupOptions<'a>,
         portion: Portion<'a>,
         index: LayeredIndex,
     ) -> Run<'a> {
         Run {
             repository,
-            source,
+            origin,
             options,
             portion,
             known: Known::new(index),

@@ -11,12 +11,12 @@ use crate::error::{RepositoryError, Result};
 use crate::id::Id;
 use crate::tree::{Node, NodeKind, mode};
 
-use super::Unread;
 use super::parent::{ParentFolder, unchanged_content};
 use super::portion::{Taken, taken_over};
 use super::read::{Beginning, FileJob};
 use super::run::Run;
 use super::work::FileOutcome;
+use super::{Source, Unread};
 
 /// What the walk found, in the order of the trees to build.
 pub(super) enum Entry {
@@ -77,6 +77,7 @@ impl Before {
 
 struct Walk<'a> {
     run: &'a Run<'a>,
+    source: &'a dyn Source,
     entries: Sender<Entry>,
     files: Sender<FileJob>,
     /// The folders above the roots, each with the entries that lead to roots.
@@ -103,11 +104,18 @@ struct Earlier {
 }
 
 /// Walks the source, depth first, from `/` down to the roots and through them.
-pub(super) fn walk(run: &Run<'_>, parent: Option<Id>, entries: Sender<Entry>, files: Sender<FileJob>) -> Result<()> {
-    let roots = outermost(run.source.paths())?;
+pub(super) fn walk(
+    run: &Run<'_>,
+    source: &dyn Source,
+    parent: Option<Id>,
+    entries: Sender<Entry>,
+    files: Sender<FileJob>,
+) -> Result<()> {
+    let roots = outermost(run.origin.paths.clone())?;
     let above = folders_above(&roots);
     let mut walk = Walk {
         run,
+        source,
         entries,
         files,
         above,
@@ -312,7 +320,7 @@ impl Walk<'_> {
     /// Metadata; a folder above the roots that cannot be looked at still leads to them.
     fn stat(&mut self, path: &Path, name: &OsStr, earlier: &Earlier) -> Result<Node, Unread> {
         let before: Vec<&Node> = earlier.done.iter().chain(&earlier.parent).collect();
-        match self.run.source.stat_after(path, &before) {
+        match self.source.stat_after(path, &before) {
             Err(unread) if self.above.contains_key(path) => {
                 self.send_unread_folder(unread);
                 let mut node = Node::new(name.as_bytes(), NodeKind::Dir);
@@ -331,7 +339,7 @@ impl Walk<'_> {
     fn names(&self, folder: &Path) -> Result<Box<dyn Iterator<Item = OsString>>, Unread> {
         match self.above.get(folder) {
             Some(names) => Ok(Box::new(names.clone().into_iter())),
-            None => Ok(Box::new(self.run.source.names(folder)?.into_iter())),
+            None => Ok(Box::new(self.source.names(folder)?.into_iter())),
         }
     }
 

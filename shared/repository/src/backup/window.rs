@@ -21,6 +21,32 @@ pub(super) enum Piece<'a> {
     Data(&'a [u8]),
 }
 
+/// Bytes that chunks are cut from, and the holes in them where these are known.
+pub(super) trait Bytes {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize>;
+    fn hole(&mut self) -> io::Result<u64>;
+}
+
+impl Bytes for dyn Content + '_ {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        Content::read(self, buf)
+    }
+
+    fn hole(&mut self) -> io::Result<u64> {
+        Content::hole(self)
+    }
+}
+
+impl Bytes for dyn io::Read + '_ {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        io::Read::read(self, buf)
+    }
+
+    fn hole(&mut self) -> io::Result<u64> {
+        Ok(0)
+    }
+}
+
 /// A buffer over a file's bytes.
 pub(super) struct Window {
     buffer: Vec<u8>,
@@ -49,7 +75,11 @@ impl Window {
 
     /// The next piece of the file, `None` at its end. Where pieces end depends on the bytes alone, not on whether
     /// zeroes were read or skipped as a hole.
-    pub(super) fn next(&mut self, content: &mut dyn Content, chunker: &Chunker) -> io::Result<Option<Piece<'_>>> {
+    pub(super) fn next<B: Bytes + ?Sized>(
+        &mut self,
+        content: &mut B,
+        chunker: &Chunker,
+    ) -> io::Result<Option<Piece<'_>>> {
         if self.start == self.end && self.hole >= MIN_CHUNK as u64 {
             self.hole -= MIN_CHUNK as u64;
             return Ok(Some(Piece::Zeroes));
@@ -69,7 +99,7 @@ impl Window {
     }
 
     /// Reads until enough is in memory or the file ends.
-    fn fill(&mut self, content: &mut dyn Content) -> io::Result<()> {
+    fn fill<B: Bytes + ?Sized>(&mut self, content: &mut B) -> io::Result<()> {
         if self.at_end || self.end - self.start >= NEEDED {
             return Ok(());
         }

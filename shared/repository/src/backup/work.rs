@@ -1,5 +1,6 @@
 //! Stage: hash chunks, drop those that are known, pack the others.
 
+use std::io::{self, Read};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender};
@@ -48,6 +49,15 @@ impl Batch {
     pub(super) fn push_zeroes(&mut self, file: &Arc<OpenFile>, length: usize) {
         self.bytes.resize(self.bytes.len() + length, 0);
         self.note(file, length);
+    }
+
+    /// Adds the next chunk of a file by reading it: `length` bytes, fewer at its end; how many there were.
+    pub(super) fn read(&mut self, file: &Arc<OpenFile>, content: &mut dyn Read, length: usize) -> io::Result<usize> {
+        let count = content.take(length as u64).read_to_end(&mut self.bytes)?;
+        if count > 0 {
+            self.note(file, count);
+        }
+        Ok(count)
     }
 
     fn note(&mut self, file: &Arc<OpenFile>, length: usize) {

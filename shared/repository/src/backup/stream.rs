@@ -1,0 +1,60 @@
+//! [`Stream`]: what is backed up as it comes, once and in an order of its own, such as the archive that a database
+//! server sends.
+
+use std::io::{self, Read};
+use std::path::PathBuf;
+
+use crate::chunker::MAX_CHUNK;
+use crate::error::{RepositoryError, Result};
+use crate::tree::Node;
+
+/// Shortest length that content may be cut at: below it, what is noted of a chunk outweighs what it saves.
+const SHORTEST_CUT: usize = 4 << 10;
+
+/// Files and folders in any order, each once.
+pub trait Stream {
+    /// The absolute folder that everything lies below, recorded in the snapshot.
+    fn root(&self) -> PathBuf;
+    /// Where this comes from, recorded in the snapshot; `None` for this host.
+    fn host(&self) -> Option<String> {
+        None
+    }
+    /// The next entry, `None` at the end. It is asked for once the bytes of the one before were read to their end. An
+    /// error ends the backup, with its text.
+    fn next_item(&mut self) -> io::Result<Option<Item<'_>>>;
+}
+
+/// One entry of a [`Stream`].
+pub struct Item<'a> {
+    /// Absolute: the root of the stream, or below it. Folders that lead to it may come later, or not at all: then they
+    /// are made up.
+    pub path: PathBuf,
+    /// Metadata. The name is taken from the path; the size of a regular file is how many bytes it has to give.
+    pub node: Node,
+    /// The bytes of a regular file; `None` for everything else.
+    pub content: Option<&'a mut dyn Read>,
+    /// Where the content is cut into chunks.
+    pub cut: Cut,
+}
+
+/// Where the content of a file is cut into chunks. Only what is cut alike at every backup is found to be the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// Where the bytes themselves say so, about every MiB: what moves within a file is found again.
+    ByContent,
+    /// At every multiple of so many bytes: for files whose blocks are changed in place, so that a changed block costs
+    /// no more than this.
+    Every(usize),
+}
+
+impl Cut {
+    pub(super) fn check(self) -> Result<()> {
+        match self {
+            Cut::Every(length) if !(SHORTEST_CUT..=MAX_CHUNK).contains(&length) => Err(RepositoryError::invalid(
+                format!("a cut every {length} bytes"),
+                format!("it must be from {SHORTEST_CUT} to {MAX_CHUNK}"),
+            )),
+            _ => Ok(()),
+        }
+    }
+}
