@@ -2,3 +2,4 @@
 
 pub mod content_engine;
 pub mod files;
+pub mod postgres;
