@@ -4,7 +4,7 @@ use bytes::{Buf, Bytes};
 use jiff::Timestamp;
 
 use super::connection::{Connection, Reply};
-use super::error::Result;
+use super::error::{Result, ServerReport};
 use super::lsn::Lsn;
 use super::query::Row;
 use super::replication::SlotName;
@@ -82,6 +82,12 @@ impl LogStream {
                 connection.send_copy_done()?;
                 end(connection)
             }
+            // In the middle of the log only a server that goes down, and has sent all of it, is done.
+            Some(Reply::Done) => Err(connection.refused(ServerReport {
+                code: "57P01".to_owned(),
+                message: "it sent its last log and shuts down".to_owned(),
+                ..ServerReport::default()
+            })),
             Some(Reply::Error(report)) => Err(connection.fail(report)),
             Some(_) => Err(connection.protocol("something else than log")),
         }

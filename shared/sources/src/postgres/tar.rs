@@ -1,4 +1,4 @@
-//! [`Headers`]: the members of the archives that a server sends.
+//! [`entry`]: the members of the archives that a server sends.
 //!
 //! A server writes plain ustar headers, without the extensions for long names: it refuses names that would need them.
 
@@ -99,4 +99,71 @@ pub(super) fn safe(path: &Path) -> Option<PathBuf> {
 /// Bytes that fill the last block of a file.
 pub(super) fn padding(size: u64) -> u64 {
     size.wrapping_neg() % BLOCK as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block(path: &[u8], kind: EntryType, change: impl FnOnce(&mut Header)) -> [u8; BLOCK] {
+        let mut header = Header::new_ustar();
+        header.as_old_mut().name[..path.len()].copy_from_slice(path);
+        header.set_entry_type(kind);
+        header.set_mode(0o100_600);
+        header.set_mtime(1_700_000_000);
+        header.set_size(0);
+        change(&mut header);
+        header.set_cksum();
+        *header.as_bytes()
+    }
+
+    #[test]
+    fn members_are_read() {
+        let file = entry(&block(b"base/1/1259", EntryType::Regular, |header| {
+            header.set_size(8192)
+        }))
+        .unwrap()
+        .unwrap();
+        assert_eq!(file.path, Path::new("base/1/1259"));
+        assert_eq!((file.mode, file.modified), (0o600, 1_700_000_000));
+        assert_eq!(file.kind, EntryKind::File(8192));
+        let folder = entry(&block(b"./base/", EntryType::Directory, |_| {}))
+            .unwrap()
+            .unwrap();
+        assert_eq!(
+            (folder.path.as_path(), folder.kind),
+            (Path::new("base"), EntryKind::Folder)
+        );
+        let link = block(b"pg_tblspc/16384", EntryType::Symlink, |header| {
+            header.set_link_name("/srv/side").unwrap();
+        });
+        assert_eq!(
+            entry(&link).unwrap().unwrap().kind,
+            EntryKind::Link(PathBuf::from("/srv/side"))
+        );
+        let huge = block(b"huge", EntryType::Regular, |header| header.set_size(1 << 40));
+        assert_eq!(entry(&huge).unwrap().unwrap().kind, EntryKind::File(1 << 40));
+        assert_eq!(entry(&[0; BLOCK]), Ok(None));
+    }
+
+    #[test]
+    fn what_leads_out_or_was_changed_is_refused() {
+        for path in [&b"/etc/passwd"[..], b"../up", b"base/../../up"] {
+            assert!(
+                entry(&block(path, EntryType::Regular, |_| {}))
+                    .unwrap_err()
+                    .contains("leads out")
+            );
+        }
+        let mut changed = block(b"a", EntryType::Regular, |_| {});
+        changed[0] = b'b';
+        assert!(entry(&changed).unwrap_err().contains("checksum"));
+        let device = entry(&block(b"a", EntryType::Char, |_| {})).unwrap_err();
+        assert!(device.contains("of type"), "{device}");
+    }
+
+    #[test]
+    fn files_are_filled_up_to_whole_blocks() {
+        assert_eq!([0, 1, 511, 512, 513].map(padding), [0, 511, 1, 0, 511]);
+    }
 }

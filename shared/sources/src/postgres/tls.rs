@@ -166,3 +166,48 @@ fn der_content(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     }
     Some((rest.get(..length)?, &rest[length..]))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Signed with ECDSA and SHA-384.
+    const ECDSA: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBbTCCAROgAwIBAgIUFYMG6sFVINhDVO9JvlvK1lsOYFAwCgYIKoZIzj0EAwMw
+DDEKMAgGA1UEAwwBYTAeFw0yNjExMjgwNDI5MzhaFw0yNjExMzAwNDI5MzhaMAwx
+CjAIBgNVBAMMAWEwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAATf31HXTj68Kr7L
+EqelAxJ0jgOcL13tP5c5Y/HZQ8+xL/7kaCogv9l3vrhetuXNvK7kr8fmKzPXLjSE
+lJ9enn92o1MwUTAdBgNVHQ4EFgQUT2zoNLibolyXQZCUL/8G2O407mMwHwYDVR0j
+BBgwFoAUT2zoNLibolyXQZCUL/8G2O407mMwDwYDVR0TAQH/BAUwAwEB/zAKBggq
+hkjOPQQDAwNIADBFAiAtgNWH5rVN7mxjuJW9PtXGGEihNUsgOUA8XAHINoI8nwIh
+AKUIpIge6wfNnFto1t/KFSHg1MjXsWoCZbFxNOUjmMFL
+-----END CERTIFICATE-----";
+    /// Signed with Ed25519.
+    const ED25519: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBLDCB36ADAgECAhRw2DP8G4QEALS+RxXpezySbfCffjAFBgMrZXAwDDEKMAgG
+A1UEAwwBYTAeFw0yNjExMjgwNDI5MzhaFw0yNjExMzAwNDI5MzhaMAwxCjAIBgNV
+BAMMAWEwKjAFBgMrZXADIQCn1qVimag0uh/ME1Vvod7l61yvUBI7QlFei4n+fr+S
+x6NTMFEwHQYDVR0OBBYEFCq4mWPQJwISG8URajiVB9Hh/rzpMB8GA1UdIwQYMBaA
+FCq4mWPQJwISG8URajiVB9Hh/rzpMA8GA1UdEwEB/wQFMAMBAf8wBQYDK2VwA0EA
+HAUyli3yRc0x81PCvPo2x6LAHEXrzZwcfGjm4ui12J7ChByJcc+V64e1m/qhwZss
+cNAO+G1YCawqyR58P7+hDQ==
+-----END CERTIFICATE-----";
+
+    fn hash(pem: &str) -> Option<String> {
+        let certificate = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
+        hash_of_certificate(&certificate).map(hex::encode)
+    }
+
+    #[test]
+    fn a_certificate_is_hashed_as_its_signature_was() {
+        let by_openssl =
+            "713b1d07eb1b4b4f1489e856f0a399a01ded9cf5b02aa6c365accc86352f91aad6316ef6aa88016b2a90f86fcae658c0";
+        assert_eq!(hash(ECDSA).as_deref(), Some(by_openssl));
+        assert_eq!(hash(ED25519), None);
+        for wrong in [&b""[..], &[0x30], &[0x30, 0x85, 1, 1, 1, 1, 1], &[0x30, 0x7F, 1]] {
+            assert_eq!(hash_of_certificate(wrong), None);
+        }
+    }
+}
