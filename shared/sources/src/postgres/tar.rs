@@ -120,7 +120,7 @@ mod tests {
     #[test]
     fn members_are_read() {
         let file = entry(&block(b"base/1/1259", EntryType::Regular, |header| {
-            header.set_size(8192)
+            header.set_size(8192);
         }))
         .unwrap()
         .unwrap();
@@ -141,7 +141,9 @@ mod tests {
             entry(&link).unwrap().unwrap().kind,
             EntryKind::Link(PathBuf::from("/srv/side"))
         );
-        let huge = block(b"huge", EntryType::Regular, |header| header.set_size(1 << 40));
+        let huge = block(b"huge", EntryType::Regular, |header| {
+            header.set_size(1 << 40);
+        });
         assert_eq!(entry(&huge).unwrap().unwrap().kind, EntryKind::File(1 << 40));
         assert_eq!(entry(&[0; BLOCK]), Ok(None));
     }
