@@ -1,0 +1,228 @@
+//! Members of a base backup and their content, in the order of the server.
+
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use bytes::{Buf, Bytes};
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+
+use super::super::connection::Reply;
+use super::super::error::{PostgresError, Result};
+use super::super::manifest::Manifest;
+use super::super::pages::{PageCheck, segment_of};
+use super::super::tar::{self, BLOCK, EntryKind};
+use super::framing::Piece;
+use super::open::{OpenFile, position};
+use super::{BaseBackup, MANIFEST, Member, MemberKind};
+
+/// A manifest has some 200 bytes for a file.
+const LARGEST_MANIFEST: usize = 1 << 30;
+/// The server found damaged pages; it says so when everything is sent.
+const DATA_CORRUPTED: &str = "XX001";
+
+impl BaseBackup {
+    /// The next file or folder; `None` when everything came and agrees with the manifest.
+    pub fn next_member(&mut self) -> Result<Option<Member>> {
+        self.leave_file()?;
+        while self.end.is_none() {
+            let Some(block) = self.block()? else {
+                return self.conclude().map(Some);
+            };
+            let entry = tar::entry(&block).map_err(|what| self.connection.protocol(what))?;
+            let Some(entry) = entry else { continue };
+            let modified_at = Timestamp::from_second(entry.modified);
+            let modified_at = modified_at.map_err(|error| self.connection.protocol(error.to_string()))?;
+            let path = self.below.join(entry.path);
+            let kind = match entry.kind {
+                EntryKind::File(size) => {
+                    self.open(path.clone(), size);
+                    MemberKind::File { size }
+                }
+                // A link leads to a tablespace, which comes as a folder in the link's place.
+                EntryKind::Folder | EntryKind::Link(_) => MemberKind::Folder,
+            };
+            return Ok(Some(Member {
+                path,
+                kind,
+                mode: entry.mode,
+                modified_at,
+            }));
+        }
+        Ok(None)
+    }
+
+    fn open(&mut self, path: PathBuf, size: u64) {
+        let pages = self.layout.zip(segment_of(&path));
+        let pages = pages.map(|(layout, segment)| PageCheck::new(layout, segment, self.start.lsn));
+        self.file = Some(OpenFile {
+            path,
+            size,
+            left: size,
+            digest: Sha256::new(),
+            pages,
+        });
+    }
+
+    /// Reads the current file's content; 0 at its end.
+    pub fn read_content(&mut self, buf: &mut [u8]) -> Result<usize> {
+        let Some(left) = self.file.as_ref().map(|file| file.left) else {
+            return Ok(0);
+        };
+        if left == 0 || buf.is_empty() {
+            return Ok(0);
+        }
+        if self.pending.is_empty() {
+            self.refill()?;
+        }
+        let most = usize::try_from(left).unwrap_or(usize::MAX);
+        let count = buf.len().min(self.pending.len()).min(most);
+        let (buf, part) = (&mut buf[..count], self.pending.split_to(count));
+        buf.copy_from_slice(&part);
+        self.look_at(&part);
+        Ok(count)
+    }
+
+    /// Counts, hashes and checks what passes.
+    fn look_at(&mut self, part: &[u8]) {
+        let Some(file) = &mut self.file else { return };
+        file.left -= part.len() as u64;
+        file.digest.update(part);
+        if let Some(pages) = &mut file.pages {
+            let (damaged, path) = (&mut self.damaged, &file.path);
+            pages.take(part, |mismatch| damaged.add(path, mismatch));
+        }
+    }
+
+    /// Passes over what was not read of the current file, and notes its sum.
+    fn leave_file(&mut self) -> Result<()> {
+        while let Some(left) = self.file.as_ref().map(|file| file.left).filter(|left| *left > 0) {
+            if self.pending.is_empty() {
+                self.refill()?;
+            }
+            let most = usize::try_from(left).unwrap_or(usize::MAX).min(self.pending.len());
+            let part = self.pending.split_to(most);
+            self.look_at(&part);
+        }
+        let Some(file) = self.file.take() else { return Ok(()) };
+        self.files += 1;
+        self.bytes += file.size;
+        if self.end.is_some() {
+            // The manifest, which is in no archive.
+            return Ok(());
+        }
+        let sum = (file.size, file.digest.finalize().into());
+        if self
+            .sums
+            .insert(file.path.as_os_str().as_bytes().to_vec(), sum)
+            .is_some()
+        {
+            return Err(self.connection.protocol(format!("{} comes twice", file.path.display())));
+        }
+        let mut padding = tar::padding(file.size);
+        while padding > 0 {
+            if self.pending.is_empty() {
+                self.refill()?;
+            }
+            let count = self.pending.len().min(usize::try_from(padding).unwrap_or(BLOCK));
+            self.pending.advance(count);
+            padding -= count as u64;
+        }
+        Ok(())
+    }
+
+    /// More bytes of the current archive, which may not end now.
+    fn refill(&mut self) -> Result<()> {
+        while self.pending.is_empty() {
+            match self.framing.next(&mut self.connection, &self.tablespaces)? {
+                Piece::Data(data) => self.pending = data,
+                _ => return Err(self.connection.protocol("an archive that breaks off")),
+            }
+        }
+        Ok(())
+    }
+
+    /// The next header, in whatever archive it is; `None` when all archives and the manifest are here.
+    fn block(&mut self) -> Result<Option<[u8; BLOCK]>> {
+        let mut block = [0; BLOCK];
+        let mut filled = 0;
+        let mut in_manifest = false;
+        while filled < BLOCK {
+            if self.pending.is_empty() {
+                match self.framing.next(&mut self.connection, &self.tablespaces)? {
+                    Piece::Data(data) if in_manifest => self.add_to_manifest(&data)?,
+                    Piece::Data(data) => self.pending = data,
+                    Piece::Archive(_) | Piece::Manifest | Piece::End if filled > 0 => {
+                        return Err(self.connection.protocol("an archive that breaks off"));
+                    }
+                    Piece::Archive(below) => self.below = below,
+                    Piece::Manifest => in_manifest = true,
+                    Piece::End => return Ok(None),
+                }
+                continue;
+            }
+            let count = self.pending.len().min(BLOCK - filled);
+            self.pending.copy_to_slice(&mut block[filled..filled + count]);
+            filled += count;
+        }
+        Ok(Some(block))
+    }
+
+    fn add_to_manifest(&mut self, data: &[u8]) -> Result<()> {
+        if self.manifest.len() + data.len() > LARGEST_MANIFEST {
+            return Err(self.connection.protocol("a manifest without end"));
+        }
+        self.manifest.extend_from_slice(data);
+        Ok(())
+    }
+
+    /// Compares what came with the manifest, which is the last member.
+    fn conclude(&mut self) -> Result<Member> {
+        self.end = Some(position(&mut self.connection)?);
+        self.await_verdict()?;
+        let wrong = |differences| PostgresError::Manifest {
+            place: self.connection.place().to_owned(),
+            differences,
+        };
+        let manifest = Manifest::parse(&self.manifest).map_err(|why| wrong(vec![why]))?;
+        if manifest
+            .system_identifier
+            .is_some_and(|system| system != self.system_identifier)
+        {
+            return Err(wrong(vec!["it is of another cluster".to_owned()]));
+        }
+        let differences = manifest.differences(std::mem::take(&mut self.sums));
+        if !differences.is_empty() {
+            return Err(wrong(differences));
+        }
+        self.pending = Bytes::from(std::mem::take(&mut self.manifest));
+        let size = self.pending.len() as u64;
+        self.open(PathBuf::from(MANIFEST), size);
+        Ok(Member {
+            path: PathBuf::from(MANIFEST),
+            kind: MemberKind::File { size },
+            mode: 0o600,
+            modified_at: self.connection.now(),
+        })
+    }
+
+    /// The end of the command. Damage that the server found ends it with an error, though everything is here.
+    fn await_verdict(&mut self) -> Result<()> {
+        loop {
+            match self.connection.receive()? {
+                Reply::Ready => return Ok(()),
+                Reply::Done => {}
+                Reply::Error(report) if report.code == DATA_CORRUPTED => self.damaged.confirmed = true,
+                Reply::Error(report) => return Err(self.connection.fail(report)),
+                _ => return Err(self.connection.protocol("something behind the end of a base backup")),
+            }
+        }
+    }
+}
+
+impl Read for BaseBackup {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.read_content(buf).map_err(io::Error::other)
+    }
+}

@@ -1,0 +1,360 @@
+//! A real PostgreSQL server of a test's own: in a temporary folder, on a Unix socket and a free port of loopback.
+
+#![allow(dead_code, clippy::unwrap_used, reason = "helpers of tests, each of which uses some")]
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::net::TcpListener;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use holdfast_sources::postgres::{Address, BaseBackup, ClientOptions, Connection, MemberKind, Purpose};
+use jiff::Timestamp;
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+/// Debian's programs. A server of another version may stand elsewhere, the clients work with all.
+const PROGRAMS: &str = "/usr/lib/postgresql/15/bin";
+/// Where to take the server's programs from instead, to run the tests on another version.
+const OTHER_SERVER: &str = "HOLDFAST_TEST_POSTGRES_BIN";
+/// Who owns and runs servers when root runs the tests: PostgreSQL refuses to run as root.
+const OWNER: &str = "postgres";
+/// The superuser of every server.
+pub const ADMIN: &str = "admin";
+
+/// The client programs.
+pub fn program(name: &str) -> PathBuf {
+    let path = Path::new(PROGRAMS).join(name);
+    assert!(
+        path.exists(),
+        "these tests need PostgreSQL 15, but {} is missing: apt-get install postgresql-15",
+        path.display()
+    );
+    path
+}
+
+#[expect(clippy::disallowed_methods, reason = "a setting of these tests")]
+fn server_program(name: &str) -> PathBuf {
+    match std::env::var_os(OTHER_SERVER) {
+        Some(folder) => Path::new(&folder).join(name),
+        None => program(name),
+    }
+}
+
+/// Gives a process some time.
+#[expect(clippy::disallowed_methods, reason = "other processes take their time")]
+pub fn pause() {
+    std::thread::sleep(Duration::from_millis(50));
+}
+
+/// Waits up to a minute.
+pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    for _ in 0..1200 {
+        if is_so() {
+            return;
+        }
+        pause();
+    }
+    panic!("waited in vain until {what}");
+}
+
+#[expect(clippy::disallowed_methods, reason = "tests tell servers the real time")]
+fn now() -> Timestamp {
+    Timestamp::now()
+}
+
+/// What connections take, and the flag that stops them.
+pub fn options() -> ClientOptions {
+    ClientOptions {
+        now,
+        stop: Arc::new(AtomicBool::new(false)),
+    }
+}
+
+fn owner() -> Option<(u32, u32)> {
+    if !rustix::process::geteuid().is_root() {
+        return None;
+    }
+    let user = uzers::get_user_by_name(OWNER).expect("these tests need the user postgres when root runs them");
+    Some((user.uid(), user.primary_group_id()))
+}
+
+/// A command as the owner of servers.
+pub fn as_owner(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    if let Some((uid, gid)) = owner() {
+        command.uid(uid).gid(gid);
+    }
+    command.current_dir("/");
+    command
+}
+
+/// Gives a file or folder, with all that is in it, to the owner of servers.
+pub fn give_to_owner(path: &Path) {
+    if let Some((uid, gid)) = owner() {
+        chown(path, Some(uid), Some(gid)).unwrap();
+        if path.is_dir() {
+            for entry in fs::read_dir(path).unwrap() {
+                give_to_owner(&entry.unwrap().path());
+            }
+        }
+    }
+}
+
+/// Runs a command to its end and gives what it printed.
+pub fn run(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let (out, err) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(output.status.success(), "{command:?}: {out}{err}");
+    out.trim_end().to_owned()
+}
+
+/// A folder that the owner of servers can use.
+pub fn folder() -> TempDir {
+    let folder = tempfile::Builder::new()
+        .prefix("holdfast-pg-")
+        .tempdir_in("/tmp")
+        .unwrap();
+    give_to_owner(folder.path());
+    folder
+}
+
+/// A server, which ends with this.
+pub struct Server {
+    folder: TempDir,
+    pub data: PathBuf,
+    pub port: u16,
+    child: Option<Child>,
+}
+
+impl Server {
+    /// A new cluster with page checksums, and lines for its configuration; it lets everybody in on its socket.
+    pub fn start(settings: &[&str]) -> Server {
+        let folder = folder();
+        let data = folder.path().join("data");
+        let mut initdb = as_owner(&server_program("initdb"));
+        initdb.args(["-U", ADMIN, "-A", "trust", "-E", "UTF8", "--locale=C", "-N", "-k", "-D"]);
+        run(initdb.arg(&data));
+        let mut server = Server::over(folder, data);
+        for line in ["fsync = off", "max_wal_senders = 10", "wal_keep_size = '2GB'"]
+            .iter()
+            .chain(settings)
+        {
+            server.configure(line);
+        }
+        server.begin();
+        server
+    }
+
+    /// A server over a restored data folder.
+    pub fn over(folder: TempDir, data: PathBuf) -> Server {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        Server {
+            folder,
+            data,
+            port,
+            child: None,
+        }
+    }
+
+    /// Adds a line to the configuration.
+    pub fn configure(&self, line: &str) {
+        let path = self.data.join("postgresql.conf");
+        let mut file = fs::OpenOptions::new().append(true).open(path).unwrap();
+        writeln!(file, "{line}").unwrap();
+    }
+
+    /// Replaces the lines that let clients in over TCP and reloads them.
+    pub fn admit(&self, lines: &[&str]) {
+        let all = ["local all all trust", "local replication all trust"];
+        let lines: Vec<&str> = all.iter().chain(lines).copied().collect();
+        fs::write(self.data.join("pg_hba.conf"), lines.join("\n") + "\n").unwrap();
+        self.sql("SELECT pg_reload_conf()");
+        // The signal takes a moment to arrive.
+        let count = lines.len().to_string();
+        wait_until("the server admits", || {
+            self.sql("SELECT count(*) FROM pg_hba_file_rules") == count
+        });
+        pause();
+    }
+
+    /// A file beside the data folder that the server can read.
+    pub fn beside(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn spawn(&mut self) {
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.beside("log"))
+            .unwrap();
+        let mut command = as_owner(&server_program("postgres"));
+        command.arg("-D").arg(&self.data).arg("-k").arg(self.folder.path());
+        command.args(["-p", &self.port.to_string(), "-c", "listen_addresses=127.0.0.1"]);
+        command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log);
+        self.child = Some(command.spawn().unwrap());
+    }
+
+    fn is_ready(&self) -> bool {
+        let mut ready = Command::new(program("pg_isready"));
+        ready
+            .arg("-q")
+            .arg("-h")
+            .arg(self.folder.path())
+            .args(["-p", &self.port.to_string()]);
+        ready.status().unwrap().success()
+    }
+
+    /// Starts it and waits until it answers.
+    pub fn begin(&mut self) {
+        self.spawn();
+        for _ in 0..1200 {
+            if self.is_ready() {
+                return;
+            }
+            let ended = self.child.as_mut().unwrap().try_wait().unwrap();
+            assert!(ended.is_none(), "the server ended:\n{}", self.log());
+            pause();
+        }
+        panic!("the server does not answer:\n{}", self.log());
+    }
+
+    /// What it logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.beside("log")).unwrap_or_default()
+    }
+
+    fn end(&mut self, signal: Signal) {
+        let Some(mut child) = self.child.take() else { return };
+        let pid = Pid::from_child(&child);
+        let _ = kill_process(pid, signal);
+        child.wait().unwrap();
+    }
+
+    /// Stops it in order.
+    pub fn stop(&mut self) {
+        self.end(Signal::INT);
+    }
+
+    /// Kills it and all its processes, as a failing machine would.
+    pub fn kill(&mut self) {
+        let pid = self.child.as_ref().unwrap().id();
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+        self.end(Signal::KILL);
+        for child in children.split_whitespace() {
+            let _ = kill_process(Pid::from_raw(child.parse().unwrap()).unwrap(), Signal::KILL);
+        }
+        for child in children.split_whitespace() {
+            wait_until("all processes are gone", || {
+                !Path::new(&format!("/proc/{child}")).exists()
+            });
+        }
+        let _ = fs::remove_file(self.data.join("postmaster.pid"));
+    }
+
+    fn client(&self, name: &str) -> Command {
+        let mut command = Command::new(program(name));
+        command
+            .arg("-h")
+            .arg(self.folder.path())
+            .args(["-p", &self.port.to_string(), "-U", ADMIN]);
+        command
+    }
+
+    /// The only value of a statement's answer.
+    pub fn sql(&self, statement: &str) -> String {
+        let mut psql = self.client("psql");
+        run(psql.args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-d", "postgres", "-c", statement]))
+    }
+
+    /// Makes pgbench's tables; 1 is about 15 MiB.
+    pub fn fill(&self, scale: u32) {
+        run(self
+            .client("pgbench")
+            .args(["-i", "-q", "-s", &scale.to_string(), "postgres"]));
+    }
+
+    /// Writes all the time, until it is killed.
+    pub fn load(&self) -> Load {
+        let mut pgbench = self.client("pgbench");
+        pgbench.args(["-n", "-c", "4", "-T", "600", "postgres"]);
+        Load(pgbench.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+    }
+
+    /// The address over the socket, of a role.
+    pub fn address(&self, user: &str) -> Address {
+        let folder = self.folder.path().display();
+        Address::parse(&format!("host={folder} port={} user={user}", self.port)).unwrap()
+    }
+
+    /// The address over TCP, with more parameters.
+    pub fn tcp(&self, more: &str) -> Address {
+        Address::parse(&format!("host=127.0.0.1 port={} {more}", self.port)).unwrap()
+    }
+
+    /// A connection of the superuser for replication.
+    pub fn replication(&self) -> Connection {
+        Connection::open(&self.address(ADMIN), Purpose::Replication, &options()).unwrap()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.end(Signal::QUIT);
+    }
+}
+
+/// A client that writes, until this is dropped.
+pub struct Load(Child);
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Writes the rest of a base backup into a folder, as restoring it would.
+pub fn write_out(backup: &mut BaseBackup, target: &Path) {
+    fs::create_dir_all(target).unwrap();
+    while let Some(member) = backup.next_member().unwrap() {
+        let path = target.join(&member.path);
+        match member.kind {
+            MemberKind::Folder => fs::create_dir_all(&path).unwrap(),
+            MemberKind::File { size } => {
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                let mut file = File::create(&path).unwrap();
+                assert_eq!(std::io::copy(backup, &mut file).unwrap(), size, "{}", path.display());
+                fs::set_permissions(&path, fs::Permissions::from_mode(member.mode)).unwrap();
+            }
+        }
+    }
+    fs::set_permissions(target, fs::Permissions::from_mode(0o700)).unwrap();
+    give_to_owner(target);
+}
+
+/// Has PostgreSQL's own tool judge a base backup, and its log where the tool's version reads it.
+pub fn verify(major: u32, folder: &Path) {
+    if major > 15 {
+        // Debian's tool does not read later manifests; starting over the backup is the judge.
+        return;
+    }
+    let mut command = Command::new(program("pg_verifybackup"));
+    if major < 15 {
+        command.arg("--no-parse-wal");
+    }
+    run(command.arg("--exit-on-error").arg(folder));
+}
