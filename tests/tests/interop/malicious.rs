@@ -8,7 +8,7 @@ use std::sync::Arc;
 use holdfast_local::system_ambient;
 use holdfast_repository::index::IndexPack;
 use holdfast_repository::pack::{BlobKind, PackBuilder, SealedPack};
-use holdfast_repository::storage::{DiskStorage, FileKind, FileName};
+use holdfast_repository::storage::{DiskStorage, FileKind};
 use holdfast_repository::{Id, InitOptions, NodeTime, Repository, Snapshot};
 use holdfast_sources::files::Manifest;
 
