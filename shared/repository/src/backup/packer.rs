@@ -16,7 +16,7 @@ pub(super) const MAX_BLOBS: usize = 8_000;
 /// Size of a backup's first packs, unless smaller ones are wanted.
 const FIRST_PACKS: usize = 16 << 20;
 /// A pack is closed when it holds this share of what was stored before it.
-const SHARE: u64 = 8;
+const SHARE: u64 = 4;
 
 /// Fills packs of one kind; each worker has its own.
 pub(super) struct Packer<'a> {
