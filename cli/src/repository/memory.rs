@@ -18,15 +18,15 @@ const BATCH: u64 = 5 * MIB;
 /// A pack may be larger than it is to be by its last blob and its header.
 const BEYOND: u64 = 5 * MIB;
 /// Sizes of packs, in the order of preference: every pack costs a request on S3.
-const PACKS: [u64; 5] = [LARGEST_PACK, 32 * MIB, 16 * MIB, 8 * MIB, 4 * MIB];
-const LARGEST_PACK: u64 = 48 * MIB;
+const PACKS: [u64; 4] = [LARGEST_PACK, 16 * MIB, 8 * MIB, 4 * MIB];
+const LARGEST_PACK: u64 = 32 * MIB;
 /// Packs on their way to S3 at one time, at the least where smaller packs are possible, and at the most.
 const REMOTE_UPLOADS: (u64, u64) = (4, 16);
 
 /// What one request of a restore holds.
 const REQUEST: u64 = 40 * MIB;
 /// A group of packs that are read together.
-const GROUP: u64 = LARGEST_PACK + BEYOND;
+const GROUP: u64 = 52 * MIB;
 /// A pack that is written anew, and the one that it goes into.
 const REWRITTEN: u64 = 2 * (LARGEST_PACK + BEYOND);
 
@@ -83,7 +83,7 @@ impl Memory {
         let filling = workers + 1;
         let fits = |size: u64| rest / (size + BEYOND);
         let mut sizes = PACKS.into_iter().filter(|size| *size <= largest);
-        let size = sizes.find(|size| fits(*size) >= filling + least).unwrap_or(PACKS[4]);
+        let size = sizes.find(|size| fits(*size) >= filling + least).unwrap_or(PACKS[3]);
         BackupOptions {
             workers: usize::try_from(workers).unwrap_or(1),
             uploads: usize::try_from(fits(size).saturating_sub(filling).clamp(1, most)).unwrap_or(1),
