@@ -100,7 +100,9 @@ fn live(program: &Program, set: Set, (first, second): (&Path, &Path), work: &Pat
     for operation in Operation::ALL {
         match operation {
             Operation::Incremental => replace(second, &place.source)?,
-            Operation::RestoreOver => data::disturb(&place.restored()).map_err(|error| error.to_string())?,
+            Operation::RestoreOver | Operation::RestoreChanged => {
+                data::disturb(&place.restored()).map_err(|error| error.to_string())?
+            }
             Operation::Prune if program.peer == Peer::Holdfast => place.old = old_snapshots(program, &place)?,
             _ => {}
         }
@@ -111,7 +113,10 @@ fn live(program: &Program, set: Set, (first, second): (&Path, &Path), work: &Pat
         // What was written before is not this operation's.
         measured::settle()?;
         let took = run(&commands, &place)?;
-        if matches!(operation, Operation::Restore | Operation::RestoreOver) {
+        if matches!(
+            operation,
+            Operation::Restore | Operation::RestoreOver | Operation::RestoreChanged
+        ) {
             require_same(&place.source, &restored(&place)?)?;
         }
         let stored = match operation {

@@ -21,6 +21,8 @@ pub struct Limit {
     pub kernels: Seconds,
     /// What `cp --recursive` takes.
     pub copy: f64,
+    /// The same, until what it wrote stands on disk, as what a restore of Holdfast wrote does when it ends.
+    pub copy_to_disk: f64,
 }
 
 impl Limit {
@@ -32,12 +34,14 @@ impl Limit {
         // What was written before is not this copy's.
         measured::settle()?;
         let took = measured::run(&words, &[], Path::new("/"))?;
+        let copy_to_disk = took.wall + measured::settle()?;
         crate::engine::remove(&copy)?;
         Ok(Self {
             set: set.name(),
             composition,
             kernels: least_seconds(&figures.all, &composition),
             copy: took.wall,
+            copy_to_disk,
         })
     }
 

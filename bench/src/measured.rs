@@ -76,10 +76,12 @@ pub fn run(command: &[OsString], environment: &[(&'static str, OsString)], folde
     })
 }
 
-/// Waits until what was written before stands on disk.
-pub fn settle() -> Result<(), String> {
+/// Waits until what was written before stands on disk; how many seconds that takes.
+pub fn settle() -> Result<f64, String> {
+    #[expect(clippy::disallowed_methods, reason = "measuring is what this program is for")]
+    let started = Instant::now();
     match Command::new("sync").status() {
-        Ok(status) if status.success() => Ok(()),
+        Ok(status) if status.success() => Ok(started.elapsed().as_secs_f64()),
         Ok(status) => Err(format!("sync: {status}")),
         Err(error) => Err(format!("sync: {error}")),
     }

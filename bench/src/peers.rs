@@ -22,6 +22,8 @@ pub enum Operation {
     Restore,
     /// Restoring it over the first.
     RestoreOver,
+    /// The same, where files are believed that have the size and the time of the snapshot.
+    RestoreChanged,
     /// Copying all snapshots into another, empty repository.
     Copy,
     /// Forgetting the first generation and removing what only it needed.
@@ -29,13 +31,14 @@ pub enum Operation {
 }
 
 impl Operation {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Backup,
         Self::Unchanged,
         Self::Incremental,
         Self::Check,
         Self::Restore,
         Self::RestoreOver,
+        Self::RestoreChanged,
         Self::Copy,
         Self::Prune,
     ];
@@ -48,6 +51,7 @@ impl Operation {
             Self::Check => "check",
             Self::Restore => "restore",
             Self::RestoreOver => "restore over",
+            Self::RestoreChanged => "restore changed",
             Self::Copy => "copy",
             Self::Prune => "prune",
         }
@@ -172,7 +176,7 @@ impl Peer {
     pub fn commands(self, program: &Path, operation: Operation, place: &Place) -> Option<(Commands, Commands)> {
         let measured = match self {
             Self::Holdfast => Self::holdfast(program, operation, place),
-            Self::Restic => Self::restic(program, operation, place),
+            Self::Restic => Self::restic(program, operation, place)?,
             Self::Rustic => return Self::rustic(program, operation, place),
             Self::Borg => return Self::borg(program, operation, place).map(|commands| (Vec::new(), commands)),
         };
@@ -212,6 +216,10 @@ impl Peer {
                 "restore",
                 command!["latest", "--target", place.restored(), "--overwrite"],
             )],
+            Operation::RestoreChanged => vec![call(
+                "restore",
+                command!["latest", "--target", place.restored(), "--overwrite=if-changed"],
+            )],
             Operation::Copy => vec![call("copy", command!["--to", place.copy()])],
             Operation::Prune => vec![
                 call("forget", place.old.iter().map(OsString::from).collect()),
@@ -220,22 +228,24 @@ impl Peer {
         }
     }
 
-    fn restic(program: &Path, operation: Operation, place: &Place) -> Commands {
+    fn restic(program: &Path, operation: Operation, place: &Place) -> Option<Commands> {
         let at = place.repository(Peer::Restic);
         let call = |words: Vec<OsString>| {
             let mut command = command![program, "-q", "-r", at];
             command.extend(words);
             command
         };
-        vec![match operation {
+        Some(vec![match operation {
             Operation::Backup | Operation::Unchanged | Operation::Incremental => call(command!["backup", place.source]),
             Operation::Check => call(command!["check", "--read-data"]),
+            // The version of Debian reads or writes everything.
+            Operation::RestoreChanged => return None,
             Operation::Restore | Operation::RestoreOver => {
                 call(command!["restore", "latest", "--target", place.restored()])
             }
             Operation::Copy => command![program, "-q", "-r", place.copy(), "copy", "--from-repo", at],
             Operation::Prune => call(command!["forget", "--keep-last", "1", "--prune"]),
-        }]
+        }])
     }
 
     fn rustic(program: &Path, operation: Operation, place: &Place) -> Option<(Commands, Commands)> {
@@ -250,7 +260,15 @@ impl Peer {
                 vec![call(command!["backup", place.source])]
             }
             Operation::Check => vec![call(command!["check", "--read-data"])],
-            Operation::Restore | Operation::RestoreOver => vec![call(command!["restore", "latest", place.restored()])],
+            Operation::Restore | Operation::RestoreChanged => {
+                vec![call(command!["restore", "latest", place.restored()])]
+            }
+            Operation::RestoreOver => vec![call(command![
+                "restore",
+                "--verify-existing",
+                "latest",
+                place.restored()
+            ])],
             // Its target is a profile in a file, with settings that differ between versions.
             Operation::Copy => return None,
             Operation::Prune => vec![
@@ -292,7 +310,7 @@ impl Peer {
             Operation::Check => vec![command![program, "check", "--verify-data", at]],
             Operation::Restore => vec![command![program, "extract", archive("second")]],
             // It writes everything anew, and copies no archive.
-            Operation::RestoreOver | Operation::Copy => return None,
+            Operation::RestoreOver | Operation::RestoreChanged | Operation::Copy => return None,
             Operation::Prune => vec![
                 command![program, "prune", "--keep-last", "1", at],
                 command![program, "compact", at],

@@ -109,9 +109,15 @@ impl Table {
     /// The limit, and how much of its speed Holdfast reaches.
     fn limit_cell(&self, set: Set, operation: Operation) -> String {
         let ours = self.figure(set, operation, Peer::Holdfast);
-        match (self.limit(set, operation), ours) {
-            (Some(limit), Some(ours)) => format!("{limit:.2} ({:.0} %)", limit / ours.wall * 100.0),
-            _ => String::new(),
+        let (Some(limit), Some(ours)) = (self.limit(set, operation), ours) else {
+            return String::new();
+        };
+        let reached = |limit: f64| format!("{limit:.2} ({:.0} %)", limit / ours.wall * 100.0);
+        match self.limits.iter().find(|limit| limit.set == set.name()) {
+            Some(of_set) if operation == Operation::Restore => {
+                format!("{}, on disk {}", reached(limit), reached(of_set.copy_to_disk))
+            }
+            _ => reached(limit),
         }
     }
 

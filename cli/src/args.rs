@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::repository::memory::{self, Memory};
 use holdfast_core::config::Rate;
@@ -256,9 +256,10 @@ pub enum RepositoryCommand {
         /// Only what matches this path or pattern; may be given several times.
         #[arg(long, value_name = "PATTERN")]
         include: Vec<String>,
-        /// Overwrite files that stand in the target and differ; others there are left alone.
-        #[arg(long)]
-        overwrite: bool,
+        /// Overwrite files that stand in the target and differ; others there are left alone. "always" compares every byte,
+        /// "if-changed" believes files that have the size and the time of the snapshot.
+        #[arg(long, value_name = "WHICH", num_args = 0..=1, require_equals = true, default_missing_value = "always")]
+        overwrite: Option<Overwriting>,
     },
     /// Check the structure, and with --read-data every byte.
     Check {
@@ -302,4 +303,13 @@ pub enum RepositoryCommand {
         #[arg(value_name = "SNAPSHOT")]
         snapshots: Vec<String>,
     },
+}
+
+/// What a restore overwrites.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Overwriting {
+    /// Whatever differs.
+    Always,
+    /// Whatever differs, of files whose size or time differs.
+    IfChanged,
 }

@@ -2,10 +2,9 @@
 
 use std::num::NonZeroU64;
 use std::path::{Component, Path, PathBuf};
-use std::sync::atomic::AtomicBool;
 
 use holdfast_core::config::Rate;
-use holdfast_repository::backup::{BackupOptions, BackupReport, Ended, Portion, Source, Throttle, backup_portion};
+use holdfast_repository::backup::{BackupOptions, BackupReport, Source, Throttle, backup_after};
 use holdfast_repository::{Id, Repository};
 use holdfast_sources::files::{FileTree, Patterns, RootError};
 use serde_json::json;
@@ -67,8 +66,10 @@ pub fn run(place: &RepositoryPlace, request: Request, interrupt: &Interrupt, jso
         throttle: throttle.as_ref(),
         ..BackupOptions::new((repository.ambient().now)(), &meter, interrupt.flag())
     };
+    let at_once = |path: &PathBuf| place::requests_at_once(path, options.readers);
+    let readers = request.paths.iter().map(at_once).max();
     let options = BackupOptions {
-        readers: place::requests_at_once(&request.paths[0], options.readers),
+        readers: readers.unwrap_or(options.readers),
         ..options
     };
     let options = place.memory.of_backup(options, place::is_remote(&place.repo));
@@ -77,14 +78,7 @@ pub fn run(place: &RepositoryPlace, request: Request, interrupt: &Interrupt, jso
         Readers::Alone => Gathered::default(),
         Readers::Workers(number) => workers::gather(number, interrupt)?,
     };
-    let portion = Portion {
-        done: &gathered.done,
-        slice: None,
-        pause: &AtomicBool::new(false),
-    };
-    let Ended::Published(report) = backup_portion(&repository, source.as_ref(), &options, portion)? else {
-        return Err(CliError::failed("a backup that nobody paused stopped half-way"));
-    };
+    let report = backup_after(&repository, source.as_ref(), &options, &gathered.done)?;
     drop(meter);
     if json {
         print_json(&report, parent, &gathered.lost)?;
@@ -107,18 +101,19 @@ fn throttle(limit: Option<Rate>) -> Result<Option<Throttle>, CliError> {
 }
 
 fn source(paths: &[PathBuf], patterns: Patterns) -> Result<Box<dyn Source>, CliError> {
-    let objects = paths.iter().find_map(|path| place::objects(path, &patterns));
-    match objects {
-        Some(objects) if paths.len() == 1 => objects,
-        Some(_) => Err(CliError::usage(
-            "an address on S3 is backed up by itself: name one, and no folders beside it",
-        )),
-        None => {
-            let roots = paths.iter().map(|path| plain(path)).collect::<Result<_, _>>()?;
-            let tree = FileTree::new(roots, patterns).map_err(|error| root_error(&error))?;
-            Ok(Box::new(tree))
-        }
+    if let [path] = paths
+        && let Some(objects) = place::objects(path, &patterns)
+    {
+        return objects;
     }
+    if paths.iter().any(|path| place::is_remote(path)) {
+        return Err(CliError::usage(
+            "an address on S3 is backed up by itself: name one, and no folders beside it",
+        ));
+    }
+    let roots = paths.iter().map(|path| plain(path)).collect::<Result<_, _>>()?;
+    let tree = FileTree::new(roots, patterns).map_err(|error| root_error(&error))?;
+    Ok(Box::new(tree))
 }
 
 /// An absolute path without `.` and `..`.

@@ -17,9 +17,10 @@ mod workers;
 
 use holdfast_repository::RepositoryError;
 
-use crate::args::{RepositoryArguments, RepositoryCommand};
+use crate::args::{Overwriting, RepositoryArguments, RepositoryCommand};
 use crate::error::{CliError, Done};
 use backup::Readers;
+use holdfast_sources::files::Overwrite;
 use interrupt::Interrupt;
 
 /// Does one command.
@@ -68,7 +69,11 @@ pub fn run(arguments: RepositoryArguments, json: bool) -> Result<Done, CliError>
                 snapshot,
                 target,
                 include,
-                overwrite,
+                overwrite: match overwrite {
+                    None => Overwrite::Never,
+                    Some(Overwriting::Always) => Overwrite::Always,
+                    Some(Overwriting::IfChanged) => Overwrite::IfChanged,
+                },
             };
             restore::run(&place, request, &interrupt, json)
         }

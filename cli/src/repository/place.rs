@@ -14,7 +14,7 @@ use crate::error::CliError;
 const S3: &str = "s3://";
 
 /// Requests under way at one time to a store that answers after some milliseconds.
-const REMOTE_AT_ONCE: usize = 8;
+const REMOTE_AT_ONCE: usize = 12;
 
 /// A store that must be there already. Nothing is written to it.
 pub fn existing(place: &Path) -> Result<Arc<dyn Storage>, CliError> {

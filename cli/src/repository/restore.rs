@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use holdfast_sources::files::{RestoreError, RestoreOptions, RestoreReport, restore};
+use holdfast_sources::files::{Overwrite, RestoreError, RestoreOptions, RestoreReport, restore};
 use serde_json::{Value, json};
 
 use super::interrupt::Interrupt;
@@ -25,8 +25,8 @@ pub struct Request {
     pub target: PathBuf,
     /// Patterns of what to restore.
     pub include: Vec<String>,
-    /// Whether files that differ are overwritten.
-    pub overwrite: bool,
+    /// Which files are overwritten.
+    pub overwrite: Overwrite,
 }
 
 /// Restores; partial when something could not be restored.

@@ -18,8 +18,8 @@ use super::interrupt::Interrupt;
 use crate::error::{CliError, Done};
 use crate::output::say;
 
-/// Slices for each worker: enough for all to end at nearly the same time, and few, because each walks all folders.
-const SLICES_EACH: u32 = 16;
+/// How often what is left is halved before the last slices, so that all workers end at nearly the same time.
+const HALVINGS: u32 = 4;
 /// How often to look whether somebody asked to stop.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -57,9 +57,8 @@ pub fn gather(workers: u32, interrupt: &Interrupt) -> Result<Gathered, CliError>
         let started = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
         children.push(started.map_err(refused)?);
     }
-    let of = workers * SLICES_EACH;
     let shared = Shared {
-        left: Mutex::new((0..of).rev().map(|number| Slice { number, of }).collect()),
+        left: Mutex::new(slices(workers).into_iter().rev().collect()),
         done: Mutex::default(),
         inputs: Mutex::new(children.iter_mut().map(|child| child.stdin.take()).collect()),
     };
@@ -74,6 +73,23 @@ pub fn gather(workers: u32, interrupt: &Interrupt) -> Result<Gathered, CliError>
     });
     let done = shared.done.into_inner().unwrap_or_else(PoisonError::into_inner);
     Ok(Gathered { done, lost })
+}
+
+/// All files, as slices in the order in which they are dealt: one for each worker with half of all files among them, then the
+/// same of what is left. A slice costs a walk through all folders, and a wait until it is stored, so there are few, and the last
+/// ones are small.
+fn slices(workers: u32) -> Vec<Slice> {
+    let mut slices = Vec::new();
+    let (mut first, mut of) = (0, workers);
+    for _ in 0..HALVINGS {
+        // Each of the slices that are left is two of twice as many.
+        let number = first;
+        first += of;
+        of *= 2;
+        slices.extend((number..number + workers).map(|number| Slice { number, of }));
+    }
+    slices.extend((first..first + workers).map(|number| Slice { number, of }));
+    slices
 }
 
 /// What became of the workers that ended too early. Once somebody asks to stop, all are told to.
@@ -172,4 +188,32 @@ fn slice(line: &str) -> Option<Slice> {
         number: number.parse().ok()?,
         of: of.parse().ok()?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    #[test]
+    fn every_file_is_in_one_slice_and_slices_shrink() {
+        let files: Vec<PathBuf> = (0..3_000).map(|number| format!("/a/{number}").into()).collect();
+        for workers in [1, 2, 3, 8] {
+            let slices = slices(workers);
+            let held = |slice: &Slice| files.iter().filter(|file| slice.holds(file)).count();
+            let all: Vec<usize> = slices.iter().map(held).collect();
+            assert_eq!(all.iter().sum::<usize>(), files.len());
+            let each = files
+                .iter()
+                .map(|file| slices.iter().filter(|slice| slice.holds(file)).count());
+            assert!(each.into_iter().all(|times| times == 1), "{workers} workers");
+            let shares: Vec<f64> = slices
+                .iter()
+                .map(|slice| f64::from(workers) / f64::from(slice.of))
+                .collect();
+            assert!(shares.is_sorted_by(|larger, smaller| larger >= smaller));
+            assert_eq!((shares[0], shares[shares.len() - 1]), (0.5, 1.0 / 16.0));
+        }
+    }
 }

@@ -69,8 +69,18 @@ const FILES_AHEAD: usize = 256;
 /// Backs up a source. Files that could not be read do not stop it: the report lists them. Everything else that fails
 /// is an error, and then there is no snapshot.
 pub fn backup(repository: &Repository, source: &dyn Source, options: &BackupOptions<'_>) -> Result<BackupReport> {
+    backup_after(repository, source, options, &[])
+}
+
+/// As [`backup`], where portions before it stored some of it already.
+pub fn backup_after(
+    repository: &Repository,
+    source: &dyn Source,
+    options: &BackupOptions<'_>,
+    done: &[PortionReport],
+) -> Result<BackupReport> {
     let portion = Portion {
-        done: &[],
+        done,
         slice: None,
         pause: &AtomicBool::new(false),
     };

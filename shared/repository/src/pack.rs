@@ -61,24 +61,12 @@ pub struct PackBlob {
     pub uncompressed_length: Option<u32>,
 }
 
-/// A pack that is ready to be stored.
-pub struct FinishedPack {
-    /// SHA-256 of `bytes`.
-    pub id: Id,
+/// A pack that is ready to be stored. Its name is the SHA-256 of its bytes.
+pub struct SealedPack {
     /// The whole file.
     pub bytes: Vec<u8>,
     /// What it holds, in order.
     pub blobs: Vec<PackBlob>,
-}
-
-/// A pack that may lack its name.
-pub(crate) struct SealedPack {
-    /// SHA-256 of `bytes`, if it is known.
-    pub(crate) id: Option<Id>,
-    /// The whole file.
-    pub(crate) bytes: Vec<u8>,
-    /// What it holds, in order.
-    pub(crate) blobs: Vec<PackBlob>,
 }
 
 /// Puts blobs together to a pack.
@@ -181,22 +169,14 @@ impl PackBuilder {
         &self.blobs
     }
 
-    /// Writes the header and gives the pack its name.
-    pub fn finish(self, key: &MasterKey, ambient: &Ambient) -> Result<FinishedPack> {
-        let SealedPack { bytes, blobs, .. } = self.seal(key, ambient)?;
-        let id = Id::of(&bytes);
-        Ok(FinishedPack { id, bytes, blobs })
-    }
-
     /// Writes the header.
-    pub(crate) fn seal(mut self, key: &MasterKey, ambient: &Ambient) -> Result<SealedPack> {
+    pub fn seal(mut self, key: &MasterKey, ambient: &Ambient) -> Result<SealedPack> {
         let start = self.bytes.len();
         key.seal(&encode_header(&self.blobs), ambient.random(), &mut self.bytes);
         let length = u32::try_from(self.bytes.len() - start)
             .map_err(|_| RepositoryError::Bug("a pack header longer than 4 GiB".into()))?;
         self.bytes.extend_from_slice(&length.to_le_bytes());
         Ok(SealedPack {
-            id: None,
             bytes: self.bytes,
             blobs: self.blobs,
         })

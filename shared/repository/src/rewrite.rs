@@ -8,7 +8,7 @@ use crate::error::{ErrorKind, RepositoryError, Result};
 use crate::id::Id;
 use crate::index::IndexPack;
 use crate::lock::Lock;
-use crate::pack::{BlobEncoder, BlobKind, FinishedPack, MAX_TREE_PACK, PackBlob, PackBuilder};
+use crate::pack::{BlobEncoder, BlobKind, MAX_TREE_PACK, PackBlob, PackBuilder, SealedPack};
 use crate::parallel;
 use crate::reach::is_damage;
 use crate::repository::Repository;
@@ -26,7 +26,7 @@ pub(crate) struct PackWriter<'a> {
     trees: PackBuilder,
     encoder: BlobEncoder,
     /// Full packs that are not stored yet, and how many are stored at one time.
-    full: Vec<FinishedPack>,
+    full: Vec<(Id, SealedPack)>,
     uploads: usize,
     /// Stored packs that no index file names yet.
     written: Vec<IndexPack>,
@@ -96,7 +96,8 @@ impl<'a> PackWriter<'a> {
         if builder.is_empty() {
             return Ok(());
         }
-        self.full.push(builder.finish(self.repo.key(), self.repo.ambient())?);
+        let pack = builder.seal(self.repo.key(), self.repo.ambient())?;
+        self.full.push((Id::of(&pack.bytes), pack));
         if self.full.len() >= self.uploads {
             self.store()?;
         }
@@ -106,13 +107,13 @@ impl<'a> PackWriter<'a> {
     /// Stores the packs that are full.
     fn store(&mut self) -> Result<()> {
         let storage = self.repo.storage();
-        parallel::map(&self.full, self.uploads, |pack| {
-            storage.put(&FileName::Object(FileKind::Data, pack.id), &pack.bytes)
+        parallel::map(&self.full, self.uploads, |(id, pack)| {
+            storage.put(&FileName::Object(FileKind::Data, *id), &pack.bytes)
         })?;
         let stored = self
             .full
             .drain(..)
-            .map(|FinishedPack { id, blobs, .. }| IndexPack { id, blobs });
+            .map(|(id, SealedPack { blobs, .. })| IndexPack { id, blobs });
         self.written.extend(stored);
         Ok(())
     }

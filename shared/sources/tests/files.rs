@@ -16,7 +16,9 @@ use holdfast_repository::crypto::MasterKey;
 use holdfast_repository::storage::{DiskStorage, MemoryStorage, Storage};
 use holdfast_repository::{Ambient, Id, InitOptions, NoProgress, Repository};
 use holdfast_sources::files::manifest::{self, Kind};
-use holdfast_sources::files::{FileTree, Manifest, Patterns, RestoreError, RestoreOptions, RestoreReport, restore};
+use holdfast_sources::files::{
+    FileTree, Manifest, Overwrite, Patterns, RestoreError, RestoreOptions, RestoreReport, restore,
+};
 use holdfast_testkit::seeds::noise;
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -252,7 +254,7 @@ fn a_file_damaged_in_place_is_mended_by_fetching_what_differs() {
     assert_ne!(differences(&root, &target), []);
     let options = RestoreOptions {
         subfolder: Some(root.clone()),
-        overwrite: true,
+        overwrite: Overwrite::Always,
         ..RestoreOptions::new(&GO_ON)
     };
     let report = restore(&repo, &repo.load_index().unwrap(), &snapshot, &target, &options).unwrap();
@@ -440,7 +442,7 @@ proptest! {
         // belongs, is in the way.
         let options = RestoreOptions {
             subfolder: Some(roots[1].clone()),
-            overwrite: true,
+            overwrite: Overwrite::Always,
             batch: 3,
             ..RestoreOptions::new(&GO_ON)
         };

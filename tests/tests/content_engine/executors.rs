@@ -1,6 +1,7 @@
 //! Several executions that share one backup: side by side, one after another, and over the bodies of those that died.
 
 use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use holdfast_sources::content_engine::{ContentEngine, ExecutorParts, SharedEngin
 use holdfast_testkit::fakes::{FakeCatalog, FakeClock};
 
 use crate::tools::{self, noise};
-use crate::world::{self, PRIMARY, World, app, task, vault, verify};
+use crate::world::{self, PRIMARY, World, app, repair, task, vault, verify};
 
 /// How long the part of an executor that died stays taken.
 const TERM: Span = Span::minutes(3);
@@ -98,7 +99,7 @@ async fn begin(task: &Task, (executor, engine): &(SharedEngine, ContentEngine)) 
 
 /// A task that waits behind the shut door of a vault, whoever starts it.
 fn behind_the_door(job: &str) -> Task {
-    task(job, verify(PRIMARY, &"0".repeat(64)))
+    task(job, repair(&"0".repeat(64)))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -147,6 +148,64 @@ async fn executors_side_by_side_read_each_file_once_and_one_of_them_publishes() 
         "{added_bytes} bytes for {stored}"
     );
     fleet.require_whole();
+}
+
+/// Turns over a bit of the largest pack.
+fn flip(repository: &Path) {
+    let packs = tools::open(repository).storage().list(FileKind::Data).expect("packs");
+    let (pack, _) = packs.iter().max_by_key(|(_, size)| *size).expect("a pack");
+    let name = pack.to_string();
+    let path = repository.join("data").join(&name[..2]).join(name);
+    let mut bytes = fs::read(&path).expect("a pack");
+    bytes[1_000] ^= 1;
+    fs::write(&path, bytes).expect("a pack");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_verification_has_left_is_read_by_several_side_by_side() {
+    let fleet = Fleet::with_slices(3);
+    let outcome = world::run(&fleet.world.engine(), &fleet.world.backup("read")).await;
+    let Outcome::Backup { artefact, .. } = outcome else {
+        panic!("a backup");
+    };
+    let whole = world::run(&fleet.world.engine(), &task("whole", verify(PRIMARY, &artefact))).await;
+    let repository = fleet.world.repository(PRIMARY);
+    flip(&repository);
+    let task = task("shared", verify(PRIMARY, &artefact));
+    begin(&task, &fleet.executor("alone")).await;
+    let executors = ["a", "b", "c"].map(|name| fleet.executor(name));
+    for (executor, _) in &executors {
+        executor.start(&task).await.expect("start");
+    }
+    for (executor, _) in &executors {
+        finish(executor).await;
+        assert_eq!(observe(executor, &task).await, Observation::NotStarted, "more is left");
+    }
+    let notes = tools::open(&repository)
+        .storage()
+        .list_sidecar("portions/")
+        .expect("notes");
+    for part in ["0-of-3", "1-of-3", "2-of-3"] {
+        let of_part = notes.iter().filter(|(name, _)| name.contains(part));
+        assert_eq!(of_part.count(), 1, "{part} of {notes:?}");
+    }
+    // What was read is not read again, or the damage would be gone.
+    flip(&repository);
+    let last = &fleet.executor("last").0;
+    last.start(&task).await.expect("start");
+    finish(last).await;
+    let (Outcome::Verify(whole), Observation::Completed(Outcome::Verify(verdict))) =
+        (whole, observe(last, &task).await)
+    else {
+        panic!("a verdict");
+    };
+    assert!(whole.damages.is_empty(), "{whole:?}");
+    assert_eq!(verdict.bytes, whole.bytes, "every byte once");
+    assert!(
+        verdict.damages.iter().any(|damage| damage.contains("hashes to")),
+        "{verdict:?}"
+    );
+    assert_eq!(verdict.affected.len(), 1, "{verdict:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -261,7 +320,11 @@ async fn an_executor_with_its_hands_full_leaves_a_task_to_others_and_keeps_what_
     finish(&busy).await;
     busy.start(&second).await.expect("start");
     finish(&busy).await;
-    assert!(matches!(observe(&busy, &second).await, Observation::Completed(_)));
+    let seen = observe(&busy, &second).await;
+    assert!(
+        matches!(seen, Observation::Failed { .. }),
+        "there is nothing to repair: {seen:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

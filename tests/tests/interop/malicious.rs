@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use holdfast_local::system_ambient;
 use holdfast_repository::index::IndexPack;
-use holdfast_repository::pack::{BlobKind, PackBuilder};
-use holdfast_repository::storage::{DiskStorage, FileKind, FileName};
+use holdfast_repository::pack::{BlobKind, PackBuilder, SealedPack};
+use holdfast_repository::storage::{DiskStorage, FileKind};
 use holdfast_repository::{Id, InitOptions, NodeTime, Repository, Snapshot};
 use holdfast_sources::files::Manifest;
 
@@ -92,14 +92,9 @@ impl Forger {
         let mut pack = PackBuilder::default();
         let id = Id::of(bytes);
         pack.add(key, ambient, (kind, id), bytes, None).unwrap();
-        let pack = pack.finish(key, ambient).unwrap();
-        let file = FileName::Object(FileKind::Data, pack.id);
-        self.repository.storage().put(&file, &pack.bytes).unwrap();
-        let indexed = IndexPack {
-            id: pack.id,
-            blobs: pack.blobs,
-        };
-        self.repository.save_index(&[indexed]).unwrap();
+        let SealedPack { bytes, blobs } = pack.seal(key, ambient).unwrap();
+        let (pack, _) = self.repository.storage().put_unnamed(FileKind::Data, bytes).unwrap();
+        self.repository.save_index(&[IndexPack { id: pack, blobs }]).unwrap();
         id
     }
 

@@ -34,9 +34,9 @@ pub(super) fn compare(
     };
     let mut batch = Vec::new();
     let mut seen = 0;
-    let mut add = |item| {
+    let mut add = |item: Item| {
         seen += 1;
-        if seen <= compared_before {
+        if seen <= compared_before || !request.holds(&item.path) {
             return Ok(());
         }
         batch.push(item);
@@ -52,13 +52,15 @@ pub(super) fn compare(
         }
         Ok(())
     };
-    // They are found by every walk, so no cursor holds them.
+    // They are found by every walk, so no cursor holds them, and no slice tells of them.
     let mut no_objects = Vec::new();
     target.walk(content, request, &mut add, &mut |what| no_objects.push(what))?;
     comparison.batch(&batch)?;
     let found = std::mem::take(&mut *comparison.found());
     cursor.restored.differences.extend(found);
-    cursor.restored.differences.extend(no_objects);
+    if request.slice.is_none() {
+        cursor.restored.differences.extend(no_objects);
+    }
     Ok(())
 }
 

@@ -46,10 +46,10 @@ pub(super) fn restore(
         seen: 0,
         cursor,
     };
-    let mut add = |item| {
+    let mut add = |item: Item| {
         restore.seen += 1;
         request.progress.expect(0, 1);
-        if restore.seen > written_before {
+        if restore.seen > written_before && request.holds(&item.path) {
             return restore.add(item);
         }
         request.progress.advance(0, 1);

@@ -87,7 +87,7 @@ impl S3Storage {
         if refused.is_full() {
             return StorageError::Full {
                 location: self.location(),
-                file: file.clone(),
+                file: file.to_string(),
             };
         }
         self.remote(action, file.to_string(), refused)

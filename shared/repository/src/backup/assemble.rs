@@ -4,7 +4,7 @@ use crossbeam_channel::{Receiver, Sender};
 
 use crate::error::{RepositoryError, Result};
 use crate::id::Id;
-use crate::pack::{BlobKind, SealedPack};
+use crate::pack::BlobKind;
 use crate::tree::{Node, NodeKind};
 
 use super::Unread;
@@ -12,6 +12,7 @@ use super::packer::Packer;
 use super::portion::READ_IN_PART;
 use super::run::Run;
 use super::tree_encoder::TreeEncoder;
+use super::upload::Upload;
 use super::walk::{Before, Entry};
 use super::work::FileOutcome;
 
@@ -55,7 +56,7 @@ struct Folder {
 }
 
 /// Runs until the walk is over. Entries come in order; the content of files is waited for.
-pub(super) fn assemble(run: &Run<'_>, entries: Receiver<Entry>, packs: Sender<SealedPack>) -> Result<Assembled> {
+pub(super) fn assemble(run: &Run<'_>, entries: Receiver<Entry>, packs: Sender<Upload>) -> Result<Assembled> {
     let mut assembly = Assembly {
         run,
         packer: Packer::new(run, BlobKind::Tree, packs)?,

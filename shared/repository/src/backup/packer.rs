@@ -6,16 +6,17 @@ use crossbeam_channel::Sender;
 
 use crate::error::{RepositoryError, Result};
 use crate::id::Id;
-use crate::pack::{BlobEncoder, BlobKind, MAX_TREE_PACK, PackBuilder, PackGroup, SealedPack};
+use crate::pack::{BlobEncoder, BlobKind, MAX_TREE_PACK, PackBuilder, PackGroup};
 
 use super::run::Run;
+use super::upload::Upload;
 
 /// Blobs of one pack at most: an index file holds 50,000 and never part of a pack.
 pub(super) const MAX_BLOBS: usize = 8_000;
 /// Size of a backup's first packs, unless smaller ones are wanted.
 const FIRST_PACKS: usize = 16 << 20;
 /// A pack is closed when it holds this share of what was stored before it.
-const SHARE: u64 = 8;
+const SHARE: u64 = 4;
 
 /// Fills packs of one kind; each worker has its own.
 pub(super) struct Packer<'a> {
@@ -23,11 +24,11 @@ pub(super) struct Packer<'a> {
     kind: BlobKind,
     encoder: BlobEncoder,
     pack: PackBuilder,
-    packs: Sender<SealedPack>,
+    packs: Sender<Upload>,
 }
 
 impl<'a> Packer<'a> {
-    pub(super) fn new(run: &'a Run<'a>, kind: BlobKind, packs: Sender<SealedPack>) -> Result<Packer<'a>> {
+    pub(super) fn new(run: &'a Run<'a>, kind: BlobKind, packs: Sender<Upload>) -> Result<Packer<'a>> {
         let encoder = BlobEncoder::new(run.options.compression_level)?;
         Ok(Packer {
             run,
@@ -108,7 +109,7 @@ impl<'a> Packer<'a> {
                 self.send_group(group)?;
             }
         } else {
-            self.packs.send(pack).map_err(|_| RepositoryError::Cancelled)?;
+            self.upload(Upload { name: None, pack })?;
         }
         // Not before: who took the pack has given back the buffer of the one before.
         self.pack = PackBuilder::new(self.run.pack_buffers.take());
@@ -116,8 +117,14 @@ impl<'a> Packer<'a> {
     }
 
     fn send_group(&self, group: PackGroup) -> Result<()> {
-        let mut packs = group.name().into_iter();
-        packs.try_for_each(|pack| self.packs.send(pack).map_err(|_| RepositoryError::Cancelled))
+        group.name().try_for_each(|(id, pack)| {
+            let name = Some(id);
+            self.upload(Upload { name, pack })
+        })
+    }
+
+    fn upload(&self, pack: Upload) -> Result<()> {
+        self.packs.send(pack).map_err(|_| RepositoryError::Cancelled)
     }
 
     /// Sends the last pack, and with it whatever others wait.

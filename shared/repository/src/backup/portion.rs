@@ -31,7 +31,7 @@ pub struct Portion<'a> {
     pub pause: &'a AtomicBool,
 }
 
-/// One of several equal shares of all files, by their paths.
+/// One of several equal shares: of all files, by their paths, or of whatever has ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slice {
     /// Which, from 0.
@@ -43,7 +43,11 @@ pub struct Slice {
 impl Slice {
     /// Whether a file belongs to this share.
     pub fn holds(&self, path: &Path) -> bool {
-        let Id(hash) = Id::of(path.as_os_str().as_bytes());
+        self.holds_id(&Id::of(path.as_os_str().as_bytes()))
+    }
+
+    /// Whether something that has an id belongs to this share.
+    pub fn holds_id(&self, Id(hash): &Id) -> bool {
         let number = u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]]);
         number % self.of.max(1) == self.number
     }

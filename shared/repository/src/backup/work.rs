@@ -7,12 +7,13 @@ use crossbeam_channel::{Receiver, Sender};
 
 use crate::error::{RepositoryError, Result};
 use crate::id::Id;
-use crate::pack::{BlobKind, SealedPack};
+use crate::pack::BlobKind;
 use crate::tree::Node;
 
 use super::Unread;
 use super::packer::Packer;
 use super::run::Run;
+use super::upload::Upload;
 
 /// Bytes of chunks that a worker takes at one time at most, give or take a batch.
 const GATHERED_BYTES: usize = 8 << 20;
@@ -191,7 +192,7 @@ impl OpenFile {
 }
 
 /// Runs until there are no more chunks.
-pub(super) fn work(run: &Run<'_>, batches: &Receiver<Batch>, packs: Sender<SealedPack>) -> Result<()> {
+pub(super) fn work(run: &Run<'_>, batches: &Receiver<Batch>, packs: Sender<Upload>) -> Result<()> {
     let mut packer = Packer::new(run, BlobKind::Data, packs)?;
     while let Ok(batch) = batches.recv() {
         let gathered = gather(batch, batches);

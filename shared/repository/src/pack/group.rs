@@ -45,10 +45,9 @@ impl PackGroup {
     }
 
     /// Gives every pack its name.
-    pub(crate) fn name(self) -> Vec<SealedPack> {
+    pub(crate) fn name(self) -> impl Iterator<Item = (Id, SealedPack)> {
         let ids = Id::of_each(&self.packs.iter().map(|pack| pack.bytes.as_slice()).collect::<Vec<_>>());
-        let named = ids.into_iter().zip(self.packs);
-        named.map(|(id, pack)| SealedPack { id: Some(id), ..pack }).collect()
+        ids.into_iter().zip(self.packs)
     }
 }
 

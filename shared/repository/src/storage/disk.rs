@@ -97,11 +97,11 @@ impl DiskStorage {
         }
     }
 
-    fn write_failed(&self, file: &FileName, path: &Path, source: io::Error) -> StorageError {
+    fn write_failed(&self, path: &Path, source: io::Error) -> StorageError {
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StorageError::Full {
                 location: self.location(),
-                file: file.clone(),
+                file: self.relative(path),
             },
             _ => self.io("write", path, source),
         }
@@ -219,17 +219,17 @@ impl DiskStorage {
                 Ok(Put::Created)
             }
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => self.compare(file, path, bytes),
-            Err(e) => Err(self.write_failed(file, path, e).into()),
+            Err(e) => Err(self.write_failed(path, e).into()),
         }
     }
 
-    /// Writes and syncs `bytes` beside `path`. The file is gone again unless it was renamed away.
-    fn write_temporary(&self, file: &FileName, path: &Path, bytes: &[u8]) -> Result<Temporary> {
+    /// Has a file written in the folder of `path`, and syncs it. It is gone again unless it is renamed away.
+    fn write_beside(&self, path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> Result<Temporary> {
         let folder = path.parent().unwrap_or(&self.root);
         self.create_folder(folder)?;
-        let mut temporary = Temporary::create(folder).map_err(|e| self.write_failed(file, path, e))?;
-        let written = temporary.file.write_all(bytes).and_then(|()| temporary.file.sync_all());
-        written.map_err(|e| self.write_failed(file, path, e))?;
+        let mut temporary = Temporary::create(folder).map_err(|e| self.write_failed(path, e))?;
+        let written = write(&mut temporary.file).and_then(|()| temporary.file.sync_all());
+        written.map_err(|e| self.write_failed(path, e))?;
         Ok(temporary)
     }
 
@@ -401,23 +401,20 @@ impl Storage for DiskStorage {
         if self.size(file)?.is_some() {
             return self.compare(file, &path, bytes);
         }
-        let temporary = self.write_temporary(file, &path, bytes)?;
+        let temporary = self.write_beside(&path, |file| file.write_all(bytes))?;
         self.name(temporary, file, &path, bytes)
     }
 
     /// Hashes and writes piece by piece, so that each is in the processor's cache when it is written.
     fn put_unnamed(&self, kind: FileKind, buffer: Vec<u8>) -> Result<(Id, Vec<u8>)> {
-        let folder = self.root.join(kind.folder());
-        self.create_folder(&folder)?;
-        let unnamed = FileName::Object(kind, Id::of(b""));
-        let failed = |e| self.write_failed(&unnamed, &folder, e);
-        let mut temporary = Temporary::create(&folder).map_err(failed)?;
         let mut hash = Sha256::new();
-        for piece in buffer.chunks(PIECE) {
-            hash.update(piece);
-            temporary.file.write_all(piece).map_err(failed)?;
-        }
-        temporary.file.sync_all().map_err(failed)?;
+        let unnamed = self.root.join(kind.folder()).join("a new file");
+        let temporary = self.write_beside(&unnamed, |file| {
+            buffer.chunks(PIECE).try_for_each(|piece| {
+                hash.update(piece);
+                file.write_all(piece)
+            })
+        })?;
         let id = Id(hash.finalize().into());
         let file = FileName::Object(kind, id);
         let path = self.full_path(&file)?;
@@ -437,10 +434,8 @@ impl Storage for DiskStorage {
         if self.size(&file)?.is_some() {
             self.quarantine(kind, id, &path)?;
         }
-        let temporary = self.write_temporary(&file, &path, bytes)?;
-        temporary
-            .rename_over(&path)
-            .map_err(|e| self.write_failed(&file, &path, e))?;
+        let temporary = self.write_beside(&path, |file| file.write_all(bytes))?;
+        temporary.rename_over(&path).map_err(|e| self.write_failed(&path, e))?;
         self.mark_dirty(&path);
         self.barrier()
     }

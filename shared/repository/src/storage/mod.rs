@@ -200,7 +200,7 @@ pub enum StorageError {
         /// Where the store is.
         location: String,
         /// The file being written.
-        file: FileName,
+        file: String,
     },
     /// An object is there with another size than its name promises.
     #[error("{location}: {file} is damaged: it holds {found} bytes where {expected} belong; repair it from a copy")]

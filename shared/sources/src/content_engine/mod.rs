@@ -208,6 +208,8 @@ impl Inner {
         }
         let outcome = match &task.order {
             Order::Backup { .. } => self.back_up(task, part, &running.control, may_publish)?,
+            Order::Verify { at, level, .. } => self.verify(&task.job, (at, *level), part, &running.control)?,
+            Order::Restore { .. } => self.restore(task, part, &running.control)?,
             _ => Some(self.execute(task, running)?),
         };
         if let Some(outcome) = &outcome {
@@ -219,11 +221,11 @@ impl Inner {
     fn execute(&self, task: &Task, running: &Running) -> Result<Outcome, Failure> {
         let control = running.control.as_ref();
         match &task.order {
-            Order::Backup { .. } => Err(Failure::new(FailureKind::Bug, "a backup is done part by part")),
+            Order::Backup { .. } | Order::Verify { .. } | Order::Restore { .. } => {
+                Err(Failure::new(FailureKind::Bug, "this is done part by part"))
+            }
             Order::Copy { from, to, .. } => self.copy(from, to, control),
-            Order::Verify { at, level, .. } => self.verify(&task.job, at, *level, control),
             Order::Repair { damaged, from, .. } => self.repair(&task.job, damaged, from, control),
-            Order::Restore { .. } => self.restore(task, control),
             Order::Delete { at, .. } => self.delete(at),
             Order::Reclaim {
                 resource,

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{Inner, failure};
+use super::{Inner, failure, ledger};
 
 /// Where the notes are.
 pub(super) const FOLDER: &str = "portions/";
@@ -24,9 +24,9 @@ pub(super) const FOLDER: &str = "portions/";
 /// A share of a task that one execution takes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
-    /// All that is left: a backup publishes at its end.
+    /// All that is left, and the end: a backup publishes, a verification gives its verdict.
     Rest,
-    /// One slice of a backup's files; published by whoever does the rest.
+    /// One slice, of a backup's files, say; whoever does the rest puts together what all came to.
     Slice(Slice),
 }
 
@@ -49,29 +49,64 @@ struct Note {
 }
 
 impl Inner {
-    /// The parts of a task that are not done. The files of a backup that one execution did not finish are dealt into
-    /// `slices` by whoever asks first.
+    /// The parts of a task that are not done. The files of a backup, the packs of a verification and the objects of a restore
+    /// that one execution did not finish are dealt into `slices` by whoever asks first.
     pub(super) fn parts_left(&self, task: &Task, slices: u32) -> Result<Vec<Part>, Failure> {
-        let Order::Backup { resource, vault, .. } = &task.order else {
-            return Ok(vec![Part::Rest]);
-        };
-        let storage = self.repositories.storage(vault, resource)?;
-        let of = match newest(storage.as_ref(), &task.job, Part::Rest)? {
-            Some(_) => agree_on_slices(storage.as_ref(), &task.job, slices)?,
-            None => 1,
-        };
-        let mut left = Vec::new();
-        for number in 0..of {
-            let part = Part::Slice(Slice { number, of });
-            if of > 1 && !newest(storage.as_ref(), &task.job, part)?.is_some_and(|(_, report)| report.complete) {
-                left.push(part);
+        let job = &task.job;
+        match &task.order {
+            Order::Backup { resource, vault, .. } => {
+                let storage = self.repositories.storage(vault, resource)?;
+                let storage = storage.as_ref();
+                let of = match newest(storage, job, Part::Rest)? {
+                    Some(_) => agree_on_slices(storage, job, slices)?,
+                    None => 1,
+                };
+                left_of(of, |part| {
+                    Ok(newest(storage, job, part)?.is_some_and(|(_, report)| report.complete))
+                })
             }
+            Order::Verify { at, .. } => {
+                let storage = self.repositories.storage(&at.vault, &at.resource)?;
+                let storage = storage.as_ref();
+                let of = if ledger::is_begun(storage, job, Part::Rest)? {
+                    agree_on_slices(storage, job, slices)?
+                } else {
+                    1
+                };
+                left_of(of, |part| ledger::is_complete(storage, job, part))
+            }
+            Order::Restore { .. } => {
+                let of = self.receipts.agree_on_slices(job, slices)?.unwrap_or(1);
+                left_of(of, |part| {
+                    Ok(self
+                        .receipts
+                        .progress(job, part)?
+                        .is_some_and(|progress| progress.complete))
+                })
+            }
+            _ => Ok(vec![Part::Rest]),
         }
-        if left.is_empty() {
-            left.push(Part::Rest);
-        }
-        Ok(left)
     }
+}
+
+/// The slices that are not done; once all are, or where there is one alone, the rest.
+fn left_of(of: u32, is_done: impl Fn(Part) -> Result<bool, Failure>) -> Result<Vec<Part>, Failure> {
+    let mut left = Vec::new();
+    for part in all_of(of) {
+        if !is_done(part)? {
+            left.push(part);
+        }
+    }
+    if left.is_empty() {
+        left.push(Part::Rest);
+    }
+    Ok(left)
+}
+
+/// The slices of a task; one alone is none.
+pub(super) fn all_of(of: u32) -> impl Iterator<Item = Part> {
+    let slices = if of > 1 { of } else { 0 };
+    (0..slices).map(move |number| Part::Slice(Slice { number, of }))
 }
 
 /// What earlier executions stored that a part can take over: for a slice its own and what was read before there were
@@ -199,7 +234,8 @@ fn newest(storage: &dyn Storage, job: &JobId, part: Part) -> Result<Option<(u32,
     Ok(Some((place, note.report)))
 }
 
-fn read<T: DeserializeOwned>(storage: &dyn Storage, name: &str) -> Result<T, Failure> {
+/// Reads a note.
+pub(super) fn read<T: DeserializeOwned>(storage: &dyn Storage, name: &str) -> Result<T, Failure> {
     let json = storage.read(&FileName::Sidecar(name.to_owned())).map_err(failure)?;
     serde_json::from_slice(&json)
         .map_err(|error| Failure::unreadable(&format!("{name} at {}", storage.location()), error))

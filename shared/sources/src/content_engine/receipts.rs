@@ -1,5 +1,6 @@
 //! Receipts: what finished tasks came to, one small file each, so that a restart does not do them again.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 
 use super::places::RestoreCursor;
+use super::portions::Part;
 
 /// Where receipts are kept. Whoever starts a task again must find what its last run left here.
 #[derive(Clone)]
@@ -37,6 +39,12 @@ struct Receipt {
     /// How far it has come, where it keeps a cursor.
     #[serde(default)]
     cursor: Option<JobProgress>,
+    /// Into how many slices what was left was dealt, if it was.
+    #[serde(default)]
+    slices: Option<u32>,
+    /// How far each of them has come, by their names.
+    #[serde(default)]
+    cursors: BTreeMap<String, JobProgress>,
 }
 
 /// How far the executions of a job have come.
@@ -45,6 +53,12 @@ pub(super) struct JobProgress {
     pub(super) cursor: RestoreCursor,
     /// Executions that began since it was kept last.
     pub(super) begun_since: u32,
+    /// Whether the execution that kept it has stopped since, so that others may take on what is left.
+    #[serde(default)]
+    pub(super) stopped: bool,
+    /// Whether it came to the end of its part.
+    #[serde(default)]
+    pub(super) complete: bool,
 }
 
 impl Record for Receipt {
@@ -106,24 +120,55 @@ impl Receipts {
         }
     }
 
-    /// How far the executions of a job have come.
-    pub(super) fn progress(&self, job: &JobId) -> Result<Option<JobProgress>, Failure> {
+    /// How far the executions of a part of a job have come.
+    pub(super) fn progress(&self, job: &JobId, part: Part) -> Result<Option<JobProgress>, Failure> {
         match &self.store {
-            ReceiptStore::Folder(folder) => read_json(folder, &cursor_name(job), "cursor"),
-            ReceiptStore::Catalog(catalog) => Ok(self.recorded(catalog.as_ref(), job)?.and_then(|known| known.cursor)),
+            ReceiptStore::Folder(folder) => read_json(folder, &cursor_name(job, part), "cursor"),
+            ReceiptStore::Catalog(catalog) => {
+                let known = self.recorded(catalog.as_ref(), job)?;
+                Ok(known.and_then(|mut known| match part {
+                    Part::Rest => known.cursor,
+                    Part::Slice(_) => known.cursors.remove(&part.name()),
+                }))
+            }
         }
     }
 
-    /// Keeps how far the executions of a job have come.
-    pub(super) fn keep_progress(&self, job: &JobId, progress: &JobProgress) -> Result<(), Failure> {
+    /// Keeps how far the executions of a part of a job have come.
+    pub(super) fn keep_progress(&self, job: &JobId, part: Part, progress: &JobProgress) -> Result<(), Failure> {
         match &self.store {
             ReceiptStore::Folder(folder) => {
-                write_json(folder, &cursor_name(job), &format!("the cursor of job {job}"), progress)
+                let what = format!("the cursor of job {job}");
+                write_json(folder, &cursor_name(job, part), &what, progress)
             }
-            ReceiptStore::Catalog(catalog) => self.add_to_record(catalog.as_ref(), job, |receipt| {
-                receipt.cursor = Some(progress.clone());
+            ReceiptStore::Catalog(catalog) => self.add_to_record(catalog.as_ref(), job, |receipt| match part {
+                Part::Rest => receipt.cursor = Some(progress.clone()),
+                Part::Slice(_) => drop(receipt.cursors.insert(part.name(), progress.clone())),
             }),
         }
+    }
+
+    /// Into how many slices what one execution left of a job is dealt, if somebody has said so.
+    pub(super) fn slices(&self, job: &JobId) -> Result<Option<u32>, Failure> {
+        match &self.store {
+            // One process does everything.
+            ReceiptStore::Folder(_) => Ok(None),
+            ReceiptStore::Catalog(catalog) => Ok(self.recorded(catalog.as_ref(), job)?.and_then(|known| known.slices)),
+        }
+    }
+
+    /// As [`Receipts::slices`]; whoever asks first once an execution has stopped half-way has it dealt as `wanted`.
+    pub(super) fn agree_on_slices(&self, job: &JobId, wanted: u32) -> Result<Option<u32>, Failure> {
+        let ReceiptStore::Catalog(catalog) = &self.store else {
+            return Ok(None);
+        };
+        let known = self.recorded(catalog.as_ref(), job)?;
+        if known.is_some_and(|known| known.slices.is_none() && known.cursor.is_some_and(|cursor| cursor.stopped)) {
+            self.add_to_record(catalog.as_ref(), job, |receipt| {
+                receipt.slices.get_or_insert(wanted);
+            })?;
+        }
+        self.slices(job)
     }
 
     fn recorded(&self, catalog: &dyn Catalog, job: &JobId) -> Result<Option<Receipt>, Failure> {
@@ -153,6 +198,8 @@ impl Receipts {
                 job: job.clone(),
                 outcome: None,
                 cursor: None,
+                slices: None,
+                cursors: BTreeMap::new(),
             };
             add(&mut receipt);
             if records::insert(catalog, &receipt).await?.is_none() {
@@ -221,6 +268,9 @@ fn began_name(job: &JobId) -> String {
     format!("{job}.began")
 }
 
-fn cursor_name(job: &JobId) -> String {
-    format!("{job}.cursor")
+fn cursor_name(job: &JobId, part: Part) -> String {
+    match part {
+        Part::Rest => format!("{job}.cursor"),
+        Part::Slice(_) => format!("{job}.{}.cursor", part.name()),
+    }
 }

@@ -13,12 +13,14 @@ use holdfast_repository::{Id, Repository, Snapshot};
 use super::cursors::JobCursor;
 use super::lists;
 use super::places::{PointContent, RestoreRequest, Target};
+use super::portions::Part;
 use super::repositories::snapshot_id;
 use super::task::Control;
 use super::{Inner, failure};
 
 impl Inner {
-    pub(super) fn restore(&self, task: &Task, control: &Control) -> Result<Outcome, Failure> {
+    /// Does a part of a restore; none when there is more to do.
+    pub(super) fn restore(&self, task: &Task, part: Part, control: &Control) -> Result<Option<Outcome>, Failure> {
         let Order::Restore {
             from,
             target,
@@ -37,10 +39,19 @@ impl Inner {
         let snapshot = repository.snapshot(&id).map_err(failure)?;
         let index = repository.load_index().map_err(failure)?;
         let root = root_folder(&snapshot)?;
-        let cursor = JobCursor::new(&self.receipts, &task.job, repository.ambient().now, &control.cancel);
+        let cursor = JobCursor::new(
+            &self.receipts,
+            (&task.job, part),
+            repository.ambient().now,
+            &control.cancel,
+        );
         let request = RestoreRequest {
             include,
             overwrite: *overwrite || self.began_before(&task.job, target.as_ref())?,
+            slice: match part {
+                Part::Rest => None,
+                Part::Slice(slice) => Some(slice),
+            },
             threads: self.threads,
             progress: control,
             cancel: &control.cancel,
@@ -54,17 +65,22 @@ impl Inner {
             tree: find_folder(&repository, &index, &snapshot.tree, &root)?,
         };
         let restored = target.restore(&content, &request).inspect_err(|_| {
-            if !control.cancel.load(Ordering::Relaxed) {
-                // What made the restore fail is told. That this could not be noted only has it give up sooner.
+            // What made the restore fail is told. That this could not be noted only has it give up sooner, or go on alone.
+            if control.cancel.load(Ordering::Relaxed) {
+                drop(cursor.hand_over());
+            } else {
                 drop(cursor.count_anew());
             }
         })?;
-        Ok(Outcome::Restore {
+        if matches!(part, Part::Slice(_)) {
+            return cursor.complete(restored).map(|()| None);
+        }
+        Ok(Some(Outcome::Restore {
             files: restored.files,
             bytes: restored.bytes,
             differences: lists::cut(restored.differences, restored.more_differences, None),
             heartbeat_at: heartbeat.as_ref().and_then(|heartbeat| target.heartbeat(heartbeat)),
-        })
+        }))
     }
 
     /// Whether an earlier run of this job began to write into the target. Its first run notes so, having seen that the

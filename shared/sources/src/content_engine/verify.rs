@@ -10,18 +10,20 @@ use holdfast_repository::{Id, Repository};
 use super::backup::printable;
 use super::ledger::Ledger;
 use super::lists;
+use super::portions::Part;
 use super::repositories::{WRAPPED_KEY, snapshot_id};
 use super::task::Control;
 use super::{Inner, failure};
 
 impl Inner {
+    /// Does a part of a verification; none when there is more to do.
     pub(super) fn verify(
         &self,
         job: &JobId,
-        at: &Location,
-        level: Level,
+        (at, level): (&Location, Level),
+        part: Part,
         control: &Control,
-    ) -> Result<Outcome, Failure> {
+    ) -> Result<Option<Outcome>, Failure> {
         let read_data = match level {
             Level::L0 | Level::L1 => false,
             Level::L2 => true,
@@ -34,23 +36,26 @@ impl Inner {
         let name = FileName::Object(FileKind::Snapshot, snapshot);
         let storage = self.repositories.storage(&at.vault, &at.resource)?;
         if storage.size(&name).map_err(failure)?.is_none() {
-            return Ok(all_is_lost(format!(
+            return Ok(Some(all_is_lost(format!(
                 "snapshot {snapshot} is missing from {}",
                 storage.location()
-            )));
+            ))));
         }
         let repository = match self.repositories.open(&at.vault, &at.resource) {
             Err(failure)
                 // Whoever may not look has seen no damage.
                 if matches!(failure.kind, FailureKind::Integrity | FailureKind::NotFound) =>
             {
-                return Ok(all_is_lost(failure.message));
+                return Ok(Some(all_is_lost(failure.message)));
             }
             opened => opened?,
         };
         let _reading = Lock::acquire(&repository, LockKind::Shared).map_err(failure)?;
-        let ledger = Ledger::of(storage.as_ref(), job)?;
+        let ledger = Ledger::of(storage.as_ref(), job, part)?;
         let checked = self.check(&repository, snapshot, read_data, &ledger, control);
+        if matches!(part, Part::Slice(_)) && checked.is_ok() {
+            return ledger.store(&repository, true).map(|()| None);
+        }
         let report = ledger.kept_for_the_next(&repository, checked)?;
         let affected = if report.is_clean() {
             Vec::new()
@@ -60,11 +65,11 @@ impl Inner {
         let damages = report.damages.iter().map(ToString::to_string).collect();
         let [damages, affected] =
             lists::cut_and_kept(storage.as_ref(), job, [("damages", damages), ("affected", affected)]);
-        Ok(Outcome::Verify(Verdict {
+        Ok(Some(Outcome::Verify(Verdict {
             damages,
             affected,
             bytes: report.bytes_read,
-        }))
+        })))
     }
 
     pub(super) fn repair(
@@ -80,7 +85,7 @@ impl Inner {
         repair_opening_files(storage.as_ref(), &good, WRAPPED_KEY).map_err(failure)?;
         let repository = self.repositories.open(&damaged.vault, &damaged.resource)?;
         // What was damaged when it was read may be whole by now: a repair looks at each pack before it touches it.
-        let ledger = Ledger::of(storage.as_ref(), job)?;
+        let ledger = Ledger::of(storage.as_ref(), job, Part::Rest)?;
         let repaired = self
             .check(&repository, snapshot, true, &ledger, control)
             .and_then(|found| repair(&repository, &good, &found.damages, &control.cancel).map_err(failure));

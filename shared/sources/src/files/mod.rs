@@ -17,5 +17,5 @@ pub(crate) use beneath::Beneath;
 pub use compare::{Comparison, compare};
 pub use manifest::{Difference, Manifest};
 pub use patterns::{PatternError, Patterns};
-pub use restore::{RestoreError, RestoreOptions, RestoreReport, restore};
+pub use restore::{Overwrite, RestoreError, RestoreOptions, RestoreReport, restore};
 pub use source::{FileTree, RootError};

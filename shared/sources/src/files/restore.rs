@@ -35,6 +35,18 @@ use walk::Walk;
 pub use error::RestoreError;
 pub use report::{Cause, Failure, Note, RestoreReport};
 
+/// Whether what stands in the target is written over. The words are those of restic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overwrite {
+    /// Nothing may stand there.
+    Never,
+    /// Every byte that stands there is compared, and what differs is written.
+    Always,
+    /// As [`Overwrite::Always`], but a file with the size and the time of last change that it has in the snapshot is believed
+    /// to be right, and not read.
+    IfChanged,
+}
+
 /// What to restore, and how.
 pub struct RestoreOptions<'a> {
     /// Patterns of what to restore, anchored at the root of the snapshot (`/srv/data/*.conf`); none means everything.
@@ -44,8 +56,8 @@ pub struct RestoreOptions<'a> {
     /// A folder in the snapshot, absolute, that becomes the target itself. Without it, `/srv/data` is restored as
     /// `srv/data` below the target.
     pub subfolder: Option<PathBuf>,
-    /// Restores over what is there. Files that are not in the snapshot are left alone.
-    pub overwrite: bool,
+    /// Whether it restores over what is there. Files that are not in the snapshot are left alone.
+    pub overwrite: Overwrite,
     /// Threads that compare, create and finish files; as many requests to the repository are under way at one time.
     pub workers: usize,
     /// Blobs and entries held in memory at one time; bounds the memory at about 1 kB for each.
@@ -63,7 +75,7 @@ impl<'a> RestoreOptions<'a> {
             include: Vec::new(),
             exclude: Vec::new(),
             subfolder: None,
-            overwrite: false,
+            overwrite: Overwrite::Never,
             workers: 4,
             batch: 200_000,
             progress: &NoProgress,
@@ -73,7 +85,7 @@ impl<'a> RestoreOptions<'a> {
 }
 
 /// Restores `snapshot` below `target`, which must be absent, empty, or hold an unfinished restore of the same; or
-/// `overwrite` is asked for.
+/// overwriting is asked for.
 ///
 /// Files that cannot be read from the repository, or not be made, are listed in [`RestoreReport::failures`]; the others
 /// are restored all the same, and the marker stays so that the next attempt completes the rest. What could not be set
@@ -113,7 +125,7 @@ fn restore_tree(
     let marker = Marker::new(repository, snapshot, options);
     let work = Work {
         store,
-        target: Target::prepare(target, marker, options.overwrite)?,
+        target: Target::prepare(target, marker, options.overwrite != Overwrite::Never)?,
         tally: Tally::default(),
         flusher,
         options,

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use holdfast_core::domain::{FailureKind, Order, Outcome, Span};
-use holdfast_core::ports::{Observation, Task};
+use holdfast_core::ports::{Engine, Observation, Task, Workers};
 use holdfast_local::system_ambient;
 use holdfast_repository::Ambient;
 use holdfast_tests::front::{Front, What};
@@ -281,6 +282,71 @@ fn a_restore_that_is_stopped_while_it_compares_goes_on_in_another_process() {
     );
     let left: BTreeSet<String> = (256..300).map(|n| format!("{n:03}")).collect();
     assert_eq!(asked(&front, "GET", &bucket), left);
+}
+
+#[test]
+fn what_a_restore_has_left_is_done_by_several_side_by_side() {
+    let (front, world, bucket) = scene();
+    let names: Vec<String> = (0..24).map(|n| format!("{n:02}")).collect();
+    for (name, seed) in names.iter().zip(0..) {
+        world.reach.put(&bucket, &format!("a/{name}"), &noise(seed, 4 << 20));
+    }
+    let backup = world.back_up("backup", &format!("s3://{bucket}/a"), None);
+    let task = task("restore", restore(&backup.artefact, &format!("s3://{bucket}/back")));
+    let seen = world.stop_at(&world.engine(), &task, &front, &format!("PUT /{bucket}/back/04"));
+    assert_eq!(seen, Observation::NotStarted);
+    assert_eq!(asked(&front, "PUT", &bucket).len(), 8, "one batch");
+    // The answer to one comparison is wrong: whoever makes it tells, and whoever does the rest tells of it.
+    front.trouble(&format!("GET /{bucket}/back/20"), 0, 1, What::Answered(404));
+    let executors = ["a", "b", "c"].map(|name| world.executor(name, 3));
+    let fourth = world.executor("d", 3);
+    world.reach.runtime.block_on(async {
+        for executor in &executors {
+            executor.start(&task).await.expect("start");
+            assert_eq!(executor.working(), 1, "a slice for each");
+        }
+        fourth.start(&task).await.expect("start");
+        assert_eq!(fourth.working(), 0, "and none for the fourth");
+        for executor in &executors {
+            while executor.working() > 0 {
+                executor.wait(Duration::from_millis(20)).await;
+            }
+            let seen = executor.observe(&task).await.expect("observe");
+            assert!(
+                !matches!(seen, Observation::Completed(_) | Observation::Failed { .. }),
+                "{seen:?}"
+            );
+        }
+    });
+    let made: Vec<String> = front.requests();
+    for (method, first) in [("PUT", 8), ("GET", 0)] {
+        for (name, at) in names.iter().zip(0..) {
+            let begin = format!("{method} /{bucket}/back/{name}");
+            let times = made.iter().filter(|request| request.starts_with(&begin)).count();
+            assert_eq!(times, usize::from(at >= first), "{begin}");
+        }
+    }
+    world.reach.runtime.block_on(async {
+        fourth.start(&task).await.expect("start");
+        while fourth.working() > 0 {
+            fourth.wait(Duration::from_millis(20)).await;
+        }
+        let Observation::Completed(Outcome::Restore {
+            files,
+            bytes,
+            differences,
+            ..
+        }) = fourth.observe(&task).await.expect("observe")
+        else {
+            panic!("it does not come to its end");
+        };
+        assert_eq!((files, bytes), (24, 24 * (4 << 20)));
+        assert_eq!(differences, ["20: cannot be read: it vanished"]);
+    });
+    assert!(asked(&front, "PUT", &bucket).is_empty() && asked(&front, "GET", &bucket).is_empty());
+    for (name, seed) in names.iter().zip(0..) {
+        assert!(world.reach.get(&bucket, &format!("back/{name}")) == noise(seed, 4 << 20));
+    }
 }
 
 #[test]

@@ -11,14 +11,14 @@ use holdfast_aws::s3::S3Places;
 use holdfast_aws::storage::{S3Storage, S3StorageOptions};
 use holdfast_cli::embedded::pause;
 use holdfast_core::domain::{
-    BackupKind, JobId, Location, Order, Outcome, Patterns, PointId, PointRef, ResourceId, UnreadEntry, VaultName,
+    BackupKind, JobId, Location, Order, Outcome, Patterns, PointId, PointRef, ResourceId, Span, UnreadEntry, VaultName,
 };
 use holdfast_core::ports::{Engine, Observation, Task};
 use holdfast_local::{FileKeys, system_ambient};
 use holdfast_repository::Ambient;
 use holdfast_sources::content_engine::places::PlacesByScheme;
-use holdfast_sources::content_engine::{ContentEngine, ContentEngineParts, ReceiptStore};
-use holdfast_testkit::fakes::FakeCatalog;
+use holdfast_sources::content_engine::{ContentEngine, ContentEngineParts, ExecutorParts, ReceiptStore, SharedEngine};
+use holdfast_testkit::fakes::{FakeCatalog, FakeClock};
 use holdfast_tests::front::{Front, What};
 use jiff::Timestamp;
 use tempfile::TempDir;
@@ -164,6 +164,19 @@ impl World {
             threads: 2,
         })
         .expect("an engine")
+    }
+
+    /// The engine of one of several processes, which deal what one of them leaves into so many slices.
+    pub fn executor(&self, name: &str, slices: u32) -> SharedEngine {
+        let parts = ExecutorParts {
+            catalog: self.catalog.clone(),
+            clock: Arc::new(FakeClock::at(Timestamp::UNIX_EPOCH)),
+            executor: name.to_owned(),
+            term: Span::minutes(3),
+            slices,
+            at_once: 1,
+        };
+        SharedEngine::new(self.engine(), parts)
     }
 
     /// Starts a task, stops it while a request that contains `words` waits, and waits until it has ended.

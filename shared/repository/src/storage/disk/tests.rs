@@ -91,7 +91,7 @@ fn a_failed_write_leaves_nothing_behind() {
 fn a_full_disk_is_named_as_such() {
     let (_folder, store) = store();
     for kind in [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded] {
-        let error = store.write_failed(&pack(b"x"), Path::new("/x"), io::Error::from(kind));
+        let error = store.write_failed(&store.full_path(&pack(b"x")).unwrap(), io::Error::from(kind));
         assert_eq!(error.kind(), ErrorKind::Full);
         assert!(error.to_string().contains(&Id::of(b"x").to_string()));
     }

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 
 use super::super::failure;
 use super::{Places, PointContent, RestoreRequest, Restored, Target, printable};
-use crate::files::{Beneath, FileTree, Patterns, RestoreError, RestoreOptions, compare, restore};
+use crate::files::{Beneath, FileTree, Overwrite, Patterns, RestoreError, RestoreOptions, compare, restore};
 
 /// Longer than any time.
 const HEARTBEAT_BYTES_MAX: u64 = 100;
@@ -99,7 +99,11 @@ impl Target for Folder {
         let options = RestoreOptions {
             include: request.include.to_vec(),
             subfolder: Some(content.root.to_owned()),
-            overwrite: request.overwrite,
+            overwrite: if request.overwrite {
+                Overwrite::Always
+            } else {
+                Overwrite::Never
+            },
             workers: request.threads,
             progress: request.progress,
             ..RestoreOptions::new(request.cancel)

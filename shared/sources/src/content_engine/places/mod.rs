@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use holdfast_core::domain::{Failure, FailureKind};
-use holdfast_repository::backup::Source;
+use holdfast_repository::backup::{Slice, Source};
 use holdfast_repository::index::Index;
 use holdfast_repository::{Id, Progress, Repository};
 use jiff::Timestamp;
@@ -68,6 +68,8 @@ pub struct RestoreRequest<'a> {
     pub include: &'a [String],
     /// Whether to write over what stands there.
     pub overwrite: bool,
+    /// The files to write and compare, for a target that keeps cursors: others do the rest at the same time. `None`: all.
+    pub slice: Option<Slice>,
     /// Threads of each stage.
     pub threads: usize,
     /// Hears how far it is.
@@ -113,6 +115,23 @@ pub struct Restored {
     pub differences: Vec<String>,
     /// How many more there are than these.
     pub more_differences: u64,
+}
+
+impl Restored {
+    /// Takes in what another slice of the same restore came to.
+    pub(super) fn add(&mut self, other: Restored) {
+        self.files += other.files;
+        self.bytes += other.bytes;
+        self.differences.extend(other.differences);
+        self.more_differences += other.more_differences;
+    }
+}
+
+impl RestoreRequest<'_> {
+    /// Whether a file, by its path below the root, is to be written and compared by whoever has this request.
+    pub fn holds(&self, path: &Path) -> bool {
+        self.slice.is_none_or(|slice| slice.holds(path))
+    }
 }
 
 /// Places by the beginning of their addresses.

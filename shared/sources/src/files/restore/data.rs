@@ -16,7 +16,7 @@ use super::super::beneath::handle_path;
 use super::report::{Tally, locked};
 use super::target::Standing;
 use super::walk::Entry;
-use super::{Cause, RestoreError, Work, entries, metadata, parallel};
+use super::{Cause, Overwrite, RestoreError, Work, entries, metadata, parallel};
 use handles::{Handles, Origin};
 
 /// A run of zeroes is stored as blobs of this length, which become holes again.
@@ -36,10 +36,19 @@ struct Piece {
 struct File<'a> {
     entry: &'a Entry,
     pieces: Vec<Piece>,
-    /// Found in the target, with content that may be right already.
-    found: bool,
+    found: Found,
     /// Bytes that need no writing.
     right: AtomicU64,
+}
+
+/// What stands in a file's place in the target.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Found {
+    Nothing,
+    /// A file whose content may be right.
+    Content,
+    /// A file whose content is believed to be right.
+    Unchanged,
 }
 
 /// Restores one batch of files: content, then metadata.
@@ -50,7 +59,7 @@ pub(super) fn restore_files(work: &Work<'_>, batch: &[Entry]) -> Result<(), Rest
         Some(file) => Origin {
             path: &entry.path,
             length: file.length(),
-            make: !file.found,
+            make: file.found == Found::Nothing,
         },
         None => Origin {
             path: &entry.path,
@@ -121,20 +130,23 @@ fn pieces(work: &Work<'_>, entry: &Entry) -> Result<Vec<Piece>, Cause> {
     Ok(pieces)
 }
 
-/// Removes what is no file of ours to write into. True where a regular file stands there whose content may be right.
-fn make_room(work: &Work<'_>, entry: &Entry) -> rustix::io::Result<bool> {
+/// Removes what is no file of ours to write into.
+fn make_room(work: &Work<'_>, entry: &Entry) -> rustix::io::Result<Found> {
     if work.target.standing == Standing::Empty {
-        return Ok(false);
+        return Ok(Found::Nothing);
     }
     let place = work.target.place(&entry.path)?;
     let Some(stat) = entries::standing(&place)? else {
-        return Ok(false);
+        return Ok(Found::Nothing);
     };
     let is_file = rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::RegularFile;
     // Another name of the same file may lie outside of what is restored: writing through this one would change it.
     if !is_file || (stat.st_nlink > 1 && work.target.standing != Standing::Ours) {
         entries::clear(&place, &stat)?;
-        return Ok(false);
+        return Ok(Found::Nothing);
+    }
+    if is_believed(work, entry, &stat) {
+        return Ok(Found::Unchanged);
     }
     // While it is written, nobody may read it who may not read it afterwards.
     let (found, wanted) = (stat.st_mode & 0o7777, entry.node.mode & 0o777);
@@ -143,7 +155,16 @@ fn make_room(work: &Work<'_>, entry: &Entry) -> rustix::io::Result<bool> {
         let file = work.target.open(&entry.path, OFlags::PATH, Mode::empty())?;
         rustix::fs::chmod(handle_path(file.as_fd()), Mode::from_raw_mode(working))?;
     }
-    Ok(true)
+    Ok(Found::Content)
+}
+
+/// Whether a file need not be read. One that an unfinished restore left may have its time before all of its content.
+fn is_believed(work: &Work<'_>, entry: &Entry, stat: &rustix::fs::Stat) -> bool {
+    let mtime = entry.node.mtime;
+    work.options.overwrite == Overwrite::IfChanged
+        && work.target.standing == Standing::Foreign
+        && u64::try_from(stat.st_size) == Ok(entry.node.size)
+        && (stat.st_mtime, u64::from(mtime.nanos)) == (mtime.seconds, stat.st_mtime_nsec)
 }
 
 impl File<'_> {
@@ -169,14 +190,16 @@ impl Filling<'_> {
         let (mut wanted, mut to_compare) = (Vec::new(), Vec::new());
         for (number, file) in self.files.iter().enumerate() {
             let Some(file) = file else { continue };
-            if file.found {
-                to_compare.extend(runs(number, file));
-            } else {
-                let (holes, data): (Vec<Piece>, Vec<Piece>) =
-                    file.pieces.iter().partition(|piece| piece.blob == *zero_run);
-                file.right
-                    .fetch_add(holes.iter().map(|hole| hole.length).sum(), Ordering::Relaxed);
-                wanted.extend(data.iter().map(|piece| want(number, piece)));
+            match file.found {
+                Found::Content => to_compare.extend(runs(number, file)),
+                Found::Unchanged => file.right.store(file.length(), Ordering::Relaxed),
+                Found::Nothing => {
+                    let (holes, data): (Vec<Piece>, Vec<Piece>) =
+                        file.pieces.iter().partition(|piece| piece.blob == *zero_run);
+                    file.right
+                        .fetch_add(holes.iter().map(|hole| hole.length).sum(), Ordering::Relaxed);
+                    wanted.extend(data.iter().map(|piece| want(number, piece)));
+                }
             }
         }
         let together: Vec<&[Run<'_>]> = at_once(&to_compare, Run::length).collect();

@@ -154,7 +154,7 @@ fn plain(store: &Memory, root: &Id, target: &Path) -> Result<RestoreReport, Rest
 
 fn overwriting() -> RestoreOptions<'static> {
     RestoreOptions {
-        overwrite: true,
+        overwrite: Overwrite::Always,
         ..RestoreOptions::new(&GO_ON)
     }
 }

@@ -47,7 +47,7 @@ fn a_link_and_a_folder_of_the_same_name_are_refused() {
 
 #[test]
 fn a_link_standing_where_a_folder_belongs_is_an_error_that_names_it() {
-    for overwrite in [true, false] {
+    for overwrite in [Overwrite::Always, Overwrite::Never] {
         let (_folder, target, outside) = sandbox();
         let mut store = Memory::default();
         let file = store.file("evil", b"evil");

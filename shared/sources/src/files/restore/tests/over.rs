@@ -72,6 +72,39 @@ fn an_overwrite_moves_only_what_differs_and_leaves_strangers_alone() {
 }
 
 #[test]
+fn a_file_is_believed_that_has_the_size_and_the_time_of_the_snapshot_and_no_other() {
+    let (_folder, target, _) = sandbox();
+    let mut store = Memory::default();
+    let content = bytes(1, 3 * BLOB);
+    let names = ["believed", "later", "longer"];
+    let nodes = names.map(|name| store.file(name, &content)).to_vec();
+    let time = nodes[0].mtime;
+    let root = store.tree_of(nodes);
+    fs::create_dir(&target).unwrap();
+    let mut other = content.clone();
+    other[BLOB] ^= 1;
+    for (name, length, nanos) in [("believed", 0, 0), ("later", 0, 1), ("longer", 1, 0)] {
+        let file = fs::File::create(target.join(name)).unwrap();
+        file.write_all_at(&other, 0).unwrap();
+        file.set_len((other.len() + length) as u64).unwrap();
+        let since = std::time::Duration::new(u64::try_from(time.seconds).unwrap(), time.nanos + nanos);
+        file.set_modified(std::time::UNIX_EPOCH + since).unwrap();
+    }
+    let options = RestoreOptions {
+        overwrite: Overwrite::IfChanged,
+        ..overwriting()
+    };
+    let report = attempt(&store, &root, &target, &options).unwrap();
+    assert!(report.is_complete(), "{:?}", report.failures);
+    assert_eq!(report.bytes_written, 2 * BLOB as u64);
+    assert_holds(&target.join("believed"), &other);
+    assert_holds(&target.join("later"), &content);
+    assert_holds(&target.join("longer"), &content);
+    attempt(&store, &root, &target, &overwriting()).unwrap();
+    assert_holds(&target.join("believed"), &content);
+}
+
+#[test]
 fn zeroes_overwrite_what_stood_there() {
     let (_folder, target, _) = sandbox();
     let mut store = Memory::default();
