@@ -52,24 +52,27 @@ pub struct Recovery {
     pub timeline: TargetTimeline,
 }
 
+/// The settings of a target, of which a server takes one.
+const TARGETS: [&str; 5] = [
+    "recovery_target",
+    "recovery_target_time",
+    "recovery_target_lsn",
+    "recovery_target_xid",
+    "recovery_target_name",
+];
+
 /// The settings of a recovery, as lines of `postgresql.auto.conf`. Every setting of a target is in them: what the server
-/// from which the backup comes was once recovered to must not count, and two targets are an error.
+/// from which the backup comes was once recovered to must not count. Those that are empty come first, as a server that has
+/// read a target refuses even an empty second one.
 pub fn settings(recovery: &Recovery, restore_command: &str) -> String {
-    let mut targets = [
-        ("recovery_target", String::new()),
-        ("recovery_target_time", String::new()),
-        ("recovery_target_lsn", String::new()),
-        ("recovery_target_xid", String::new()),
-        ("recovery_target_name", String::new()),
-    ];
-    match &recovery.target {
-        Target::Latest => {}
-        Target::Immediate => targets[0].1 = "immediate".to_owned(),
-        Target::Time(time) => targets[1].1 = time_text(*time),
-        Target::Lsn(lsn) => targets[2].1 = lsn.to_string(),
-        Target::Transaction(xid) => targets[3].1 = xid.to_string(),
-        Target::Name(name) => targets[4].1.clone_from(name),
-    }
+    let target = match &recovery.target {
+        Target::Latest => None,
+        Target::Immediate => Some((TARGETS[0], "immediate".to_owned())),
+        Target::Time(time) => Some((TARGETS[1], time_text(*time))),
+        Target::Lsn(lsn) => Some((TARGETS[2], lsn.to_string())),
+        Target::Transaction(xid) => Some((TARGETS[3], xid.to_string())),
+        Target::Name(name) => Some((TARGETS[4], name.clone())),
+    };
     let timeline = match recovery.timeline {
         TargetTimeline::Latest => "latest".to_owned(),
         TargetTimeline::Current => "current".to_owned(),
@@ -82,15 +85,15 @@ pub fn settings(recovery: &Recovery, restore_command: &str) -> String {
         ("recovery_target_inclusive", inclusive),
         ("recovery_target_action", "promote"),
     ];
-    let targets = targets.iter().map(|(name, value)| (*name, value.as_str()));
-    others
-        .into_iter()
-        .chain(targets)
-        .fold(String::new(), |mut text, (name, value)| {
-            // Writing into a text cannot fail.
-            let _ = writeln!(text, "{name} = {}", quoted(value));
-            text
-        })
+    let target = target.as_ref().map(|(name, value)| (*name, value.as_str()));
+    let is_other = |name: &&str| target.is_none_or(|(target, _)| target != *name);
+    let empty = TARGETS.into_iter().filter(is_other).map(|name| (name, ""));
+    let lines = others.into_iter().chain(empty).chain(target);
+    lines.fold(String::new(), |mut text, (name, value)| {
+        // Writing into a text cannot fail.
+        let _ = writeln!(text, "{name} = {}", quoted(value));
+        text
+    })
 }
 
 /// A time as servers read it, in UTC to the microsecond.
@@ -132,10 +135,10 @@ recovery_target_timeline = '3'
 recovery_target_inclusive = 'off'
 recovery_target_action = 'promote'
 recovery_target = ''
-recovery_target_time = '2026-03-01 10:30:00.250000+00'
 recovery_target_lsn = ''
 recovery_target_xid = ''
 recovery_target_name = ''
+recovery_target_time = '2026-03-01 10:30:00.250000+00'
 "#;
         assert_eq!(text, expected);
         assert_eq!(quoted("a\nb\r"), r"'a\nb\r'");
