@@ -46,6 +46,12 @@ pub enum Command {
     Evidence(EvidenceCommand),
     /// The content engine by itself, on one repository in the restic format.
     Repository(RepositoryArguments),
+    /// PostgreSQL servers: online base backups, their log as it is written, and restores to any point in time.
+    #[command(subcommand)]
+    Postgres(PostgresCommand),
+    /// What a PostgreSQL server calls for its log: archive_command and restore_command.
+    #[command(subcommand)]
+    Wal(WalCommand),
 }
 
 /// Where the configuration and the data are.
@@ -302,6 +308,152 @@ pub enum RepositoryCommand {
         /// Only these snapshots [default: all].
         #[arg(value_name = "SNAPSHOT")]
         snapshots: Vec<String>,
+    },
+}
+
+/// Where backups of a server are kept.
+#[derive(Debug, Clone, Args)]
+pub struct ServerPlace {
+    /// The repository.
+    #[command(flatten)]
+    pub place: RepositoryPlace,
+    /// What the server is called in the repository: letters, digits, - and _.
+    #[arg(long, value_name = "NAME")]
+    pub name: String,
+}
+
+/// How a server is reached.
+#[derive(Debug, Clone, Args)]
+pub struct ServerAddress {
+    /// The server, as PostgreSQL's own programs take it: "host=db user=backup" or postgresql://backup@db.
+    #[arg(long, value_name = "CONNECTION")]
+    pub server: String,
+    /// A file with the role's password in its first line, and nothing else.
+    #[arg(long, value_name = "FILE")]
+    pub server_password_file: Option<PathBuf>,
+}
+
+/// Commands of `postgres`.
+#[derive(Debug, Subcommand)]
+pub enum PostgresCommand {
+    /// Say whether a server can be backed up, and what stands in the way.
+    Check {
+        /// The server.
+        #[command(flatten)]
+        address: ServerAddress,
+        /// The replication slot that should be there.
+        #[arg(long)]
+        slot: Option<String>,
+    },
+    /// Back up the whole cluster while it runs.
+    Backup {
+        /// Where to.
+        #[command(flatten)]
+        kept: ServerPlace,
+        /// The server.
+        #[command(flatten)]
+        address: ServerAddress,
+    },
+    /// Keep the server's log, second by second, until stopped.
+    Receive {
+        /// Where to.
+        #[command(flatten)]
+        kept: ServerPlace,
+        /// The server.
+        #[command(flatten)]
+        address: ServerAddress,
+        /// The replication slot that has the server keep its log for this.
+        #[arg(long)]
+        slot: String,
+        /// Make the slot if it is not there.
+        #[arg(long)]
+        create_slot: bool,
+        /// A folder that takes the log first; it must outlive this program.
+        #[arg(long, value_name = "DIR")]
+        spool: PathBuf,
+        /// Store the segment that is not full this often.
+        #[arg(long, value_name = "SPAN", default_value = "1m")]
+        partial_every: String,
+        /// End when all is kept that the server has now, as a scheduled pull.
+        #[arg(long)]
+        once: bool,
+    },
+    /// List base backups, and from when until when the server can be restored.
+    Windows {
+        /// Where they are.
+        #[command(flatten)]
+        kept: ServerPlace,
+    },
+    /// Make a data folder that recovers to where it is told once a server is started over it.
+    Restore(PostgresRestoreOptions),
+}
+
+/// A restore of a cluster.
+#[derive(Debug, Args)]
+pub struct PostgresRestoreOptions {
+    /// Where the backups are.
+    #[command(flatten)]
+    pub kept: ServerPlace,
+    /// The data folder to be: absent or empty, unless --overwrite is given.
+    #[arg(long, value_name = "DIR")]
+    pub target: PathBuf,
+    /// Recover to "latest", the end of the log (the default), or "immediate", the first consistent state.
+    #[arg(long, value_name = "WORD")]
+    pub to: Option<String>,
+    /// Recover to a time with its zone, as in 2026-03-01T12:00:00+01:00.
+    #[arg(long)]
+    pub time: Option<String>,
+    /// Recover to a position of the log, as in 16/B374D848.
+    #[arg(long)]
+    pub lsn: Option<String>,
+    /// Recover to the end of a transaction.
+    #[arg(long, value_name = "XID")]
+    pub transaction: Option<String>,
+    /// Recover to a point that was named with pg_create_restore_point.
+    #[arg(long, value_name = "NAME")]
+    pub point: Option<String>,
+    /// Along this timeline: "latest" (the default), "current" (that of the base backup), or a number.
+    #[arg(long)]
+    pub timeline: Option<String>,
+    /// End right before a time, position or transaction.
+    #[arg(long)]
+    pub exclusive: bool,
+    /// Start from this base backup [default: the newest that is before the target].
+    #[arg(long, value_name = "SNAPSHOT")]
+    pub base: Option<String>,
+    /// Restore over another state of the same cluster, which must stand still: only what differs is written, and what is not
+    /// in the base backup is removed.
+    #[arg(long)]
+    pub overwrite: bool,
+    /// Put a tablespace elsewhere, by its number; may be given several times.
+    #[arg(long, value_name = "OID=DIR")]
+    pub tablespace: Vec<String>,
+}
+
+/// Commands of `wal`.
+#[derive(Debug, Subcommand)]
+pub enum WalCommand {
+    /// Store a finished file of the log: archive_command = 'holdfast wal push --repo … --name … "%p"'.
+    Push {
+        /// Where to.
+        #[command(flatten)]
+        kept: ServerPlace,
+        /// The file.
+        #[arg(value_name = "PATH")]
+        path: PathBuf,
+    },
+    /// Give a file of the log back: restore_command = 'holdfast wal fetch --repo … --name … %f "%p"'. Exit code 1 says that it
+    /// is not stored; one above 125, which ends the recovery, that it cannot be read.
+    Fetch {
+        /// Where from.
+        #[command(flatten)]
+        kept: ServerPlace,
+        /// The file's name.
+        #[arg(value_name = "FILE")]
+        file: String,
+        /// Where to put it.
+        #[arg(value_name = "PATH")]
+        path: PathBuf,
     },
 }
 

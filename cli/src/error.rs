@@ -33,6 +33,8 @@ pub enum Exit {
     Failed,
     /// What was asked cannot be asked so.
     Usage,
+    /// A recovering PostgreSQL server must not go on: it takes exit codes up to 125 for the end of its log.
+    EndsRecovery,
 }
 
 impl From<Exit> for ExitCode {
@@ -40,6 +42,7 @@ impl From<Exit> for ExitCode {
         match exit {
             Exit::Failed => ExitCode::from(1),
             Exit::Usage => ExitCode::from(2),
+            Exit::EndsRecovery => ExitCode::from(200),
         }
     }
 }
@@ -58,6 +61,14 @@ impl CliError {
         Self {
             exit: Exit::Failed,
             message: message.into(),
+        }
+    }
+
+    /// The same, to a server that recovers.
+    pub fn ending_recovery(self) -> Self {
+        Self {
+            exit: Exit::EndsRecovery,
+            ..self
         }
     }
 

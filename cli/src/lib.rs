@@ -8,6 +8,7 @@ pub mod error;
 mod demo;
 mod operator;
 mod output;
+mod postgres;
 mod repository;
 mod serve;
 
@@ -45,16 +46,20 @@ fn start_logging() {
 }
 
 fn run(arguments: Arguments) -> Result<error::Done, CliError> {
-    if let Command::Repository(command) = arguments.command {
-        return repository::run(command, arguments.json);
-    }
+    // These work on threads of their own.
+    let command = match arguments.command {
+        Command::Repository(command) => return repository::run(command, arguments.json),
+        Command::Postgres(command) => return postgres::run(command, arguments.json),
+        Command::Wal(command) => return postgres::wal::run(command),
+        command => command,
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .map_err(|error| CliError::failed(format!("no threads could be started: {error}")))?;
     let done = runtime.block_on(async {
-        match arguments.command {
+        match command {
             Command::Demo(options) => demo::run(options, arguments.json).await,
             Command::Serve(options) => serve::run(options).await,
             Command::Policy(command) => operator::policy::run(&command, arguments.json),
@@ -64,7 +69,7 @@ fn run(arguments: Arguments) -> Result<error::Done, CliError> {
             Command::Restore(options) => operator::restore::run(options, arguments.json).await,
             Command::Drill(options) => operator::drill::run(options, arguments.json).await,
             Command::Evidence(command) => operator::evidence::run(&command, arguments.json),
-            Command::Repository(_) => Ok(error::Done::Done),
+            Command::Repository(_) | Command::Postgres(_) | Command::Wal(_) => Ok(error::Done::Done),
         }
     });
     // Work that was asked to stop leaves nothing half published; waiting for it keeps temporary files away.

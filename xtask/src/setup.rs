@@ -8,8 +8,14 @@ use crate::steps::{is_installed, shell};
 /// A program, and the Debian package that brings it.
 type Needed = (&'static str, &'static str);
 
+/// The database server of Debian 12, which is not on the path.
+const POSTGRES: &str = "/usr/lib/postgresql/15/bin/postgres";
+/// Debian makes and starts a cluster of its own when it installs a server, unless this says otherwise.
+const NO_CLUSTER: &str = "mkdir -p /etc/postgresql-common && cd /etc/postgresql-common \
+    && { test -e createcluster.conf || echo 'create_main_cluster = false' > createcluster.conf; }";
+
 /// What the build or the tests call.
-const FOR_TESTS: [Needed; 11] = [
+const FOR_TESTS: [Needed; 12] = [
     // Compiles the C of SQLite and Zstandard.
     ("cc", "build-essential"),
     // Reads our repositories as an independent judge.
@@ -23,6 +29,8 @@ const FOR_TESTS: [Needed; 11] = [
     ("valgrind", "valgrind"),
     // Runs the emulators and linters.
     ("python3", "python3-venv"),
+    // Databases to back up, and servers over what is restored.
+    (POSTGRES, "postgresql-15"),
     // The S3 server that keeps versions, locks objects and decides races: a gateway, a monitor, a store and their tools.
     ("radosgw", "radosgw"),
     ("ceph-mon", "ceph-mon"),
@@ -63,6 +71,10 @@ fn programs(whom: &str, needed: &[Needed]) -> Result<(), String> {
             packages.join(" ")
         )
     })?;
+    if packages.iter().any(|package| package.starts_with("postgresql")) {
+        let words: Vec<&str> = [prefix, &["sh", "-c", NO_CLUSTER]].concat();
+        shell(Command::new(words[0]).args(&words[1..]))?;
+    }
     shell(&mut apt(prefix, &["update", "--quiet"]))?;
     let mut install = apt(prefix, &["install", "--quiet", "--yes", "--no-install-recommends"]);
     shell(install.args(&packages))?;

@@ -3,15 +3,15 @@
 mod backup;
 mod check;
 mod copy;
-mod interrupt;
+pub(crate) mod interrupt;
 mod list;
 pub mod memory;
-mod meter;
-mod open;
+pub(crate) mod meter;
+pub(crate) mod open;
 mod password;
-mod place;
+pub(crate) mod place;
 mod reclaim;
-mod restore;
+pub(crate) mod restore;
 mod show;
 mod workers;
 

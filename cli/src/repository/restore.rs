@@ -64,7 +64,8 @@ pub fn run(place: &RepositoryPlace, request: Request, interrupt: &Interrupt, jso
     })
 }
 
-fn restore_error(error: RestoreError) -> CliError {
+/// How a restore that did not begin, or broke off, ends the program.
+pub fn restore_error(error: RestoreError) -> CliError {
     match error {
         RestoreError::Repository(error) => error.into(),
         RestoreError::Pattern(_)

@@ -47,7 +47,6 @@ use crossbeam_channel::{Sender, bounded};
 use crate::error::{RepositoryError, Result};
 use crate::id::Id;
 use crate::lock::{Lock, LockKind};
-use crate::pack::SealedPack;
 use crate::repository::Repository;
 
 pub use options::{BackupOptions, BackupReport, BeforePublish};
@@ -59,6 +58,7 @@ pub use throttle::Throttle;
 use assemble::{Assembled, assemble};
 use indexer::Indexer;
 use run::{Origin, Run};
+use upload::Upload;
 use work::Batch;
 
 /// Entries that the walk may be ahead of the assembly.
@@ -126,7 +126,13 @@ pub fn backup_portion(
             added_packed_bytes: run.added.packed_bytes.load(Ordering::Relaxed),
         })
     } else {
-        Ended::Published(Box::new(publish::publish(&run, &indexer, assembled, &lock)?))
+        Ended::Published(Box::new(publish::publish(
+            &run,
+            &indexer,
+            assembled,
+            Vec::new(),
+            &lock,
+        )?))
     };
     lock.release()?;
     Ok(ended)
@@ -191,7 +197,7 @@ pub fn backup_stream(
     let assembled = run_stream_stages(&run, &indexer, stream)?;
     indexer.finish()?;
     lock.verify()?;
-    let report = publish::publish(&run, &indexer, assembled, &lock)?;
+    let report = publish::publish(&run, &indexer, assembled, stream.tags(), &lock)?;
     lock.release()?;
     Ok(report)
 }
@@ -219,7 +225,7 @@ fn run_stream_stages(run: &Run<'_>, indexer: &Indexer<'_>, stream: &mut dyn Stre
 /// The stages that every backup has: they hash, pack and store what comes in as chunks, until nobody can send more.
 struct Storing<'scope> {
     chunks: Sender<Batch>,
-    packs: Sender<SealedPack>,
+    packs: Sender<Upload>,
     stages: Vec<ScopedJoinHandle<'scope, Option<()>>>,
 }
 

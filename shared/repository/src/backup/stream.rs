@@ -19,6 +19,10 @@ pub trait Stream {
     fn host(&self) -> Option<String> {
         None
     }
+    /// More tags of the snapshot, for what is known only once everything has come. Asked for at the end.
+    fn tags(&self) -> Vec<String> {
+        Vec::new()
+    }
     /// The next entry, `None` at the end. It is asked for once the bytes of the one before were read to their end. An
     /// error ends the backup, with its text.
     fn next_item(&mut self) -> io::Result<Option<Item<'_>>>;

@@ -58,6 +58,8 @@ pub struct RestoreOptions<'a> {
     pub subfolder: Option<PathBuf>,
     /// Whether it restores over what is there. Files that are not in the snapshot are left alone.
     pub overwrite: Overwrite,
+    /// Who owns what is restored: user and group, in place of those in the snapshot.
+    pub owner: Option<(u32, u32)>,
     /// Threads that compare, create and finish files; as many requests to the repository are under way at one time.
     pub workers: usize,
     /// Blobs and entries held in memory at one time; bounds the memory at about 1 kB for each.
@@ -76,6 +78,7 @@ impl<'a> RestoreOptions<'a> {
             exclude: Vec::new(),
             subfolder: None,
             overwrite: Overwrite::Never,
+            owner: None,
             workers: 4,
             batch: 200_000,
             progress: &NoProgress,

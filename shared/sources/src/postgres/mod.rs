@@ -6,8 +6,10 @@
 
 pub mod address;
 pub mod base_backup;
+pub mod cluster;
 pub mod connection;
 pub mod error;
+pub mod follow;
 pub mod log;
 pub mod lsn;
 pub mod preflight;

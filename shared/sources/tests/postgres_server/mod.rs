@@ -265,7 +265,8 @@ impl Server {
         let _ = fs::remove_file(self.data.join("postmaster.pid"));
     }
 
-    fn client(&self, name: &str) -> Command {
+    /// One of the client programs, told where the server is.
+    pub fn client(&self, name: &str) -> Command {
         let mut command = Command::new(program(name));
         command
             .arg("-h")

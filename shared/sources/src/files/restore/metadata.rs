@@ -45,7 +45,7 @@ pub(super) fn apply_to_handle(work: &Work<'_>, path: &Path, handle: BorrowedFd<'
     };
     let by_handle = handle_path(handle);
     let (mut wanted_mode, mut owner_moved) = (node.mode, false);
-    match set_owner(&stat, node, |user, group| {
+    match set_owner(work, &stat, node, |user, group| {
         chownat(handle, "", user, group, AtFlags::EMPTY_PATH)
     }) {
         Ok(moved) => owner_moved = moved,
@@ -74,7 +74,7 @@ pub(super) fn apply_to_handle(work: &Work<'_>, path: &Path, handle: BorrowedFd<'
 
 fn apply_to_symlink(work: &Work<'_>, path: &Path, place: &Place, node: &Node) {
     let owner = rustix::fs::statat(&place.folder, &place.name, AtFlags::SYMLINK_NOFOLLOW).and_then(|stat| {
-        set_owner(&stat, node, |user, group| {
+        set_owner(work, &stat, node, |user, group| {
             chownat(&place.folder, &place.name, user, group, AtFlags::SYMLINK_NOFOLLOW)
         })
     });
@@ -88,15 +88,21 @@ fn apply_to_symlink(work: &Work<'_>, path: &Path, place: &Place, node: &Node) {
 }
 
 /// Whether the owner had to be changed.
-fn set_owner(stat: &Stat, node: &Node, chown: impl Fn(Option<Uid>, Option<Gid>) -> Result<()>) -> Result<bool> {
-    if (stat.st_uid, stat.st_gid) == (node.uid, node.gid) {
+fn set_owner(
+    work: &Work<'_>,
+    stat: &Stat,
+    node: &Node,
+    chown: impl Fn(Option<Uid>, Option<Gid>) -> Result<()>,
+) -> Result<bool> {
+    let (uid, gid) = work.options.owner.unwrap_or((node.uid, node.gid));
+    if (stat.st_uid, stat.st_gid) == (uid, gid) {
         return Ok(false);
     }
     // All ones means "leave it": no file belongs to that id.
-    if node.uid == u32::MAX || node.gid == u32::MAX {
+    if uid == u32::MAX || gid == u32::MAX {
         return Err(Errno::INVAL);
     }
-    chown(Some(Uid::from_raw(node.uid)), Some(Gid::from_raw(node.gid)))?;
+    chown(Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
     Ok(true)
 }
 

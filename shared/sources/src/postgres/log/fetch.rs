@@ -93,6 +93,14 @@ pub fn fetch(
     }
 }
 
+/// Moves a file to where it is wanted if it was fetched ahead, which takes no repository; false where it was not.
+pub fn take_ahead(spool: &Path, name: &str, target: &Path) -> Result<bool, LogError> {
+    if name.contains('/') || name.ends_with(UNFINISHED) {
+        return Ok(false);
+    }
+    take(&spool.join(name), target)
+}
+
 fn segment_of(file: LogFile) -> Option<Segment> {
     match file {
         LogFile::Segment(segment) | LogFile::Partial(segment) => Some(segment),

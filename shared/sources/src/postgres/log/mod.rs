@@ -13,7 +13,7 @@ pub mod store;
 pub mod windows;
 
 pub use error::LogError;
-pub use fetch::{FetchOptions, Fetched, fetch};
+pub use fetch::{FetchOptions, Fetched, fetch, take_ahead};
 pub use history::{Ancestor, History, HistoryError};
 pub use inspect::{LogFileOnDisk, segment_size};
 pub use piece::{Piece, PieceContent, StoredPiece};

@@ -80,7 +80,7 @@ pub enum SegmentFault {
 
 /// Follows records through segments that come one after another. Of the first one, what a segment before it began is
 /// passed over.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Chain {
     /// The beginning of a record that goes on in the next page.
     unfinished: Option<Unfinished>,
@@ -90,7 +90,7 @@ pub struct Chain {
     next: Option<Lsn>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Unfinished {
     start: Lsn,
     bytes: Vec<u8>,

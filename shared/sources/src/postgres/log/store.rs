@@ -1,7 +1,7 @@
 //! [`LogArchive`]: a server's log in a repository, stored piece by piece, each piece a snapshot.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Take, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -278,7 +278,7 @@ struct FileStream {
     root: PathBuf,
     time: Timestamp,
     files: std::vec::IntoIter<LogFileOnDisk>,
-    open: Option<File>,
+    open: Option<Take<File>>,
 }
 
 impl Stream for FileStream {
@@ -294,7 +294,8 @@ impl Stream for FileStream {
         (node.mode, node.size) = (0o600, file.length);
         let time = NodeTime::from(self.time);
         (node.mtime, node.atime, node.ctime) = (time, time, time);
-        let open = self.open.insert(File::open(&file.path)?);
+        // A partial segment may grow meanwhile.
+        let open = self.open.insert(File::open(&file.path)?.take(file.length));
         Ok(Some(Item {
             path: self.root.join(file.file.name(file.piece.segment_size)),
             node,

@@ -1,0 +1,67 @@
+//! `holdfast wal`: what a server calls for each file of its log.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+use holdfast_repository::backup::BackupOptions;
+use holdfast_repository::index::IndexOptions;
+use holdfast_repository::progress::NoProgress;
+use holdfast_sources::postgres::log::{FetchOptions, Fetched, LogArchive, fetch, push, take_ahead};
+
+use super::{checked, failed};
+use crate::args::{ServerPlace, WalCommand};
+use crate::error::{CliError, Done};
+use crate::repository::{open, place};
+
+/// Files that are stored along with the one that was asked for.
+const PUSHED_ALONG: usize = 63;
+/// Segments that are fetched before they are asked for.
+const AHEAD: usize = 16;
+/// Where they wait, beside the log.
+const SPOOL: &str = "holdfast-spool";
+
+/// Runs one command.
+pub fn run(command: WalCommand) -> Result<Done, CliError> {
+    match command {
+        WalCommand::Push { kept, path } => push_file(&kept, &path),
+        WalCommand::Fetch { kept, file, path } => {
+            // To the server, the exit code of a panic would be the end of the log.
+            let fetched = catch_unwind(AssertUnwindSafe(|| fetch_file(&kept, &file, &path)));
+            let fetched = fetched.unwrap_or_else(|_| Err(CliError::failed("fetching broke off")));
+            fetched.map_err(CliError::ending_recovery)
+        }
+    }
+}
+
+fn push_file(kept: &ServerPlace, path: &Path) -> Result<Done, CliError> {
+    let name = checked(&kept.name)?;
+    let repository = open::to_write(&kept.place)?;
+    let mut archive = LogArchive::open(&repository, name).map_err(failed)?;
+    let index = repository.open_index(IndexOptions::default())?;
+    let never = AtomicBool::new(false);
+    let options = BackupOptions::new((repository.ambient().now)(), &NoProgress, &never);
+    let options = kept.place.memory.of_backup(options, place::is_remote(&kept.place.repo));
+    push(&mut archive, &index, path, PUSHED_ALONG, &options).map_err(failed)?;
+    Ok(Done::Done)
+}
+
+fn fetch_file(kept: &ServerPlace, file: &str, path: &Path) -> Result<Done, CliError> {
+    let name = checked(&kept.name)?;
+    let spool = path.parent().map_or_else(PathBuf::new, Path::to_owned).join(SPOOL);
+    if take_ahead(&spool, file, path).map_err(failed)? {
+        return Ok(Done::Done);
+    }
+    let repository = open::to_read(&kept.place)?;
+    let archive = LogArchive::open(&repository, name).map_err(failed)?;
+    let index = repository.open_index(IndexOptions::default())?;
+    let options = FetchOptions {
+        spool,
+        ahead: AHEAD,
+        workers: place::requests_at_once(&kept.place.repo, place::processors()),
+    };
+    match fetch(&archive, &index, file, path, &options).map_err(failed)? {
+        Fetched::Restored => Ok(Done::Done),
+        Fetched::NotThere => Ok(Done::Failed),
+    }
+}

@@ -1,0 +1,10 @@
+//! PostgreSQL servers, backed up and restored by the program, judged by PostgreSQL and restic.
+
+mod archive;
+mod receiving;
+mod recovery;
+#[path = "../../../shared/sources/tests/postgres_server/mod.rs"]
+mod server;
+#[path = "../tools/mod.rs"]
+mod tools;
+mod world;
