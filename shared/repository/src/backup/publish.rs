@@ -35,7 +35,7 @@ pub(super) fn publish(
     read_back(run, indexer, &tree)?;
     run.check()?;
     let summary = summarise(run, &counts);
-    let snapshot = describe(run, tree, more_tags, summary.clone());
+    let snapshot = describe(run, tree, &more_tags, summary.clone());
     if let Some(before_publish) = run.options.before_publish {
         before_publish(&snapshot, &unread)?;
     }
@@ -113,7 +113,7 @@ fn summarise(run: &Run<'_>, counts: &Counts) -> Summary {
     }
 }
 
-fn describe(run: &Run<'_>, tree: Id, more_tags: Vec<String>, summary: Summary) -> Snapshot {
+fn describe(run: &Run<'_>, tree: Id, more_tags: &[String], summary: Summary) -> Snapshot {
     let (options, ambient) = (run.options, run.repository.ambient());
     Snapshot {
         time: NodeTime::from(options.time),
@@ -132,7 +132,7 @@ fn describe(run: &Run<'_>, tree: Id, more_tags: Vec<String>, summary: Summary) -
         uid: ambient.uid,
         gid: ambient.gid,
         excludes: options.excludes.clone(),
-        tags: [options.tags.as_slice(), &more_tags].concat(),
+        tags: [options.tags.as_slice(), more_tags].concat(),
         original: None,
         program_version: concat!("holdfast ", env!("CARGO_PKG_VERSION")).to_owned(),
         summary: Some(summary),
