@@ -101,7 +101,7 @@ fn live(program: &Program, set: Set, (first, second): (&Path, &Path), work: &Pat
         match operation {
             Operation::Incremental => replace(second, &place.source)?,
             Operation::RestoreOver | Operation::RestoreChanged => {
-                data::disturb(&place.restored()).map_err(|error| error.to_string())?
+                data::disturb(&place.restored()).map_err(|error| error.to_string())?;
             }
             Operation::Prune if program.peer == Peer::Holdfast => place.old = old_snapshots(program, &place)?,
             _ => {}

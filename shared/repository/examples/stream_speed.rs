@@ -47,7 +47,7 @@ impl Read for Relation {
         let place = (number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as usize % (self.noise.len() - PAGE);
         page[..PAGE / 2].copy_from_slice(&self.noise[place..place + PAGE / 2]);
         page[..8].copy_from_slice(&number.to_le_bytes());
-        if self.round > 0 && number % 100 == 0 {
+        if self.round > 0 && number.is_multiple_of(100) {
             page[8] ^= 0xff;
         }
         buf[..count].copy_from_slice(&page[within..within + count]);

@@ -126,13 +126,7 @@ pub fn backup_portion(
             added_packed_bytes: run.added.packed_bytes.load(Ordering::Relaxed),
         })
     } else {
-        Ended::Published(Box::new(publish::publish(
-            &run,
-            &indexer,
-            assembled,
-            Vec::new(),
-            &lock,
-        )?))
+        Ended::Published(Box::new(publish::publish(&run, &indexer, assembled, &[], &lock)?))
     };
     lock.release()?;
     Ok(ended)
@@ -197,7 +191,7 @@ pub fn backup_stream(
     let assembled = run_stream_stages(&run, &indexer, stream)?;
     indexer.finish()?;
     lock.verify()?;
-    let report = publish::publish(&run, &indexer, assembled, stream.tags(), &lock)?;
+    let report = publish::publish(&run, &indexer, assembled, &stream.tags(), &lock)?;
     lock.release()?;
     Ok(report)
 }

@@ -1,5 +1,7 @@
 //! PostgreSQL servers, backed up and restored by the program, judged by PostgreSQL and restic.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod archive;
 mod receiving;
 mod recovery;

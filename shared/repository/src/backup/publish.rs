@@ -22,7 +22,7 @@ pub(super) fn publish(
     run: &Run<'_>,
     indexer: &Indexer<'_>,
     assembled: Assembled,
-    more_tags: Vec<String>,
+    more_tags: &[String],
     lock: &Lock,
 ) -> Result<BackupReport> {
     let Assembled {
@@ -35,7 +35,7 @@ pub(super) fn publish(
     read_back(run, indexer, &tree)?;
     run.check()?;
     let summary = summarise(run, &counts);
-    let snapshot = describe(run, tree, &more_tags, summary.clone());
+    let snapshot = describe(run, tree, more_tags, summary.clone());
     if let Some(before_publish) = run.options.before_publish {
         before_publish(&snapshot, &unread)?;
     }

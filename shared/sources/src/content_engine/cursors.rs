@@ -63,7 +63,7 @@ impl JobCursor<'_> {
     }
 
     /// The part is done.
-    pub(super) fn complete(&self, restored: Restored) -> Result<(), Failure> {
+    pub(super) fn complete(&self, restored: &Restored) -> Result<(), Failure> {
         self.note(|progress| {
             progress.cursor = RestoreCursor {
                 written: u64::MAX,

@@ -73,7 +73,7 @@ impl Inner {
             }
         })?;
         if matches!(part, Part::Slice(_)) {
-            return cursor.complete(restored).map(|()| None);
+            return cursor.complete(&restored).map(|()| None);
         }
         Ok(Some(Outcome::Restore {
             files: restored.files,

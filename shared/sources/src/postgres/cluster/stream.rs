@@ -85,18 +85,6 @@ impl ClusterStream {
         }
     }
 
-    fn node(&self, kind: MemberKind, permissions: u32, modified_at: Timestamp) -> Node {
-        let (kind, bits, size) = match kind {
-            MemberKind::Folder => (NodeKind::Dir, mode::DIR, 0),
-            MemberKind::File { size } => (NodeKind::File, 0, size),
-        };
-        let mut node = Node::new(Vec::new(), kind);
-        (node.mode, node.size) = (bits | (permissions & 0o777), size);
-        let time = NodeTime::from(modified_at);
-        (node.mtime, node.atime, node.ctime) = (time, time, time);
-        node
-    }
-
     fn member(&mut self) -> io::Result<Option<Member>> {
         let Some(backup) = &mut self.content.backup else {
             return Ok(None);
@@ -133,7 +121,7 @@ impl Stream for ClusterStream {
             self.began = true;
             return Ok(Some(Item {
                 path: self.root.clone(),
-                node: self.node(MemberKind::Folder, 0o700, (self.now)()),
+                node: node(MemberKind::Folder, 0o700, (self.now)()),
                 content: None,
                 cut: Cut::ByContent,
             }));
@@ -145,7 +133,7 @@ impl Stream for ClusterStream {
             Some(_) => Cut::Every(RELATION_CUT),
             None => Cut::ByContent,
         };
-        let node = self.node(member.kind, member.mode, member.modified_at);
+        let node = node(member.kind, member.mode, member.modified_at);
         Ok(Some(Item {
             path: self.root.join(member.path),
             node,
@@ -156,4 +144,17 @@ impl Stream for ClusterStream {
             cut,
         }))
     }
+}
+
+/// The metadata of an entry; whom it belongs to is for a restore to say.
+fn node(kind: MemberKind, permissions: u32, modified_at: Timestamp) -> Node {
+    let (kind, bits, size) = match kind {
+        MemberKind::Folder => (NodeKind::Dir, mode::DIR, 0),
+        MemberKind::File { size } => (NodeKind::File, 0, size),
+    };
+    let mut node = Node::new(Vec::new(), kind);
+    (node.mode, node.size) = (bits | (permissions & 0o777), size);
+    let time = NodeTime::from(modified_at);
+    (node.mtime, node.atime, node.ctime) = (time, time, time);
+    node
 }

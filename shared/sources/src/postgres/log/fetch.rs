@@ -19,7 +19,7 @@ use super::store::{Found, LogArchive};
 /// Ends the name of a file that is being written.
 const UNFINISHED: &str = ".fetching";
 /// Zeroes written at one time.
-const ZEROES: [u8; 64 << 10] = [0; 64 << 10];
+static ZEROES: [u8; 64 << 10] = [0; 64 << 10];
 
 /// How to fetch.
 #[derive(Clone, Debug)]

@@ -160,7 +160,7 @@ impl LogArchive {
         let Some(found) = self.look_up(index, file.file)? else {
             return Ok(false);
         };
-        let is_same = found.length == file.length && self.is_same(index, &found, &file.path)?;
+        let is_same = found.length == file.length && is_same(index, &found, &file.path)?;
         match file.file {
             LogFile::Partial(_) => Ok(is_same),
             _ if is_same => Ok(true),
@@ -169,23 +169,6 @@ impl LogArchive {
                 snapshot: found.snapshot,
             }),
         }
-    }
-
-    /// Compares by hashes: nothing is fetched.
-    fn is_same(&self, index: &dyn Lookup, found: &Found, path: &Path) -> Result<bool, LogError> {
-        let mut file = File::open(path).map_err(LogError::io("open", path))?;
-        let mut bytes = Vec::new();
-        for id in &found.content {
-            let places = index.places(BlobKind::Data, id)?;
-            let length = places.first().map_or(0, |place| u64::from(place.plaintext_length()));
-            bytes.clear();
-            let mut part = (&mut file).take(length);
-            part.read_to_end(&mut bytes).map_err(LogError::io("read", path))?;
-            if Id::of(&bytes) != *id {
-                return Ok(false);
-            }
-        }
-        Ok(true)
     }
 
     fn store_run(&self, piece: &Piece, files: Vec<LogFileOnDisk>, options: &BackupOptions<'_>) -> Result<Id, LogError> {
@@ -254,6 +237,23 @@ impl LogArchive {
         }
         Ok(Ok(()))
     }
+}
+
+/// Compares by hashes: nothing is fetched.
+fn is_same(index: &dyn Lookup, found: &Found, path: &Path) -> Result<bool, LogError> {
+    let mut file = File::open(path).map_err(LogError::io("open", path))?;
+    let mut bytes = Vec::new();
+    for id in &found.content {
+        let places = index.places(BlobKind::Data, id)?;
+        let length = places.first().map_or(0, |place| u64::from(place.plaintext_length()));
+        bytes.clear();
+        let mut part = (&mut file).take(length);
+        part.read_to_end(&mut bytes).map_err(LogError::io("read", path))?;
+        if Id::of(&bytes) != *id {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Two pieces as one, where the second follows the first.

@@ -21,7 +21,7 @@ impl Writer {
 
     fn header(&mut self, remaining: usize) {
         let at = self.start + self.bytes.len() as u64;
-        let is_first = at % SIZE.bytes() == 0;
+        let is_first = at.is_multiple_of(SIZE.bytes());
         let flags = u16::from(remaining > 0) | if is_first { 2 } else { 0 };
         self.bytes.extend(0xD110u16.to_le_bytes());
         self.bytes.extend(flags.to_le_bytes());
@@ -37,7 +37,7 @@ impl Writer {
     }
 
     fn record(&mut self, manager: u8, information: u8, data: &[u8]) {
-        if self.bytes.len() % USUAL_PAGE == 0 {
+        if self.bytes.len().is_multiple_of(USUAL_PAGE) {
             self.header(0);
         }
         let at = self.start + self.bytes.len() as u64;
