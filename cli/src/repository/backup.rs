@@ -54,7 +54,10 @@ pub fn run(place: &RepositoryPlace, request: Request, interrupt: &Interrupt, jso
     let patterns =
         Patterns::new(&request.include, &request.exclude).map_err(|error| CliError::usage(error.to_string()))?;
     let source = source(&request.paths, patterns)?;
-    let repository = open::to_write(place)?;
+    let repository = match request.readers {
+        Readers::Worker => open::with_key(place, workers::key()?)?,
+        Readers::Alone | Readers::Workers(_) => open::to_write(place)?,
+    };
     let parent = parent(&repository, source.as_ref(), &request)?;
     let throttle = throttle(request.limit_upload)?;
     let meter = Meter::new("backup");
@@ -76,7 +79,7 @@ pub fn run(place: &RepositoryPlace, request: Request, interrupt: &Interrupt, jso
     let gathered = match request.readers {
         Readers::Worker => return workers::work(&repository, source.as_ref(), &options, interrupt),
         Readers::Alone => Gathered::default(),
-        Readers::Workers(number) => workers::gather(number, interrupt)?,
+        Readers::Workers(number) => workers::gather(number, repository.key(), interrupt)?,
     };
     let report = backup_after(&repository, source.as_ref(), &options, &gathered.done)?;
     drop(meter);

@@ -1,6 +1,7 @@
 //! Making and opening repositories.
 
 use holdfast_local::system_ambient;
+use holdfast_repository::crypto::MasterKey;
 use holdfast_repository::lock::{Lock, LockKind};
 use holdfast_repository::{ErrorKind, InitOptions, Repository, Unlock};
 use serde_json::json;
@@ -50,6 +51,12 @@ pub fn to_write(place: &RepositoryPlace) -> Result<Repository, CliError> {
         system_ambient(),
         Unlock::Password(&password),
     )?)
+}
+
+/// As [`to_write`], for a process that was handed the key.
+pub fn with_key(place: &RepositoryPlace, key: MasterKey) -> Result<Repository, CliError> {
+    let storage = place::existing_to_write(&place.repo)?;
+    Ok(Repository::open(storage, system_ambient(), Unlock::MasterKey(key))?)
 }
 
 /// Keeps others from deleting what is being read. A store that cannot be written to, because the medium is read-only or

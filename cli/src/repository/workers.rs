@@ -13,6 +13,9 @@ use std::time::Duration;
 
 use holdfast_repository::Repository;
 use holdfast_repository::backup::{BackupOptions, Ended, Portion, PortionReport, Slice, Source, backup_portion};
+use holdfast_repository::crypto::MasterKey;
+
+use zeroize::Zeroizing;
 
 use super::interrupt::Interrupt;
 use crate::error::{CliError, Done};
@@ -45,8 +48,9 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Has processes of this program store all files, until all is stored, all have died, or somebody asked to stop. They are
-/// given the arguments of this one.
-pub fn gather(workers: u32, interrupt: &Interrupt) -> Result<Gathered, CliError> {
+/// given the arguments of this one and, through their input, the key of the repository: deriving it from the password takes
+/// each longer than a small slice.
+pub fn gather(workers: u32, key: &MasterKey, interrupt: &Interrupt) -> Result<Gathered, CliError> {
     let refused = |error: std::io::Error| CliError::failed(format!("a worker cannot be started: {error}"));
     let program = std::env::current_exe().map_err(refused)?;
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
@@ -55,7 +59,12 @@ pub fn gather(workers: u32, interrupt: &Interrupt) -> Result<Gathered, CliError>
         let mut command = Command::new(&program);
         command.args(&arguments).arg("--worker");
         let started = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-        children.push(started.map_err(refused)?);
+        let mut child = started.map_err(refused)?;
+        if let Some(input) = &mut child.stdin {
+            // One that died already is seen when it is asked for something.
+            let _ = input.write_all(&key.to_json()).and_then(|()| input.write_all(b"\n"));
+        }
+        children.push(child);
     }
     let shared = Shared {
         left: Mutex::new(slices(workers).into_iter().rev().collect()),
@@ -141,6 +150,15 @@ fn answer(answers: &mut impl BufRead) -> Option<PortionReport> {
     let mut line = String::new();
     answers.read_line(&mut line).ok()?;
     serde_json::from_str(&line).ok()
+}
+
+/// The key of the repository, which is the first line of a worker's input.
+pub fn key() -> Result<MasterKey, CliError> {
+    let mut line = Zeroizing::new(String::new());
+    let read = stdin().read_line(&mut line);
+    read.map_err(|error| CliError::failed(format!("a worker's input cannot be read: {error}")))?;
+    MasterKey::from_json(line.trim_end().as_bytes())
+        .map_err(|_| CliError::usage("a worker is started by `repository backup --workers`, not by hand"))
 }
 
 /// A worker: stores the slices that its input names, and answers with a report for each. When its input ends, because there is
