@@ -1,5 +1,6 @@
 //! The program's words.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -383,6 +384,18 @@ pub enum PostgresCommand {
         /// Where they are.
         #[command(flatten)]
         kept: ServerPlace,
+    },
+    /// Forget old base backups, and the log that no base backup which stays needs; `repository prune` reclaims their space.
+    Forget {
+        /// Where they are.
+        #[command(flatten)]
+        kept: ServerPlace,
+        /// How many of the newest base backups stay.
+        #[arg(long, value_name = "N")]
+        keep_last: NonZeroUsize,
+        /// Say what would be forgotten, and do nothing.
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Make a data folder that recovers to where it is told once a server is started over it.
     Restore(PostgresRestoreOptions),

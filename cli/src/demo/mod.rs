@@ -4,6 +4,7 @@
 mod application;
 mod clock;
 mod damage;
+mod database;
 mod ground;
 mod recovery;
 mod report;
@@ -28,6 +29,7 @@ pub async fn run(options: DemoOptions, json: bool) -> Result<Done, CliError> {
     demo.drill().await?;
     demo.show_retention().await?;
     demo.check_evidence()?;
+    demo.restore_a_database()?;
     let Demo { ground, report, .. } = demo;
     if json {
         output::json(&report.to_json())?;

@@ -206,6 +206,14 @@ impl Demo {
         }
     }
 
+    /// A database server, where the machine has PostgreSQL.
+    pub fn restore_a_database(&mut self) -> Result<(), CliError> {
+        let file = self.system.data.path().join("repository-password");
+        let password = std::fs::read_to_string(&file).map_err(|error| failed("read", &file, &error))?;
+        let (report, folder) = (&mut self.report, &self.ground.dir);
+        tokio::task::block_in_place(|| super::database::show(report, folder, password.trim_end()))
+    }
+
     /// The chain of signed statements holds in both Regions, by the public key alone.
     pub fn check_evidence(&mut self) -> Result<(), CliError> {
         self.report.stage("The evidence");

@@ -2,6 +2,7 @@
 
 mod backup;
 mod check;
+mod forget;
 mod receive;
 mod restore;
 pub mod wal;
@@ -39,6 +40,11 @@ pub fn run(command: PostgresCommand, json: bool) -> Result<Done, CliError> {
             receive::run(&kept, &address, &request, &interrupt)
         }
         PostgresCommand::Windows { kept } => windows::run(&kept, json),
+        PostgresCommand::Forget {
+            kept,
+            keep_last,
+            dry_run,
+        } => forget::run(&kept, keep_last, dry_run, json),
         PostgresCommand::Restore(options) => restore::run(&options, &interrupt, json),
     }
 }

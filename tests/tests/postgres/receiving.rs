@@ -3,6 +3,7 @@
 use std::fs;
 
 use crate::server::{pause, wait_until};
+use crate::tools::Ran;
 use crate::world::{SLOT, World, ledger};
 
 #[test]
@@ -78,6 +79,30 @@ fn pulls_follow_one_another_without_a_gap_also_when_the_spool_is_lost() {
     let windows = world.windows();
     assert_eq!(windows["gaps"].as_array().unwrap().len(), 0, "{windows}");
     assert_eq!(world.recovered(&[]).sql("SELECT count(*) FROM ledger"), "80000");
+
+    // A newer base backup makes most of the log superfluous.
+    world.back_up();
+    world
+        .server
+        .sql("INSERT INTO ledger SELECT FROM generate_series(1, 1000)");
+    world.pull().ends(0);
+    let snapshots = || {
+        Ran::of(&mut world.command(&["--json", "repository", "snapshots"]))
+            .ends(0)
+            .json()
+    };
+    let count = |list: &serde_json::Value| list.as_array().unwrap().len();
+    let before = count(&snapshots());
+    let plan = |words: &[&str]| Ran::of(&mut world.postgres("forget", words)).ends(0).json();
+    let planned = plan(&["--keep-last", "1", "--dry-run"]);
+    assert_eq!(count(&snapshots()), before, "{planned}");
+    let forgotten = plan(&["--keep-last", "1"]);
+    assert_eq!(forgotten["forgotten"], planned["forgotten"]);
+    assert!(count(&forgotten["forgotten"]) >= 4, "{forgotten}");
+    assert_eq!(count(&snapshots()), before - count(&forgotten["forgotten"]));
+    Ran::of(&mut world.command(&["repository", "prune", "--grace", "0s"])).ends(0);
+    assert_eq!(world.recovered(&[]).sql("SELECT count(*) FROM ledger"), "81000");
+    assert_eq!(count(&plan(&["--keep-last", "1"])["forgotten"]), 0);
 }
 
 #[test]

@@ -7,6 +7,7 @@
 mod base;
 mod choose;
 mod restore;
+mod retention;
 mod strangers;
 mod stream;
 
@@ -26,7 +27,8 @@ use stream::ClusterStream;
 
 pub use base::{StoredBase, bases};
 pub use choose::{NoBase, choose};
-pub use restore::{ClusterRestore, restore};
+pub use restore::{ClusterRestore, ClusterRestored, restore};
+pub use retention::{Forgotten, Reason, plan_retention};
 
 /// Why a cluster was not backed up, or not restored.
 #[derive(Debug, thiserror::Error)]
