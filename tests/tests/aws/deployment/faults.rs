@@ -156,7 +156,8 @@ fn a_copy_waits_quietly_while_the_quota_of_its_region_is_used_up() {
     scene.advance_to(2, 0);
     scene.until_protected("orders", 1, 1);
     scene.until("the copy waits", || {
-        scene.open_jobs(JobKind::Copy) == [JobState::Running]
+        let states = scene.open_jobs(JobKind::Copy).into_iter().map(|job| job.state);
+        states.eq([JobState::Running])
     });
     for _ in 0..6 {
         scene.advance(600);

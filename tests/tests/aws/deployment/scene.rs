@@ -1,6 +1,6 @@
 //! A deployment, what it protects, and whoever is on call.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use holdfast_aws::Clients;
 use holdfast_core::config::deployment::Deployment;
-use holdfast_core::domain::{JobKind, JobState, Point};
+use holdfast_core::domain::{Job, JobKind, Order, Point, Span};
 use holdfast_core::workflow::{World, inventory, records};
 use holdfast_tests::front::Front;
 use holdfast_tests::lambda::provision::{Changes, catalog_table, make_table, make_topic, provision};
@@ -312,20 +312,29 @@ impl Scene {
         self.pages().iter().map(|page| text(&page["Subject"])).collect()
     }
 
-    /// How the jobs of a kind stand that have not ended.
-    pub fn open_jobs(&self, kind: JobKind) -> Vec<JobState> {
+    /// The jobs of a kind that have not ended.
+    pub fn open_jobs(&self, kind: JobKind) -> Vec<Job> {
         let status = records::job_status(kind);
         let entries = self
             .runtime
             .block_on(self.world.catalog.waking(&status, Timestamp::MAX))
             .unwrap();
-        let job = |entry| {
-            records::decode::<holdfast_core::domain::Job>(entry)
-                .unwrap()
-                .value
-                .state
-        };
+        let job = |entry| records::decode::<Job>(entry).unwrap().value;
         entries.into_iter().map(job).collect()
+    }
+
+    /// The vaults in which space is waiting to be freed; none while it is still looked for what can be.
+    pub fn vaults_with_condemned(&self) -> BTreeSet<String> {
+        let later = Span::hours(1).after(self.time.now());
+        let jobs = self.open_jobs(JobKind::Reclaim);
+        if jobs.iter().any(|job| job.next_action_at < later) {
+            return BTreeSet::new();
+        }
+        let vault = |job: &Job| match &job.order {
+            Order::Reclaim { vault, .. } => vault.to_string(),
+            other => panic!("{other:?} reclaims nothing"),
+        };
+        jobs.iter().map(vault).collect()
     }
 
     pub fn put(&self, bucket: &str, key: &str, bytes: &[u8]) {
