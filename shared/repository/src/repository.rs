@@ -9,6 +9,8 @@ mod tree_nodes;
 mod tests;
 
 use std::fmt;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::ambient::Ambient;
@@ -22,7 +24,7 @@ use crate::index::{
 use crate::pack::{BlobKind, open_blob};
 use crate::reach::is_damage;
 use crate::storage::{FileKind, FileName, Storage};
-use crate::tree::Tree;
+use crate::tree::{NodeKind, Tree};
 
 pub use init::InitOptions;
 pub use tree_nodes::TreeNodes;
@@ -135,6 +137,20 @@ impl Repository {
     pub fn load_tree(&self, index: &dyn Lookup, id: &Id) -> Result<Tree> {
         Tree::decode(&self.load_blob(index, BlobKind::Tree, id)?)
             .map_err(|error| RepositoryError::damaged(format!("tree blob {id}"), error))
+    }
+
+    /// The tree of the folder at an absolute path below the tree `top`; `None` where there is none.
+    pub fn find_folder(&self, index: &dyn Lookup, top: &Id, path: &Path) -> Result<Option<Id>> {
+        let mut found = *top;
+        for part in path.strip_prefix("/").unwrap_or(path) {
+            let tree = self.load_tree(index, &found)?;
+            let node = tree.find(part.as_bytes()).filter(|node| node.kind == NodeKind::Dir);
+            match node.and_then(|node| node.subtree) {
+                Some(subtree) => found = subtree,
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(found))
     }
 
     /// The JSON of an index, snapshot or lock file; its bytes are checked against its name first.

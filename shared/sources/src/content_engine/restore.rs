@@ -1,14 +1,12 @@
 //! Restore orders: content is written, then read again and compared with the recovery point, entry by entry.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
 use holdfast_core::domain::{Failure, FailureKind, JobId, Order, Outcome};
 use holdfast_core::ports::Task;
-use holdfast_repository::index::Index;
+use holdfast_repository::Snapshot;
 use holdfast_repository::lock::{Lock, LockKind};
-use holdfast_repository::tree::NodeKind;
-use holdfast_repository::{Id, Repository, Snapshot};
 
 use super::cursors::JobCursor;
 use super::lists;
@@ -39,6 +37,11 @@ impl Inner {
         let snapshot = repository.snapshot(&id).map_err(failure)?;
         let index = repository.load_index().map_err(failure)?;
         let root = root_folder(&snapshot)?;
+        let tree = repository.find_folder(&index, &snapshot.tree, &root).map_err(failure)?;
+        let tree = tree.ok_or_else(|| {
+            let message = format!("the snapshot does not hold the folder {}", root.display());
+            Failure::new(FailureKind::Integrity, message)
+        })?;
         let cursor = JobCursor::new(
             &self.receipts,
             (&task.job, part),
@@ -62,7 +65,7 @@ impl Inner {
             index: &index,
             snapshot: id,
             root: &root,
-            tree: find_folder(&repository, &index, &snapshot.tree, &root)?,
+            tree,
         };
         let restored = target.restore(&content, &request).inspect_err(|_| {
             // What made the restore fail is told. That this could not be noted only has it give up sooner, or go on alone.
@@ -103,20 +106,4 @@ fn root_folder(snapshot: &Snapshot) -> Result<PathBuf, Failure> {
             Err(Failure::new(FailureKind::Invalid, message))
         }
     }
-}
-
-fn find_folder(repository: &Repository, index: &Index, tree: &Id, folder: &Path) -> Result<Id, Failure> {
-    use std::os::unix::ffi::OsStrExt;
-    let mut found = *tree;
-    for part in folder.strip_prefix("/").unwrap_or(folder) {
-        let tree = repository.load_tree(index, &found).map_err(failure)?;
-        let node = tree.find(part.as_bytes()).filter(|node| node.kind == NodeKind::Dir);
-        found = node.and_then(|node| node.subtree).ok_or_else(|| {
-            Failure::new(
-                FailureKind::Integrity,
-                format!("the snapshot does not hold the folder {}", folder.display()),
-            )
-        })?;
-    }
-    Ok(found)
 }

@@ -48,6 +48,7 @@ pub enum Overwrite {
 }
 
 /// What to restore, and how.
+#[derive(Clone)]
 pub struct RestoreOptions<'a> {
     /// Patterns of what to restore, anchored at the root of the snapshot (`/srv/data/*.conf`); none means everything.
     pub include: Vec<String>,

@@ -20,7 +20,6 @@ pub mod replication;
 pub mod segment;
 pub mod server;
 pub mod spool;
-pub mod timeline;
 
 mod log_stream;
 mod manifest;

@@ -11,7 +11,6 @@ use super::error::{PostgresError, Result, SinkError};
 use super::log_stream::{LogEvent, LogStream, NextTimeline, Progress, finish, report};
 use super::lsn::Lsn;
 use super::replication::{History, Identity, SlotName};
-use super::timeline::ancestors;
 
 /// How long received log may wait to be made safe while more keeps coming.
 const FLUSH_AFTER: SignedDuration = SignedDuration::from_secs(1);
@@ -166,7 +165,9 @@ fn on_servers_branch(
         return Ok(start);
     }
     let history = connection.timeline_history(current)?;
-    let line = ancestors(&history.content).map_err(|what| connection.protocol(what))?;
+    let line = super::log::History::parse(current, &history.content)
+        .map_err(|what| connection.protocol(what.to_string()))?
+        .ancestors;
     let place = line.iter().position(|ancestor| ancestor.timeline == kept);
     let place = place.ok_or_else(|| PostgresError::OtherHistory {
         place: connection.place().to_owned(),

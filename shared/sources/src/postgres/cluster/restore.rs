@@ -85,13 +85,19 @@ pub fn restore(
         } else {
             Overwrite::Never
         },
-        ..copy(&options)
+        ..options.clone()
     };
     let snapshot = base.base.snapshot;
     let mut restored = ClusterRestored::default();
     files_of(repository, index, &snapshot, target, &most, &mut restored)?;
     if stands && request.overwrite {
-        let tree = tree_of(repository, index, &snapshot, &root)?;
+        let top = repository.snapshot(&snapshot)?.tree;
+        let tree = repository.find_folder(index, &top, &root)?.ok_or_else(|| {
+            RepositoryError::invalid(
+                format!("snapshot {}", snapshot.short()),
+                format!("it does not hold {}", root.display()),
+            )
+        })?;
         restored.removed = remove_strangers(repository, index, &tree, target)?;
     }
     prepare(
@@ -111,17 +117,6 @@ pub fn restore(
     files_of(repository, index, &snapshot, target, &last, &mut restored)?;
     give(target, owner(target)?)?;
     Ok(restored)
-}
-
-/// The same options once more, for another part of the files.
-fn copy<'a>(options: &RestoreOptions<'a>) -> RestoreOptions<'a> {
-    RestoreOptions {
-        subfolder: options.subfolder.clone(),
-        owner: options.owner,
-        workers: options.workers,
-        progress: options.progress,
-        ..RestoreOptions::new(options.cancel)
-    }
 }
 
 fn files_of(
@@ -235,20 +230,4 @@ fn give(target: &Path, (uid, gid): (u32, u32)) -> Result<(), ClusterError> {
         }
     }
     Ok(())
-}
-
-fn tree_of(repository: &Repository, index: &Index, snapshot: &Id, folder: &Path) -> Result<Id, ClusterError> {
-    use std::os::unix::ffi::OsStrExt;
-    let mut tree = repository.snapshot(snapshot)?.tree;
-    for part in folder.iter().skip(1) {
-        let found = repository.load_tree(index, &tree)?;
-        let node = found.find(part.as_bytes()).and_then(|node| node.subtree);
-        tree = node.ok_or_else(|| {
-            RepositoryError::invalid(
-                format!("snapshot {}", snapshot.short()),
-                format!("it does not hold {}", folder.display()),
-            )
-        })?;
-    }
-    Ok(tree)
 }

@@ -126,6 +126,7 @@ mod tests {
         assert_eq!(history.part(2), None);
         assert_eq!(history.timelines().collect::<Vec<_>>(), [1, 3, 4]);
         assert_eq!(History::first(1).holding(Lsn(9)), 1);
+        assert_eq!(History::parse(1, b""), Ok(History::first(1)));
     }
 
     #[test]

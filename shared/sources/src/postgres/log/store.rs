@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{self, Read, Take, Write};
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use holdfast_repository::backup::{BackupOptions, Cut, Item, Stream, backup_stream};
@@ -208,15 +207,11 @@ impl LogArchive {
             name: name.clone(),
             snapshot: *snapshot,
         };
-        let mut tree = self.repository.snapshot(snapshot)?.tree;
-        for folder in self.root.iter().skip(1) {
-            let folder = self
-                .repository
-                .load_tree(index, &tree)?
-                .find(folder.as_bytes())
-                .cloned();
-            tree = folder.and_then(|node| node.subtree).ok_or_else(missing)?;
-        }
+        let top = self.repository.snapshot(snapshot)?.tree;
+        let tree = self
+            .repository
+            .find_folder(index, &top, &self.root)?
+            .ok_or_else(missing)?;
         let node = self.repository.load_tree(index, &tree)?.find(name.as_bytes()).cloned();
         let node = node.ok_or_else(missing)?;
         Ok(Some(Found {
