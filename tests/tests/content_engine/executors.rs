@@ -179,6 +179,8 @@ async fn what_a_verification_has_left_is_read_by_several_side_by_side() {
     }
     for (executor, _) in &executors {
         finish(executor).await;
+    }
+    for (executor, _) in &executors {
         assert_eq!(observe(executor, &task).await, Observation::NotStarted, "more is left");
     }
     let notes = tools::open(&repository)
