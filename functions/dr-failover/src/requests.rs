@@ -27,6 +27,14 @@ pub async fn declare(
             error,
         )
     })?;
+    if kind.touches_production() {
+        let message = format!(
+            "recovery plan {plan}: a {} run needs steps that move production",
+            kind.as_str(),
+            plan = plan.id
+        );
+        return Err(Failure::new(FailureKind::Invalid, message));
+    }
     if kind == RunKind::Drill {
         refuse_services(world, &plan).await?;
     }

@@ -105,7 +105,7 @@ async fn finish(world: &World, run: &mut Stored<Run>) -> Result<(), Failure> {
 fn statement_of(world: &World, run: &Run, passed: bool) -> Statement {
     let level = match run.kind {
         RunKind::Simulate => Level::L0,
-        RunKind::Drill => Level::L6,
+        RunKind::Drill | RunKind::Planned | RunKind::Disaster => Level::L6,
     };
     let recovery_time = run
         .recovered_at

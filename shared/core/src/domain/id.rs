@@ -95,6 +95,10 @@ name!(/// Names a recovery plan.
     PlanId, "plan");
 name!(/// Names a step of a recovery plan.
     StepName, "step");
+name!(/// Names something that a recovery plan can change.
+    ActuatorName, "actuator");
+name!(/// Names a workload: what moves to another Region together, under one authority.
+    WorkloadName, "workload");
 
 macro_rules! derived_id {
     ($(#[$doc:meta])* $name:ident, $what:literal) => {

@@ -1,5 +1,7 @@
 //! The words of Holdfast: identifiers, closed states and the records made of them.
 
+mod actuator;
+mod authority;
 mod bounds;
 mod event;
 mod failure;
@@ -13,10 +15,15 @@ mod proof;
 mod resource;
 mod span;
 
+pub use actuator::{Act, ActOrder, Actuator, ActuatorKind, Bound, Seen, Settings};
+pub use authority::{Authority, AuthorityRecord};
 pub use bounds::total;
 pub use event::{Detail, Event, FunctionName, routes};
 pub use failure::{Failure, FailureKind};
-pub use id::{InvalidName, JobId, PlanId, PointId, PolicyId, Region, ResourceId, RuleName, RunId, StepName, VaultName};
+pub use id::{
+    ActuatorName, InvalidName, JobId, PlanId, PointId, PolicyId, Region, ResourceId, RuleName, RunId, StepName,
+    VaultName, WorkloadName,
+};
 pub use job::{
     Job, JobFailure, JobKind, JobState, Location, Order, Origin, Outcome, PointRef, Progress, UnreadEntry, Verdict,
 };

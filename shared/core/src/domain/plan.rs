@@ -104,7 +104,7 @@ pub struct RecoveryPlan {
     pub steps: Vec<Step>,
 }
 
-/// How a plan is run. A kind that touches production is not among these until the actuators exist.
+/// How a plan is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunKind {
@@ -112,6 +112,10 @@ pub enum RunKind {
     Simulate,
     /// The real steps, in an area of the run's own, cleaned afterwards.
     Drill,
+    /// A switchover: production moves while both sides work, and nothing may be lost.
+    Planned,
+    /// A failover: production moves away from a side that does not work.
+    Disaster,
 }
 
 impl RunKind {
@@ -120,6 +124,8 @@ impl RunKind {
         match self {
             Self::Simulate => "simulate",
             Self::Drill => "drill",
+            Self::Planned => "planned",
+            Self::Disaster => "disaster",
         }
     }
 }

@@ -2,6 +2,7 @@
 //! and the AWS adapter all pass. An adapter hides paging; a partial answer is an error; errors carry one
 //! [`FailureKind`](crate::domain::FailureKind).
 
+mod actuators;
 mod catalog;
 mod engine;
 mod evidence;
@@ -9,6 +10,7 @@ mod identity;
 mod keys;
 mod messages;
 
+pub use actuators::{Actuators, Answer, Probe, Probes};
 pub use catalog::{Catalog, Draft, Entry, Inserted, Key, Wake};
 pub use engine::{Engine, Observation, Task, Workers};
 pub use evidence::EvidenceStore;
