@@ -36,6 +36,8 @@ pub enum Command {
     Backup(BackupOptions),
     /// List recovery points.
     Points(PointsOptions),
+    /// Find the newest recovery point from before the damage: by what backups saw, and by tests of restored points.
+    CleanPoint(CleanPointOptions),
     /// Prove every byte of a recovery point now.
     Verify(VerifyOptions),
     /// Restore a recovery point into a folder.
@@ -103,6 +105,22 @@ pub struct BackupOptions {
 pub struct PointsOptions {
     /// Only this resource.
     pub resource: Option<String>,
+    /// Where the configuration and the data are.
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// Options of `clean-point`.
+#[derive(Debug, Args)]
+pub struct CleanPointOptions {
+    /// The resource.
+    pub resource: String,
+    /// A recovery point that was restored, tested and found good; may be given several times.
+    #[arg(long, value_name = "POINT")]
+    pub good: Vec<String>,
+    /// A recovery point that was restored, tested and found bad; may be given several times.
+    #[arg(long, value_name = "POINT")]
+    pub bad: Vec<String>,
     /// Where the configuration and the data are.
     #[command(flatten)]
     pub place: Place,

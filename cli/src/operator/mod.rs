@@ -1,6 +1,7 @@
 //! The operator's commands. Each asks the handlers through an event, as the console on AWS would.
 
 pub mod backup;
+pub mod clean_point;
 pub mod drill;
 pub mod evidence;
 pub mod points;

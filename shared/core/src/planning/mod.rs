@@ -1,7 +1,9 @@
 //! Decisions. Pure functions of records and of the time: each answers with what is to be done and why, and none of them
 //! does it. The functions, the program and the simulator all ask the same ones.
 
+mod clean_point;
 mod copies;
+mod drill_cost;
 mod lint;
 mod objectives;
 mod recovery;
@@ -11,7 +13,9 @@ mod target;
 mod turns;
 mod verification;
 
+pub use clean_point::{CleanPoint, Judged, Sign, Standing, find_clean_point};
 pub use copies::{CopyDue, plan_copies};
+pub use drill_cost::{BudgetDecision, CostError, DrillCost, Prices, Rented, check_budget, drill_cost};
 pub use lint::{Finding, Severity, lint_policy};
 pub use objectives::{ObjectiveBreach, check_objectives, is_checked};
 pub use recovery::{PlanError, order_steps, ready_steps};

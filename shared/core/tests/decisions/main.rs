@@ -3,8 +3,10 @@
 #![allow(missing_docs, reason = "tests are named as sentences")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod clean_point;
 mod config;
 mod copies;
+mod drill_cost;
 mod golden;
 mod lint;
 mod make;
