@@ -12,6 +12,7 @@ mod lint;
 mod make;
 mod objectives;
 mod recovery;
+mod report;
 mod retention;
 mod schedule;
 mod selection;
