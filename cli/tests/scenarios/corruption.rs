@@ -8,7 +8,7 @@ use holdfast_core::domain::{Point, Span};
 use holdfast_core::planning::find_clean_point;
 use jiff::SignedDuration;
 
-use crate::world::{World, figure, now, play};
+use crate::world::{World, figure, now, pass, play};
 
 /// The application's books: an order a line, and beside them their total.
 fn write_books(world: &World, orders: usize, error: usize) {
@@ -43,7 +43,7 @@ fn after_silent_corruption_the_last_good_point_is_found_by_a_few_restores() {
             }
             write_books(&world, 100 + hour, usize::from(hour >= BAD_FROM));
             world.back_up().await;
-            world.pass(SignedDuration::from_mins(50));
+            pass(SignedDuration::from_mins(50));
         }
         let points = world.points().await;
         let mut tested = BTreeMap::new();

@@ -12,7 +12,7 @@ use holdfast_sources::files::manifest::compare;
 use holdfast_sources::files::{Manifest, RestoreOptions, restore};
 use jiff::SignedDuration;
 
-use crate::world::{World, figure, play};
+use crate::world::{World, figure, pass, play};
 
 #[test]
 fn without_the_key_file_the_system_reads_no_backup_and_the_escrowed_password_reads_every_one() {
@@ -21,7 +21,7 @@ fn without_the_key_file_the_system_reads_no_backup_and_the_escrowed_password_rea
         world.write("documents/contract", "signed\n".repeat(3000));
         let point = world.back_up().await;
         let manifest = Manifest::of(&world.files()).unwrap();
-        world.pass(SignedDuration::from_mins(10));
+        pass(SignedDuration::from_mins(10));
         let password = fs::read_to_string(world.data().join("repository-password")).unwrap();
         let password = password.trim_end().to_owned();
 

@@ -7,7 +7,7 @@ use holdfast_sources::files::Manifest;
 use holdfast_sources::files::manifest::compare;
 use jiff::SignedDuration;
 
-use crate::world::{World, figure, now, play};
+use crate::world::{World, figure, now, pass, play};
 
 #[test]
 fn after_the_loss_of_a_region_everything_comes_from_the_other_and_what_was_lost_is_measured() {
@@ -18,12 +18,12 @@ fn after_the_loss_of_a_region_everything_comes_from_the_other_and_what_was_lost_
         }
         for _ in 0..3 {
             world.back_up().await;
-            world.pass(SignedDuration::from_mins(50));
+            pass(SignedDuration::from_mins(50));
         }
         world.write("documents/0", "the last backup");
         world.back_up().await;
         let manifest = Manifest::of(&world.files()).unwrap();
-        world.pass(SignedDuration::from_mins(20));
+        pass(SignedDuration::from_mins(20));
         world.write("documents/0", "written after it");
         world.write("heartbeat", now().to_string());
 

@@ -10,7 +10,7 @@ use holdfast_sources::files::Manifest;
 use holdfast_sources::files::manifest::compare;
 use jiff::SignedDuration;
 
-use crate::world::{World, figure, now, play};
+use crate::world::{World, figure, now, pass, play};
 
 /// Bytes that look like any cipher's, always the same.
 fn noise(length: usize, mut state: u64) -> Vec<u8> {
@@ -43,7 +43,7 @@ fn after_ransomware_the_newest_clean_point_is_told_by_what_backups_saw_and_resto
             world.write(&format!("documents/{hour}.txt"), text(hour, hour));
             world.back_up().await;
             manifest = Some(Manifest::of(&world.files()).unwrap());
-            world.pass(SignedDuration::from_mins(50));
+            pass(SignedDuration::from_mins(50));
         }
         let encrypted_at = now();
         for file in 0..FILES {
@@ -55,7 +55,7 @@ fn after_ransomware_the_newest_clean_point_is_told_by_what_backups_saw_and_resto
         fs::write(world.files().join("documents/.canary"), noise(64, 7)).unwrap();
         for _ in 0..3 {
             world.back_up().await;
-            world.pass(SignedDuration::from_mins(50));
+            pass(SignedDuration::from_mins(50));
         }
 
         let points = world.points().await;

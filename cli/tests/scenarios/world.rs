@@ -158,11 +158,6 @@ impl World {
         self.system.as_ref().unwrap()
     }
 
-    /// Lets time pass while nothing works.
-    pub fn pass(&self, span: SignedDuration) {
-        NOW.fetch_add(span.as_secs(), Ordering::SeqCst);
-    }
-
     /// Lets the system work, a second at a time, until something is there.
     async fn until<T>(&self, what: &str, mut look: impl AsyncFnMut(&System) -> Option<T>) -> T {
         for _ in 0..5000 {
@@ -268,6 +263,11 @@ impl Drop for World {
 
 pub fn shop() -> ResourceId {
     ResourceId::new("shop").unwrap()
+}
+
+/// Lets time pass while nothing works.
+pub fn pass(span: SignedDuration) {
+    NOW.fetch_add(span.as_secs(), Ordering::SeqCst);
 }
 
 /// Figures of a scenario, as its test prints them.
