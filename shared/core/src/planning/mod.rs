@@ -6,6 +6,7 @@ mod copies;
 mod drill_cost;
 mod lint;
 mod objectives;
+mod quota;
 mod recovery;
 mod retention;
 mod schedule;
@@ -18,6 +19,7 @@ pub use copies::{CopyDue, plan_copies};
 pub use drill_cost::{BudgetDecision, CostError, DrillCost, Prices, Rented, check_budget, drill_cost};
 pub use lint::{Finding, Severity, lint_policy};
 pub use objectives::{ObjectiveBreach, check_objectives, is_checked};
+pub use quota::lint_quotas;
 pub use recovery::{PlanError, order_steps, ready_steps};
 pub use retention::{Decision, Inventory, KeepReason, RetentionPlan, RetentionRefusal, plan_retention};
 pub use schedule::{

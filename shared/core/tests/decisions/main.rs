@@ -7,6 +7,7 @@ mod clean_point;
 mod config;
 mod copies;
 mod drill_cost;
+mod examples;
 mod golden;
 mod lint;
 mod make;
