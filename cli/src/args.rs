@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::repository::memory::{self, Memory};
 use holdfast_core::config::Rate;
+use holdfast_core::planning::Outage;
 
 /// Backup and disaster recovery with proof.
 ///
@@ -42,6 +43,9 @@ pub enum Command {
     Verify(VerifyOptions),
     /// Restore a recovery point into a folder.
     Restore(RestoreOptions),
+    /// Recovery plans: checked, drawn, written down for people, and run on a model.
+    #[command(subcommand)]
+    Plan(PlanCommand),
     /// Run a drill of a recovery plan.
     Drill(DrillOptions),
     /// Signed evidence.
@@ -87,6 +91,43 @@ pub enum PolicyCommand {
     Check {
         /// The configuration file.
         file: PathBuf,
+    },
+}
+
+/// A recovery plan of a configuration.
+#[derive(Debug, Args)]
+pub struct PlanOptions {
+    /// The recovery plan.
+    pub plan: String,
+    /// Where the configuration and the data are.
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// Commands of `plan`. None of them changes anything.
+#[derive(Debug, Subcommand)]
+pub enum PlanCommand {
+    /// Say what of a plan cannot work, and what its author should know.
+    Check {
+        /// The recovery plan [default: every one].
+        plan: Option<String>,
+        /// Where the configuration and the data are.
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Draw a plan, in Mermaid's notation.
+    Show(PlanOptions),
+    /// Write the runbook of a plan, in Markdown.
+    Runbook(PlanOptions),
+    /// Run a plan on a model: which steps still run when something is not there, and how long they take by what was measured.
+    Simulate {
+        /// The recovery plan.
+        #[command(flatten)]
+        of: PlanOptions,
+        /// What is not there: region, route53-control-plane, iam-sts, dynamodb-home, lambda-slow, restore-api or health-checks;
+        /// may be given several times [default: each of them, after a day on which all is well].
+        #[arg(long, value_name = "OUTAGE")]
+        outage: Vec<Outage>,
     },
 }
 

@@ -4,6 +4,7 @@ pub mod backup;
 pub mod clean_point;
 pub mod drill;
 pub mod evidence;
+pub mod plan;
 pub mod points;
 pub mod policy;
 pub mod restore;

@@ -15,7 +15,9 @@ pub fn critical_path(steps: &[Timed]) -> (Vec<usize>, i64) {
     let mut ends: Vec<(i64, Option<usize>)> = Vec::with_capacity(steps.len());
     for step in steps {
         let known = step.after.iter().filter(|place| **place < ends.len());
-        let last = known.max_by_key(|place| (ends[**place].0, std::cmp::Reverse(**place))).copied();
+        let last = known
+            .max_by_key(|place| (ends[**place].0, std::cmp::Reverse(**place)))
+            .copied();
         let begin = last.map_or(0, |place| ends[place].0);
         ends.push((begin + step.seconds, last));
     }
@@ -39,7 +41,13 @@ mod tests {
 
     #[test]
     fn the_longest_chain_counts_and_not_the_one_with_most_steps() {
-        let steps = [timed(&[], 5), timed(&[], 60), timed(&[0], 10), timed(&[2], 10), timed(&[1, 3], 7)];
+        let steps = [
+            timed(&[], 5),
+            timed(&[], 60),
+            timed(&[0], 10),
+            timed(&[2], 10),
+            timed(&[1, 3], 7),
+        ];
         assert_eq!(critical_path(&steps), (vec![1, 4], 67));
         assert_eq!(critical_path(&steps[..4]), (vec![1], 60));
     }

@@ -3,9 +3,13 @@
 
 mod clean_point;
 mod copies;
+mod critical_path;
 mod drill_cost;
 mod lint;
+mod measured;
 mod objectives;
+mod outages;
+mod plan_check;
 mod quota;
 mod recovery;
 mod retention;
@@ -18,9 +22,14 @@ pub use clean_point::{CleanPoint, Judged, Sign, Standing, find_clean_point};
 pub use copies::{CopyDue, plan_copies};
 pub use drill_cost::{BudgetDecision, CostError, DrillCost, Prices, Rented, check_budget, drill_cost};
 pub use lint::{Finding, Severity, lint_policy};
+pub use measured::{Estimate, Measured};
 pub use objectives::{ObjectiveBreach, check_objectives, is_checked};
+pub use outages::{
+    Ground, Interval, Need, Outage, Service, Sides, Simulated, SimulatedStep, UnknownOutage, Verdict, sides, simulate,
+};
+pub use plan_check::check_plan;
 pub use quota::lint_quotas;
-pub use recovery::{PlanError, order_steps, ready_steps};
+pub use recovery::{PlanError, order_steps, prerequisites, ready_steps};
 pub use retention::{Decision, Inventory, KeepReason, RetentionPlan, RetentionRefusal, plan_retention};
 pub use schedule::{
     MAX_MISSED, OccurrencePlan, Schedule, ScheduleError, carry_over, plan_occurrences, same_policy, time_zone,

@@ -12,6 +12,7 @@ mod golden;
 mod lint;
 mod make;
 mod objectives;
+mod plans;
 mod recovery;
 mod report;
 mod retention;

@@ -61,7 +61,9 @@ impl fmt::Display for Outage {
 
 /// A word that is no outage.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("\"{0}\" is no outage that is known: give one of region, route53-control-plane, iam-sts, dynamodb-home, lambda-slow, restore-api and health-checks")]
+#[error(
+    "\"{0}\" is no outage that is known: give one of region, route53-control-plane, iam-sts, dynamodb-home, lambda-slow, restore-api and health-checks"
+)]
 pub struct UnknownOutage(String);
 
 impl FromStr for Outage {
