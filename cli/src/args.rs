@@ -48,6 +48,8 @@ pub enum Command {
     Plan(PlanCommand),
     /// Run a drill of a recovery plan.
     Drill(DrillOptions),
+    /// Write the report of a run of a recovery plan as a page that prints.
+    Report(ReportOptions),
     /// Signed evidence.
     #[command(subcommand)]
     Evidence(EvidenceCommand),
@@ -213,6 +215,19 @@ pub struct DrillOptions {
     /// Only simulate: evaluate the checks, change nothing.
     #[arg(long)]
     pub simulate: bool,
+    /// Where the configuration and the data are.
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// Options of `report`.
+#[derive(Debug, Args)]
+pub struct ReportOptions {
+    /// The run: its id or the first digits of it. One that is not known is answered with the latest ones.
+    pub run: String,
+    /// The file that receives the page.
+    #[arg(long, value_name = "FILE", default_value = "report.html")]
+    pub page: PathBuf,
     /// Where the configuration and the data are.
     #[command(flatten)]
     pub place: Place,

@@ -69,6 +69,7 @@ fn run(arguments: Arguments) -> Result<error::Done, CliError> {
             Command::Verify(options) => operator::verify::run(options, arguments.json).await,
             Command::Restore(options) => operator::restore::run(options, arguments.json).await,
             Command::Plan(command) => operator::plan::run(command, arguments.json).await,
+            Command::Report(options) => operator::report::run(options, arguments.json).await,
             Command::Drill(options) => operator::drill::run(options, arguments.json).await,
             Command::Evidence(command) => operator::evidence::run(&command, arguments.json),
             Command::Repository(_) | Command::Postgres(_) | Command::Wal(_) => Ok(error::Done::Done),

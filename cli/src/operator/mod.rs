@@ -7,6 +7,7 @@ pub mod evidence;
 pub mod plan;
 pub mod points;
 pub mod policy;
+pub mod report;
 pub mod restore;
 pub mod verify;
 

@@ -72,7 +72,7 @@ impl Plans {
         }
         let data = DataFolder::beside(&self.installation.data)?;
         let catalog = SqliteCatalog::new(Database::open(data.database())?);
-        let runs = runs::ended(&catalog, &plan.id, SystemClock.now()).await?;
+        let runs = runs::ended(&catalog, SystemClock.now()).await?;
         Ok(Measured::of(plan, &runs))
     }
 }

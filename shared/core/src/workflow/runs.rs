@@ -3,17 +3,12 @@
 use jiff::Timestamp;
 
 use super::records::{self, ENDED_RUN};
-use crate::domain::{Failure, PlanId, Run};
+use crate::domain::{Failure, Run};
 use crate::ports::Catalog;
 
-/// Every run of a plan that has ended by `now`, oldest first.
-pub async fn ended(catalog: &dyn Catalog, plan: &PlanId, now: Timestamp) -> Result<Vec<Run>, Failure> {
-    let mut runs = Vec::new();
-    for entry in catalog.waking(ENDED_RUN, now).await? {
-        let run: Run = records::decode(entry)?.value;
-        if run.plan.id == *plan {
-            runs.push(run);
-        }
-    }
-    Ok(runs)
+/// Every run that has ended by `now`, oldest first.
+pub async fn ended(catalog: &dyn Catalog, now: Timestamp) -> Result<Vec<Run>, Failure> {
+    let entries = catalog.waking(ENDED_RUN, now).await?;
+    let runs = entries.into_iter().map(|entry| Ok(records::decode(entry)?.value));
+    runs.collect()
 }
