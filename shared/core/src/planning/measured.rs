@@ -34,6 +34,14 @@ pub enum Estimate {
     },
 }
 
+/// So many runs, for people.
+pub fn counted(runs: usize) -> String {
+    match runs {
+        1 => "1 run".to_owned(),
+        runs => format!("{runs} runs"),
+    }
+}
+
 impl Measured {
     /// What `runs` tell of the steps of `plan` as it stands. A step counts where it held, in a run that did something, and where
     /// it was the same step then.

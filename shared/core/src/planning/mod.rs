@@ -22,7 +22,7 @@ pub use clean_point::{CleanPoint, Judged, Sign, Standing, find_clean_point};
 pub use copies::{CopyDue, plan_copies};
 pub use drill_cost::{BudgetDecision, CostError, DrillCost, Prices, Rented, check_budget, drill_cost};
 pub use lint::{Finding, Severity, lint_policy};
-pub use measured::{Estimate, Measured};
+pub use measured::{Estimate, Measured, counted};
 pub use objectives::{ObjectiveBreach, check_objectives, is_checked};
 pub use outages::{
     Ground, Interval, Need, Outage, Service, Sides, Simulated, SimulatedStep, UnknownOutage, Verdict, sides, simulate,

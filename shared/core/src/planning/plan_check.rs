@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::domain::{PolicyDraft, PolicyId, RecoveryPlan, ResourceId, Span, Step, StepAction, StepName, VaultName};
 
 use super::lint::{Finding, Severity};
-use super::measured::{Estimate, Measured};
+use super::measured::{Estimate, Measured, counted};
 use super::outages::{Ground, Outage, Simulated, Verdict, simulate};
 use super::schedule::{Schedule, longest_interval_of};
 
@@ -74,16 +74,18 @@ impl Checker<'_> {
         match simulated.recovery {
             Some(time) if time.least > rto => {
                 let message = format!(
-                    "{path} never took less than {} in {} runs, so an RTO of {rto} cannot be met: promise more, or make \
+                    "{path} never took less than {} in {}, so an RTO of {rto} cannot be met: promise more, or make \
                      one of them shorter",
-                    time.least, time.runs
+                    time.least,
+                    counted(time.runs)
                 );
                 self.say(Severity::Refuse, "rto-below-measured", message);
             }
             Some(time) if time.most > rto => {
                 let message = format!(
-                    "{path} took up to {} in {} runs, longer than the RTO of {rto}",
-                    time.most, time.runs
+                    "{path} took up to {} in {}, longer than the RTO of {rto}",
+                    time.most,
+                    counted(time.runs)
                 );
                 self.say(Severity::Warn, "rto-not-always-met", message);
             }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::domain::{RecoveryPlan, StepName};
-use crate::planning::{Measured, Simulated, prerequisites};
+use crate::planning::{Measured, Simulated, counted, prerequisites};
 
 use super::drawing::draw_plan;
 use super::sentence;
@@ -50,8 +50,11 @@ fn head(text: &mut String, plan: &RecoveryPlan, simulated: &Simulated) {
     );
     let measured = match simulated.recovery {
         Some(time) => format!(
-            "{} expected, from {} to {}, by at least {} measurements of each step",
-            time.expected, time.least, time.most, time.runs
+            "{} expected, from {} to {}, each step measured in {} or more",
+            time.expected,
+            time.least,
+            time.most,
+            counted(time.runs)
         ),
         None => "not every step was measured yet; a drill does that".to_owned(),
     };

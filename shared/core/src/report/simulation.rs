@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::domain::{RecoveryPlan, StepName};
-use crate::planning::{Estimate, Outage, Simulated, Verdict};
+use crate::planning::{Estimate, Outage, Simulated, Verdict, counted};
 
 /// What becomes of a plan under an outage: its steps, and how long it takes.
 pub fn simulation_text(plan: &RecoveryPlan, simulated: &Simulated) -> String {
@@ -46,9 +46,12 @@ fn ending(text: &mut String, plan: &RecoveryPlan, simulated: &Simulated) {
         Some(time) => put(
             text,
             format_args!(
-                "recovery time: {} expected, from {} to {} (each step between its shortest and longest of at least {} runs); \
+                "recovery time: {} expected, from {} to {} (each step between its shortest and longest of {} or more); \
                  promised: {rto}",
-                time.expected, time.least, time.most, time.runs
+                time.expected,
+                time.least,
+                time.most,
+                counted(time.runs)
             ),
         ),
         None if simulated.comes_to_its_end() => put(
@@ -74,7 +77,7 @@ pub(super) fn estimate_text(estimate: Estimate) -> String {
             median,
             most,
             count,
-        } => format!("{median}, {least} to {most} in {count} runs"),
+        } => format!("{median}, {least} to {most} in {}", counted(count)),
         Estimate::NotMeasured { timeout } => format!("not measured, timeout {timeout}"),
     }
 }

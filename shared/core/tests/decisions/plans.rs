@@ -158,7 +158,7 @@ fn an_objective_that_nothing_measured_or_scheduled_supports_is_refused_with_what
     assert_eq!(
         said(&config, &slow),
         [
-            "refuse rto-below-measured photos-in-east: proven -> restore -> compare never took less than 4310s in 1 runs, so an \
+            "refuse rto-below-measured photos-in-east: proven -> restore -> compare never took less than 4310s in 1 run, so an \
              RTO of 1h cannot be met: promise more, or make one of them shorter",
             "warn timeout-tight photos-in-east/restore: it took up to 4000s and gives up after 40m: give it at least twice what it \
              took",
@@ -267,5 +267,20 @@ fn the_plans_of_the_examples_are_simulated_under_every_outage() {
             }
         }
         golden::check(&format!("plans/{name}.txt"), &said);
+    }
+}
+
+/// The runbooks in the documents are what `holdfast plan runbook` writes for the plans of the examples.
+#[test]
+fn the_runbooks_in_the_documents_are_those_of_the_examples() {
+    for folder in examples::folders() {
+        let config = examples::example(&folder);
+        let name = folder.file_name().unwrap().to_string_lossy().into_owned();
+        for plan in &config.plans {
+            let measured = Measured::default();
+            let simulated = simulate(plan, &ground(&config), &measured, None).unwrap();
+            let file = folder.join(format!("../../docs/runbooks/{name}-{}.md", plan.id));
+            golden::check_file(&file, &runbook(plan, &simulated, &measured));
+        }
     }
 }
