@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::domain::{Check, Resource, ResourceId, ResourceKind, StepAction, Vault, VaultName};
-use crate::planning::{Finding, Severity, lint_policy};
+use crate::planning::{Finding, Severity, lint_policy, lint_quotas};
 
 use super::names::Names;
 use super::plan::ReadPlan;
@@ -27,6 +27,11 @@ pub(super) fn review(
             let message = "its selection covers none of the resources in this file".to_owned();
             findings.push((policy.at, warn("covers-nothing", message, policy.id.as_str())));
         }
+    }
+    let drafts: Vec<_> = policies.iter().map(|policy| (&policy.id, &policy.draft)).collect();
+    for finding in lint_quotas(&drafts, resources) {
+        let policy = policies.iter().find(|policy| policy.id.as_str() == finding.subject);
+        findings.push((policy.map_or(0, |policy| policy.at), finding));
     }
     for resource in resources {
         let covering = policies.iter().filter(|policy| policy.draft.selection.covers(resource));

@@ -4,13 +4,14 @@ use std::num::NonZeroU64;
 use std::sync::atomic::Ordering;
 
 use holdfast_core::domain::{
-    BackupKind, Failure, FailureKind, JobId, Order, Outcome, ResourceId, UnreadEntry, VaultName,
+    BackupKind, Changes, Failure, FailureKind, JobId, Order, Outcome, ResourceId, UnreadEntry, VaultName,
 };
 use holdfast_core::ports::Task;
 use holdfast_repository::backup::{BackupOptions, Ended, Portion, Throttle, Unread, backup_portion};
-use holdfast_repository::{Id, Repository, RepositoryError, Snapshot};
+use holdfast_repository::{Id, Repository, RepositoryError, Snapshot, Summary};
 use serde::{Deserialize, Serialize};
 
+use super::changes;
 use super::lists;
 use super::portions::{self, Part};
 use super::task::{Control, MayPublish};
@@ -52,6 +53,7 @@ impl Inner {
         else {
             return Err(Failure::new(FailureKind::Bug, "this order is no backup"));
         };
+        let canaries = &patterns.canaries;
         let patterns = Patterns::new(&patterns.include, &patterns.exclude)
             .map_err(|error| Failure::caused(FailureKind::Invalid, format!("resource {resource}: {error}"), error))?;
         let source = self.places.source(path, patterns).map_err(|error| Failure {
@@ -95,7 +97,14 @@ impl Inner {
         match backup_portion(&repository, source.as_ref(), &options, portion).map_err(failure)? {
             Ended::Published(report) => {
                 let snapshot = repository.snapshot(&report.snapshot).map_err(failure)?;
-                outcome(&task.job, report.snapshot, &snapshot, unread_entries(&report.unread)).map(Some)
+                let changes = |summary: &Summary| changes::of(&repository, &snapshot, summary, canaries);
+                outcome(
+                    &task.job,
+                    (report.snapshot, &snapshot),
+                    unread_entries(&report.unread),
+                    changes,
+                )
+                .map(Some)
             }
             Ended::Stored(report) => {
                 let now = (repository.ambient().now)();
@@ -108,8 +117,8 @@ impl Inner {
     pub(super) fn find_backup(
         &self,
         job: &JobId,
-        resource: &ResourceId,
-        vault: &VaultName,
+        (vault, resource): (&VaultName, &ResourceId),
+        canaries: &[String],
     ) -> Result<Option<Outcome>, Failure> {
         let Some(repository) = self.repositories.find(vault, resource)? else {
             return Ok(None);
@@ -124,7 +133,8 @@ impl Inner {
                 error,
             )
         })?;
-        outcome(job, id, &snapshot, report.unread).map(Some)
+        let changes = |summary: &Summary| changes::of(&repository, &snapshot, summary, canaries);
+        outcome(job, (id, &snapshot), report.unread, changes).map(Some)
     }
 }
 
@@ -199,7 +209,12 @@ pub fn printable(path: &std::path::Path) -> String {
     text
 }
 
-fn outcome(job: &JobId, id: Id, snapshot: &Snapshot, mut unread: Vec<UnreadEntry>) -> Result<Outcome, Failure> {
+fn outcome(
+    job: &JobId,
+    (id, snapshot): (Id, &Snapshot),
+    mut unread: Vec<UnreadEntry>,
+    changes: impl Fn(&Summary) -> Result<Changes, Failure>,
+) -> Result<Outcome, Failure> {
     let summary = snapshot.summary.clone().ok_or_else(|| {
         Failure::new(
             FailureKind::Integrity,
@@ -221,5 +236,6 @@ fn outcome(job: &JobId, id: Id, snapshot: &Snapshot, mut unread: Vec<UnreadEntry
         files: summary.total_files_processed,
         added_bytes: summary.data_added_packed,
         unread,
+        changes: Some(changes(&summary)?),
     })
 }
