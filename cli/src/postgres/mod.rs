@@ -3,15 +3,19 @@
 mod backup;
 mod check;
 mod forget;
+mod prove;
 mod receive;
 mod restore;
 pub mod wal;
 mod windows;
 
+use holdfast_core::domain::FailureKind;
 use holdfast_local::system_ambient;
+use holdfast_sources::postgres::isolated::IsolatedError;
+use holdfast_sources::postgres::recovery::{Recovery, RecoveryWords};
 use holdfast_sources::postgres::{Address, ClientOptions};
 
-use crate::args::{PostgresCommand, ServerAddress};
+use crate::args::{PostgresCommand, RecoveryOptions, ServerAddress};
 use crate::error::{CliError, Done};
 use crate::repository::interrupt::Interrupt;
 
@@ -46,6 +50,7 @@ pub fn run(command: PostgresCommand, json: bool) -> Result<Done, CliError> {
             dry_run,
         } => forget::run(&kept, keep_last, dry_run, json),
         PostgresCommand::Restore(options) => restore::run(&options, &interrupt, json),
+        PostgresCommand::Prove(options) => prove::run(&options, &interrupt, json),
     }
 }
 
@@ -63,6 +68,28 @@ fn client(interrupt: &Interrupt) -> ClientOptions {
     ClientOptions {
         now: system_ambient().now,
         stop: interrupt.handle(),
+    }
+}
+
+/// Where a recovery ends.
+fn recovery(options: &RecoveryOptions) -> Result<Recovery, CliError> {
+    let words = RecoveryWords {
+        to: options.to.as_deref(),
+        time: options.time.as_deref(),
+        lsn: options.lsn.as_deref(),
+        transaction: options.transaction.as_deref(),
+        name: options.point.as_deref(),
+        timeline: options.timeline.as_deref(),
+        exclusive: options.exclusive,
+    };
+    Recovery::parse(&words).map_err(|error| CliError::usage(error.to_string()))
+}
+
+/// An error of a private server: what can be mended by other words is usage.
+fn isolated(error: &IsolatedError) -> CliError {
+    match error.kind() {
+        FailureKind::Invalid => CliError::usage(error.to_string()),
+        _ => failed(error),
     }
 }
 

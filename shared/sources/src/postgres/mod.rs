@@ -10,6 +10,7 @@ pub mod cluster;
 pub mod connection;
 pub mod error;
 pub mod follow;
+pub mod isolated;
 pub mod log;
 pub mod lsn;
 pub mod preflight;
@@ -20,6 +21,7 @@ pub mod replication;
 pub mod segment;
 pub mod server;
 pub mod spool;
+pub mod trial;
 
 mod log_stream;
 mod manifest;
