@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::repository::memory::{self, Memory};
 use holdfast_core::config::Rate;
 
-pub use postgres::{PostgresProveOptions, PrivateServer, RecoveryOptions};
+pub use postgres::{PostgresExtractOptions, PostgresProveOptions, PrivateServer, RecoveryOptions};
 
 /// Backup and disaster recovery with proof.
 ///
@@ -405,6 +405,8 @@ pub enum PostgresCommand {
     Restore(PostgresRestoreOptions),
     /// Prove a backup: restore it to a private folder, start a server over it, recover, check everything, and remove it again.
     Prove(PostgresProveOptions),
+    /// Take one database, or tables of it, out of a backup, over a private server that is gone afterwards.
+    Extract(PostgresExtractOptions),
 }
 
 /// A restore of a cluster.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 
 use super::ServerPlace;
 
@@ -65,4 +65,37 @@ pub struct PostgresProveOptions {
     /// Statements that must give the right answer, and the heartbeat, in TOML.
     #[arg(long, value_name = "FILE")]
     pub checks: Option<PathBuf>,
+}
+
+/// One database, or tables of it, out of a backup.
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("destination").required(true).args(["to", "into"])))]
+pub struct PostgresExtractOptions {
+    /// Where the backups are.
+    #[command(flatten)]
+    pub kept: ServerPlace,
+    /// The database.
+    #[arg(long, value_name = "NAME")]
+    pub database: String,
+    /// Only this table, as schema.table, or table where one schema alone has it; may be given several times.
+    #[arg(long, value_name = "TABLE")]
+    pub table: Vec<String>,
+    /// A new file: of statements where its name ends in .sql, an archive for pg_restore otherwise.
+    #[arg(long, value_name = "FILE")]
+    pub to: Option<PathBuf>,
+    /// A database of a server, which must be there: "host=db user=admin dbname=shop". All of it goes there, or nothing.
+    #[arg(long, value_name = "CONNECTION")]
+    pub into: Option<String>,
+    /// A file with that role's password in its first line, and nothing else.
+    #[arg(long, value_name = "FILE", requires = "into")]
+    pub into_password_file: Option<PathBuf>,
+    /// Leave out owners and rights, for a server that does not have the same roles.
+    #[arg(long)]
+    pub no_owner: bool,
+    /// The server to take it from.
+    #[command(flatten)]
+    pub server: PrivateServer,
+    /// Where to recover to before.
+    #[command(flatten)]
+    pub recovery: RecoveryOptions,
 }

@@ -3,17 +3,18 @@
 use std::fs;
 use std::path::Path;
 
+use holdfast_sources::postgres::isolated::Request;
 use holdfast_sources::postgres::trial::{Checks, TrialRequest, TrialVerdict, run as try_out};
 use serde_json::json;
 
-use super::{checked, client, isolated, recovery};
+use super::{checked, client, of_kind, recovery, workers};
 use crate::args::PostgresProveOptions;
 use crate::embedded::absolute;
 use crate::error::{CliError, Done};
 use crate::output::{self, say};
 use crate::repository::interrupt::Interrupt;
 use crate::repository::meter::Meter;
-use crate::repository::{open, place};
+use crate::repository::open;
 
 /// Tries a backup; failed where it does not hold.
 pub fn run(options: &PostgresProveOptions, interrupt: &Interrupt, json: bool) -> Result<Done, CliError> {
@@ -28,24 +29,25 @@ pub fn run(options: &PostgresProveOptions, interrupt: &Interrupt, json: bool) ->
     let lock = open::reader_lock(&repository)?;
     let index = repository.load_index()?;
     let meter = Meter::new("restore");
+    let server = &options.server;
+    let client = client(interrupt);
     let request = TrialRequest {
-        repository: &repository,
-        index: &index,
-        resource: name,
-        recovery: &recovery,
-        base: options.recovery.base.as_deref(),
-        folder: &absolute(&options.server.folder)?,
-        programs: options.server.programs.as_deref(),
-        superuser: &options.server.superuser,
+        cluster: Request {
+            repository: &repository,
+            index: &index,
+            resource: name,
+            recovery: &recovery,
+            base: options.recovery.base.as_deref(),
+            folder: &absolute(&server.folder)?,
+            programs: server.programs.as_deref(),
+            superuser: &server.superuser,
+            workers: workers(&kept.place),
+            progress: &meter,
+            client: &client,
+        },
         checks: &checks,
-        workers: kept
-            .place
-            .memory
-            .requests(place::requests_at_once(&kept.place.repo, place::processors())),
-        progress: &meter,
-        client: &client(interrupt),
     };
-    let verdict = try_out(&request).map_err(|error| isolated(&error))?;
+    let verdict = try_out(&request).map_err(|error| of_kind(error.kind(), &error))?;
     drop(meter);
     open::release(lock)?;
     if json {

@@ -2,76 +2,26 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod postgres_repository;
 mod postgres_server;
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use holdfast_core::domain::{FailureKind, Level};
-use holdfast_repository::backup::BackupOptions;
-use holdfast_repository::crypto::MasterKey;
-use holdfast_repository::storage::MemoryStorage;
-use holdfast_repository::{Ambient, Id, InitOptions, NoProgress, Repository};
+use holdfast_repository::{NoProgress, Repository};
 use holdfast_sources::postgres::ClientOptions;
-use holdfast_sources::postgres::SegmentSize;
-use holdfast_sources::postgres::cluster::back_up;
-use holdfast_sources::postgres::log::{LogArchive, push, ready};
+use holdfast_sources::postgres::isolated::Request;
 use holdfast_sources::postgres::recovery::{Recovery, RecoveryWords};
 use holdfast_sources::postgres::trial::{Check, Checks, TrialError, TrialRequest, TrialVerdict, run};
 use jiff::{Timestamp, ToSpan};
 use rustix::fs::{FlockOperation, flock};
 
+use postgres_repository::{NAME, repository, store, store_log};
 use postgres_server::{ADMIN, Server, folder, give_to_owner, options, wait_until};
-
-static GO_ON: AtomicBool = AtomicBool::new(false);
-/// What the server is called in the repository.
-const NAME: &str = "main";
-
-fn repository() -> Repository {
-    fn fill_random(bytes: &mut [u8]) {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        for part in bytes.chunks_mut(32) {
-            part.copy_from_slice(&Id::of(&NEXT.fetch_add(1, Ordering::Relaxed).to_le_bytes()).0[..part.len()]);
-        }
-    }
-    let ambient = Ambient {
-        now: || Timestamp::UNIX_EPOCH,
-        fill_random,
-        hostname: "host".to_owned(),
-        username: "user".to_owned(),
-        pid: 1,
-        uid: 0,
-        gid: 0,
-    };
-    let options = InitOptions {
-        master_key: Some(MasterKey::generate(&ambient)),
-        ..InitOptions::default()
-    };
-    Repository::init(Arc::new(MemoryStorage::new()), ambient, &options).unwrap()
-}
-
-fn store(repository: &Repository, server: &Server) {
-    let stored = BackupOptions::new(Timestamp::from_second(1_790_000_000).unwrap(), &NoProgress, &GO_ON);
-    back_up(repository, &server.address(ADMIN), NAME, &options(), &stored).unwrap();
-}
-
-/// Stores the log that the server wants archived.
-fn store_log(repository: &Repository, server: &Server) {
-    server.sql("SELECT pg_switch_wal()");
-    let folder = server.data.join("pg_wal");
-    wait_until("a segment is full", || {
-        !ready(&folder, SegmentSize::DEFAULT).unwrap().is_empty()
-    });
-    let mut archive = LogArchive::open(repository, NAME).unwrap();
-    let files = ready(&folder, SegmentSize::DEFAULT).unwrap();
-    let index = repository.load_index().unwrap();
-    let stored = BackupOptions::new(Timestamp::from_second(1_790_000_000).unwrap(), &NoProgress, &GO_ON);
-    let first = folder.join(files[0].name(SegmentSize::DEFAULT));
-    push(&mut archive, &index, &first, 1000, &stored).unwrap();
-}
 
 /// A trial in `place`, to where `words` say.
 fn tried(
@@ -82,7 +32,7 @@ fn tried(
     client: &ClientOptions,
 ) -> Result<TrialVerdict, TrialError> {
     let checks: Checks = serde_json::from_str(checks).unwrap();
-    run(&TrialRequest {
+    let cluster = Request {
         repository,
         index: &repository.load_index().unwrap(),
         resource: NAME,
@@ -91,10 +41,13 @@ fn tried(
         folder: place,
         programs: None,
         superuser: ADMIN,
-        checks: &checks,
         workers: 2,
         progress: &NoProgress,
         client,
+    };
+    run(&TrialRequest {
+        cluster,
+        checks: &checks,
     })
 }
 

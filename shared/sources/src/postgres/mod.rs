@@ -9,6 +9,7 @@ pub mod base_backup;
 pub mod cluster;
 pub mod connection;
 pub mod error;
+pub mod extract;
 pub mod follow;
 pub mod isolated;
 pub mod log;

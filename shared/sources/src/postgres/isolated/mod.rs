@@ -8,10 +8,12 @@
 mod error;
 mod log_pipe;
 mod programs;
+mod request;
 mod scratch;
 mod server;
 
 pub use error::IsolatedError;
 pub use programs::Programs;
-pub use scratch::{Restore, Scratch};
+pub use request::{Prepared, Request};
+pub use scratch::Scratch;
 pub use server::{Recovered, Server};

@@ -8,19 +8,18 @@ use std::fs::{self, DirBuilder, File};
 use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, chown};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use holdfast_repository::index::Index;
-use holdfast_repository::{Ambient, NodeKind, Progress, Repository};
+use holdfast_repository::{Ambient, NodeKind};
 use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 use super::super::cluster::{self, ClusterError, ClusterRestore, ClusterRestored, StoredBase, data_root};
 use super::super::follow::pause;
-use super::super::recovery::{Recovery, settings};
-use super::IsolatedError;
+use super::super::recovery::settings;
 use super::log_pipe::RESTORE_COMMAND;
+use super::{IsolatedError, Request};
 
 const PREFIX: &str = "holdfast-trial-";
 const LOCK: &str = ".lock";
@@ -29,26 +28,6 @@ const MOST_PATH: usize = 107 - 60;
 /// How often to look whether a server has gone, and how many times.
 const LOOK: Duration = Duration::from_millis(50);
 const LOOKS: u32 = 200;
-
-/// What to restore, and how.
-pub struct Restore<'a> {
-    /// From where.
-    pub repository: &'a Repository,
-    /// Its index.
-    pub index: &'a Index,
-    /// What the server is called there.
-    pub resource: &'a str,
-    /// The base backup.
-    pub base: &'a StoredBase,
-    /// How far its server is to recover.
-    pub recovery: &'a Recovery,
-    /// Threads, and requests at one time.
-    pub workers: usize,
-    /// Hears how far it is.
-    pub progress: &'a dyn Progress,
-    /// Stops the work when set.
-    pub cancel: &'a AtomicBool,
-}
 
 /// A private folder, removed with this.
 #[derive(Debug)]
@@ -137,8 +116,8 @@ impl Scratch {
 
     /// Restores a base backup into the data folder, with its tablespaces beside it, told to recover as asked from the log
     /// that [`super::Server::recover`] gives it.
-    pub fn restore(&self, request: &Restore<'_>) -> Result<ClusterRestored, IsolatedError> {
-        let tablespaces = self.tablespaces(request)?;
+    pub fn restore(&self, request: &Request<'_>, base: &StoredBase) -> Result<ClusterRestored, IsolatedError> {
+        let tablespaces = self.tablespaces(request, base)?;
         let data = self.data();
         let restore = ClusterRestore {
             target: &data,
@@ -148,11 +127,10 @@ impl Scratch {
             tablespaces: &tablespaces,
             workers: request.workers,
             progress: request.progress,
-            cancel: request.cancel,
+            cancel: &request.client.stop,
         };
-        let (repository, base) = (request.repository, request.base);
-        let restored = cluster::restore(repository, request.index, request.resource, base, &restore);
-        let restored = restored.map_err(|error| self.of_restore(error, request.cancel))?;
+        let restored = cluster::restore(request.repository, request.index, request.resource, base, &restore);
+        let restored = restored.map_err(|error| self.of_restore(error, &request.client.stop))?;
         // Only these: what ALTER SYSTEM set for the original is not for this server.
         let path = data.join("postgresql.auto.conf");
         fs::write(&path, settings(request.recovery, RESTORE_COMMAND)).map_err(IsolatedError::io("write", &path))?;
@@ -160,7 +138,7 @@ impl Scratch {
     }
 
     fn of_restore(&self, error: ClusterError, cancel: &AtomicBool) -> IsolatedError {
-        if cancel.load(std::sync::atomic::Ordering::SeqCst) {
+        if cancel.load(Ordering::SeqCst) {
             return IsolatedError::Stopped;
         }
         let text = error.to_string();
@@ -173,10 +151,10 @@ impl Scratch {
     }
 
     /// Where the tablespaces of the base backup go, by their numbers.
-    fn tablespaces(&self, request: &Restore<'_>) -> Result<BTreeMap<u32, PathBuf>, IsolatedError> {
+    fn tablespaces(&self, request: &Request<'_>, base: &StoredBase) -> Result<BTreeMap<u32, PathBuf>, IsolatedError> {
         let (repository, index) = (request.repository, request.index);
         let top = repository
-            .snapshot(&request.base.base.snapshot)
+            .snapshot(&base.base.snapshot)
             .map_err(ClusterError::from)?
             .tree;
         let root = data_root(request.resource).join("pg_tblspc");

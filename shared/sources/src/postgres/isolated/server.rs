@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use holdfast_repository::index::Index;
 use jiff::Timestamp;
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -19,7 +18,7 @@ use super::super::follow::pause;
 use super::super::log::LogArchive;
 use super::super::lsn::Lsn;
 use super::log_pipe::LogPipe;
-use super::{IsolatedError, Programs, Scratch};
+use super::{IsolatedError, Programs, Request, Scratch};
 
 /// The socket's number. No other server has a socket in the same folder.
 const PORT: u16 = 5432;
@@ -93,20 +92,17 @@ pub struct Server<'a> {
 
 impl<'a> Server<'a> {
     /// Starts a server over what [`Scratch::restore`] restored, gives it its log, and waits until it has recovered to its
-    /// target and opened for writing. `role` is the superuser of the cluster.
+    /// target and opened for writing.
     pub fn recover(
         scratch: &'a Scratch,
         programs: &Programs,
         archive: &LogArchive,
-        index: &Index,
-        workers: usize,
-        role: &str,
-        client: &ClientOptions,
+        request: &Request<'_>,
     ) -> Result<(Server<'a>, Recovered), IsolatedError> {
         let pipe = LogPipe::make(scratch)?;
         thread::scope(|scope| {
-            let serving = scope.spawn(|| pipe.serve(scratch, archive, index, workers));
-            let outcome = Server::start(scratch, programs, role, client).and_then(|mut server| {
+            let serving = scope.spawn(|| pipe.serve(scratch, archive, request.index, request.workers));
+            let outcome = Server::start(scratch, programs, request.superuser, request.client).and_then(|mut server| {
                 let recovered = server.wait(|| serving.is_finished())?;
                 Ok((server, recovered))
             });

@@ -11,17 +11,9 @@ mod pages;
 mod relation;
 mod verdict;
 
-use std::path::Path;
-
 use holdfast_core::domain::Level;
-use holdfast_repository::index::Index;
-use holdfast_repository::{Progress, Repository};
 
-use super::cluster::{ClusterError, StoredBase, bases, choose};
-use super::connection::ClientOptions;
-use super::isolated::{IsolatedError, Programs, Restore, Scratch, Server};
-use super::log::LogArchive;
-use super::recovery::Recovery;
+use super::isolated::{IsolatedError, Prepared, Request, Server};
 
 pub use checks::{Assertion, Checks, Heartbeat, HeartbeatError};
 pub use verdict::{Answer, Beat, Check, Counts, Fault, TableRows, Times, TrialVerdict};
@@ -30,50 +22,20 @@ pub use verdict::{Answer, Beat, Check, Counts, Fault, TableRows, Times, TrialVer
 pub type TrialError = IsolatedError;
 
 /// What to try, and how.
+#[derive(Clone, Copy)]
 pub struct TrialRequest<'a> {
-    /// Where the backups are. Whoever asks holds a reader's lock.
-    pub repository: &'a Repository,
-    /// Its index.
-    pub index: &'a Index,
-    /// What the server is called there.
-    pub resource: &'a str,
-    /// How far to recover.
-    pub recovery: &'a Recovery,
-    /// The beginning of the id of the base backup to start from; `None` for the newest before the target.
-    pub base: Option<&'a str>,
-    /// A folder with room for the cluster, in which a private one is made. For root it belongs to the user who may run servers.
-    pub folder: &'a Path,
-    /// Where PostgreSQL's programs are; `None` for where Debian installs them.
-    pub programs: Option<&'a Path>,
-    /// The superuser of the cluster.
-    pub superuser: &'a str,
+    /// The cluster, and where its server runs.
+    pub cluster: Request<'a>,
     /// What the operator wants to hold.
     pub checks: &'a Checks,
-    /// Threads of the restore, and connections that check.
-    pub workers: usize,
-    /// Hears how far the restore is.
-    pub progress: &'a dyn Progress,
-    /// The time, and the flag that stops all of it.
-    pub client: &'a ClientOptions,
 }
 
 /// Tries a backup. Blocks until the verdict is there or `client.stop` is set; the folder, and what runs over it, is gone in
 /// either case. What a process that was killed left behind is removed by the next run in the same folder.
 pub fn run(request: &TrialRequest<'_>) -> Result<TrialVerdict, TrialError> {
-    let archive = LogArchive::open(request.repository, request.resource).map_err(ClusterError::from)?;
-    let bases = bases(request.repository, request.resource).map_err(ClusterError::from)?;
-    let base = choose(
-        request.resource,
-        &bases,
-        archive.pieces(),
-        request.recovery,
-        request.base,
-    );
-    let base = base.map_err(ClusterError::from)?;
-    let programs = Programs::find(request.programs, base.major)?;
-    let scratch = Scratch::make(request.folder, request.repository.ambient())?;
-    let verdict = try_out(request, base, &archive, &programs, &scratch);
-    let removed = scratch.remove();
+    let prepared = request.cluster.prepare()?;
+    let verdict = try_out(request, &prepared);
+    let removed = prepared.scratch.remove();
     let verdict = verdict?;
     removed.map(|()| verdict)
 }
@@ -87,40 +49,17 @@ fn fault_of<T>(outcome: Result<T, IsolatedError>) -> Result<Result<T, String>, I
     }
 }
 
-fn try_out(
-    request: &TrialRequest<'_>,
-    base: &StoredBase,
-    archive: &LogArchive,
-    programs: &Programs,
-    scratch: &Scratch,
-) -> Result<TrialVerdict, IsolatedError> {
-    let now = request.client.now;
-    let mut verdict = TrialVerdict::begin(base, request.checks, now());
-    let restore = Restore {
-        repository: request.repository,
-        index: request.index,
-        resource: request.resource,
-        base,
-        recovery: request.recovery,
-        workers: request.workers,
-        progress: request.progress,
-        cancel: &request.client.stop,
-    };
-    let restored = fault_of(scratch.restore(&restore))?;
+fn try_out(request: &TrialRequest<'_>, prepared: &Prepared) -> Result<TrialVerdict, IsolatedError> {
+    let cluster = &request.cluster;
+    let now = cluster.client.now;
+    let mut verdict = TrialVerdict::begin(&prepared.base, request.checks, now());
+    let restored = fault_of(prepared.scratch.restore(cluster, &prepared.base))?;
     verdict.times.restored_at = now();
     if let Err(reason) = restored {
         verdict.add(Fault::of(Level::L3, Check::Restore, reason));
         return Ok(verdict.end(now()));
     }
-    let recovered = Server::recover(
-        scratch,
-        programs,
-        archive,
-        request.index,
-        request.workers,
-        request.superuser,
-        request.client,
-    );
+    let recovered = Server::recover(&prepared.scratch, &prepared.programs, &prepared.archive, cluster);
     let recovered = fault_of(recovered)?;
     verdict.times.recovered_at = now();
     let server = match recovered {
@@ -143,12 +82,12 @@ fn look_through(
     server: Server<'_>,
     verdict: &mut TrialVerdict,
 ) -> Result<(), IsolatedError> {
-    let layout = database::all(&server, request.workers, verdict)?;
-    assertions::all(&server, request.checks, request.recovery, verdict)?;
+    let layout = database::all(&server, request.cluster.workers, verdict)?;
+    assertions::all(&server, request.checks, request.cluster.recovery, verdict)?;
     let data = server.data();
     server.stop()?;
     match layout {
-        Some(layout) => pages::all(&data, layout, &request.client.stop, verdict)?,
+        Some(layout) => pages::all(&data, layout, &request.cluster.client.stop, verdict)?,
         None => verdict.leave("pages of files: the cluster has no page checksums".to_owned()),
     }
     Ok(())
