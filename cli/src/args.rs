@@ -404,9 +404,9 @@ pub enum PostgresCommand {
     /// Make a data folder that recovers to where it is told once a server is started over it.
     Restore(PostgresRestoreOptions),
     /// Prove a backup: restore it to a private folder, start a server over it, recover, check everything, and remove it again.
-    Prove(PostgresProveOptions),
+    Prove(Box<PostgresProveOptions>),
     /// Take one database, or tables of it, out of a backup, over a private server that is gone afterwards.
-    Extract(PostgresExtractOptions),
+    Extract(Box<PostgresExtractOptions>),
 }
 
 /// A restore of a cluster.
