@@ -1,5 +1,7 @@
 //! The program's words.
 
+mod postgres;
+
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -8,6 +10,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::repository::memory::{self, Memory};
 use holdfast_core::config::Rate;
 use holdfast_core::planning::Outage;
+
+pub use postgres::{PostgresExtractOptions, PostgresProveOptions, PrivateServer, RecoveryOptions};
 
 /// Backup and disaster recovery with proof.
 ///
@@ -479,6 +483,10 @@ pub enum PostgresCommand {
     },
     /// Make a data folder that recovers to where it is told once a server is started over it.
     Restore(PostgresRestoreOptions),
+    /// Prove a backup: restore it to a private folder, start a server over it, recover, check everything, and remove it again.
+    Prove(Box<PostgresProveOptions>),
+    /// Take one database, or tables of it, out of a backup, over a private server that is gone afterwards.
+    Extract(Box<PostgresExtractOptions>),
 }
 
 /// A restore of a cluster.
@@ -490,30 +498,9 @@ pub struct PostgresRestoreOptions {
     /// The data folder to be: absent or empty, unless --overwrite is given.
     #[arg(long, value_name = "DIR")]
     pub target: PathBuf,
-    /// Recover to "latest", the end of the log (the default), or "immediate", the first consistent state.
-    #[arg(long, value_name = "WORD")]
-    pub to: Option<String>,
-    /// Recover to a time with its zone, as in 2026-03-01T12:00:00+01:00.
-    #[arg(long)]
-    pub time: Option<String>,
-    /// Recover to a position of the log, as in 16/B374D848.
-    #[arg(long)]
-    pub lsn: Option<String>,
-    /// Recover to the end of a transaction.
-    #[arg(long, value_name = "XID")]
-    pub transaction: Option<String>,
-    /// Recover to a point that was named with pg_create_restore_point.
-    #[arg(long, value_name = "NAME")]
-    pub point: Option<String>,
-    /// Along this timeline: "latest" (the default), "current" (that of the base backup), or a number.
-    #[arg(long)]
-    pub timeline: Option<String>,
-    /// End right before a time, position or transaction.
-    #[arg(long)]
-    pub exclusive: bool,
-    /// Start from this base backup [default: the newest that is before the target].
-    #[arg(long, value_name = "SNAPSHOT")]
-    pub base: Option<String>,
+    /// Where to.
+    #[command(flatten)]
+    pub recovery: RecoveryOptions,
     /// Restore over another state of the same cluster, which must stand still: only what differs is written, and what is not
     /// in the base backup is removed.
     #[arg(long)]
