@@ -7,7 +7,7 @@ use holdfast_core::domain::{
     BackupKind, Changes, Failure, FailureKind, JobId, Order, Outcome, ResourceId, UnreadEntry, VaultName,
 };
 use holdfast_core::ports::Task;
-use holdfast_repository::backup::{BackupOptions, Ended, Portion, Throttle, Unread, backup_portion};
+use holdfast_repository::backup::{BackupOptions, BackupReport, Ended, Portion, Throttle, Unread, backup_portion};
 use holdfast_repository::{Id, Repository, RepositoryError, Snapshot, Summary};
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +26,19 @@ const PACK_SIZE: usize = 32 << 20;
 struct JobReport {
     version: u32,
     unread: Vec<UnreadEntry>,
+}
+
+/// What this execution has published.
+fn published_outcome(
+    repository: &Repository,
+    job: &JobId,
+    report: &BackupReport,
+    canaries: &[String],
+) -> Result<Outcome, Failure> {
+    let snapshot = repository.snapshot(&report.snapshot).map_err(failure)?;
+    let changes = |summary: &Summary| changes::of(repository, &snapshot, summary, canaries);
+    let unread = unread_entries(&report.unread);
+    outcome(job, (report.snapshot, &snapshot), unread, changes)
 }
 
 fn tag(job: &JobId) -> String {
@@ -95,17 +108,7 @@ impl Inner {
             pause: &control.pause,
         };
         match backup_portion(&repository, source.as_ref(), &options, portion).map_err(failure)? {
-            Ended::Published(report) => {
-                let snapshot = repository.snapshot(&report.snapshot).map_err(failure)?;
-                let changes = |summary: &Summary| changes::of(&repository, &snapshot, summary, canaries);
-                outcome(
-                    &task.job,
-                    (report.snapshot, &snapshot),
-                    unread_entries(&report.unread),
-                    changes,
-                )
-                .map(Some)
-            }
+            Ended::Published(report) => published_outcome(&repository, &task.job, &report, canaries).map(Some),
             Ended::Stored(report) => {
                 let now = (repository.ambient().now)();
                 portions::store(storage, &task.job, part, report, now).map(|()| None)
