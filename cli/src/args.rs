@@ -296,6 +296,12 @@ pub enum RepositoryCommand {
         /// The snapshots.
         #[arg(required = true)]
         snapshots: Vec<String>,
+        /// Prune afterwards.
+        #[arg(long)]
+        prune: bool,
+        /// How long a pack stays condemned before it is deleted; longer than the longest backup.
+        #[arg(long, value_name = "SPAN", default_value = "1d", requires = "prune")]
+        grace: String,
     },
     /// Reclaim space in two phases: condemn packs that nothing needs, delete those condemned long enough ago.
     Prune {
