@@ -125,10 +125,7 @@ async fn check(plans: &Plans, only: Option<&str>, as_json: bool) -> Result<Done,
         for finding in &findings {
             say!("{}: {}: {}", severity(finding), finding.subject, finding.message);
         }
-        say!(
-            "{} recovery plans checked, {refused} reasons against them",
-            chosen.len()
-        );
+        say!("plans checked: {}, refused for: {refused}", chosen.len());
     }
     Ok(if refused == 0 { Done::Done } else { Done::Failed })
 }

@@ -55,8 +55,11 @@ pub(super) fn review(
             if let Some(kind) = restored_by_service(&step.action, resources) {
                 let subject = format!("{}/{}", read.plan.id, step.name);
                 let message = format!(
-                    "it restores a resource of kind {}; a drill restores content only so far",
-                    kind.as_str()
+                    "it restores a resource of kind {}: its service makes a new one, which fetches its data as it is read, and a \
+                     drill restores content only so far. Nothing measured can support an RTO of {}: keep a replica in the \
+                     recovery Region instead",
+                    kind.as_str(),
+                    read.plan.objectives.rto
                 );
                 let place = read.steps_at.get(&step.name).copied().unwrap_or_default();
                 let finding = Finding {

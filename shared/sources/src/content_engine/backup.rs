@@ -4,11 +4,11 @@ use std::num::NonZeroU64;
 use std::sync::atomic::Ordering;
 
 use holdfast_core::domain::{
-    BackupKind, Changes, Failure, FailureKind, JobId, Order, Outcome, ResourceId, UnreadEntry, VaultName,
+    self, BackupKind, Failure, FailureKind, JobId, Order, Outcome, ResourceId, UnreadEntry, VaultName,
 };
 use holdfast_core::ports::Task;
-use holdfast_repository::backup::{BackupOptions, BackupReport, Ended, Portion, Throttle, Unread, backup_portion};
-use holdfast_repository::{Id, Repository, RepositoryError, Snapshot, Summary};
+use holdfast_repository::backup::{BackupOptions, Ended, Portion, Source, Throttle, Unread, backup_portion};
+use holdfast_repository::{Id, Repository, RepositoryError, Snapshot};
 use serde::{Deserialize, Serialize};
 
 use super::changes;
@@ -26,19 +26,6 @@ const PACK_SIZE: usize = 32 << 20;
 struct JobReport {
     version: u32,
     unread: Vec<UnreadEntry>,
-}
-
-/// What this execution has published.
-fn published_outcome(
-    repository: &Repository,
-    job: &JobId,
-    report: &BackupReport,
-    canaries: &[String],
-) -> Result<Outcome, Failure> {
-    let snapshot = repository.snapshot(&report.snapshot).map_err(failure)?;
-    let changes = |summary: &Summary| changes::of(repository, &snapshot, summary, canaries);
-    let unread = unread_entries(&report.unread);
-    outcome(job, (report.snapshot, &snapshot), unread, changes)
 }
 
 fn tag(job: &JobId) -> String {
@@ -66,13 +53,7 @@ impl Inner {
         else {
             return Err(Failure::new(FailureKind::Bug, "this order is no backup"));
         };
-        let canaries = &patterns.canaries;
-        let patterns = Patterns::new(&patterns.include, &patterns.exclude)
-            .map_err(|error| Failure::caused(FailureKind::Invalid, format!("resource {resource}: {error}"), error))?;
-        let source = self.places.source(path, patterns).map_err(|error| Failure {
-            message: format!("resource {resource}: {}", error.message),
-            ..error
-        })?;
+        let source = self.source(resource, path, patterns)?;
         let repository = self.repositories.open_or_init(vault, resource)?;
         let parent = match base {
             Some((_, artefact)) => existing_snapshot(&repository, artefact)?,
@@ -108,12 +89,32 @@ impl Inner {
             pause: &control.pause,
         };
         match backup_portion(&repository, source.as_ref(), &options, portion).map_err(failure)? {
-            Ended::Published(report) => published_outcome(&repository, &task.job, &report, canaries).map(Some),
+            Ended::Published(report) => {
+                let snapshot = repository.snapshot(&report.snapshot).map_err(failure)?;
+                let unread = unread_entries(&report.unread);
+                let made = (report.snapshot, &snapshot);
+                outcome(&repository, &task.job, made, unread, &patterns.canaries).map(Some)
+            }
             Ended::Stored(report) => {
                 let now = (repository.ambient().now)();
                 portions::store(storage, &task.job, part, report, now).map(|()| None)
             }
         }
+    }
+
+    /// The files of a resource that its policy asks for.
+    fn source(
+        &self,
+        resource: &ResourceId,
+        path: &str,
+        patterns: &domain::Patterns,
+    ) -> Result<Box<dyn Source>, Failure> {
+        let patterns = Patterns::new(&patterns.include, &patterns.exclude)
+            .map_err(|error| Failure::caused(FailureKind::Invalid, format!("resource {resource}: {error}"), error))?;
+        self.places.source(path, patterns).map_err(|error| Failure {
+            message: format!("resource {resource}: {}", error.message),
+            ..error
+        })
     }
 
     /// The snapshot that a job has published, if it has.
@@ -136,8 +137,7 @@ impl Inner {
                 error,
             )
         })?;
-        let changes = |summary: &Summary| changes::of(&repository, &snapshot, summary, canaries);
-        outcome(job, (id, &snapshot), report.unread, changes).map(Some)
+        outcome(&repository, job, (id, &snapshot), report.unread, canaries).map(Some)
     }
 }
 
@@ -213,10 +213,11 @@ pub fn printable(path: &std::path::Path) -> String {
 }
 
 fn outcome(
+    repository: &Repository,
     job: &JobId,
     (id, snapshot): (Id, &Snapshot),
     mut unread: Vec<UnreadEntry>,
-    changes: impl Fn(&Summary) -> Result<Changes, Failure>,
+    canaries: &[String],
 ) -> Result<Outcome, Failure> {
     let summary = snapshot.summary.clone().ok_or_else(|| {
         Failure::new(
@@ -239,6 +240,6 @@ fn outcome(
         files: summary.total_files_processed,
         added_bytes: summary.data_added_packed,
         unread,
-        changes: Some(changes(&summary)?),
+        changes: Some(changes::of(repository, snapshot, &summary, canaries)?),
     })
 }
