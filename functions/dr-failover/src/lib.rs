@@ -1,32 +1,45 @@
 //! Runs of recovery plans. A run is one stored record; any invocation brings it as far as it can go now. A run of kind
-//! `simulate` changes nothing; a drill restores into an area of its own, which is always cleaned afterwards.
+//! `simulate` changes nothing; a drill restores into an area of its own, which is always cleaned afterwards, and changes
+//! only what stands for production. A switchover or failover changes production under the authority over its workload: what
+//! it changed is taken back when a step fails, up to the first that cannot be; then it waits for a person.
 
+mod acts;
 mod cleaning;
 mod console;
+mod instructions;
 mod requests;
 mod runs;
 mod steps;
+mod unwinding;
+mod watching;
 
 use holdfast_core::domain::{Detail, Event, Failure, JobKind};
-use holdfast_core::workflow::records;
+use holdfast_core::workflow::records::{self, OPEN_RUN};
 use holdfast_core::workflow::{FirstFailure, World, jobs};
 
 pub use console::answer;
 
 /// Takes in a request, if the event is one, and brings every run further.
 pub async fn handle(world: &World, event: &Event) -> Result<(), Failure> {
-    if let Detail::RunRequested {
-        request,
-        plan,
-        kind,
-        requested_by,
-    } = &event.detail
-    {
-        requests::declare(world, request, plan, *kind, requested_by).await?;
+    match &event.detail {
+        Detail::RunRequested {
+            request,
+            plan,
+            kind,
+            requested_by,
+        } => requests::declare(world, request, plan, *kind, requested_by).await?,
+        Detail::RunInstructed { run, instruction, by } => instructions::follow(world, run, instruction, by).await?,
+        Detail::WorkloadObserved {
+            workload,
+            place,
+            up,
+            note,
+        } => watching::hear(world, workload, place, *up, note).await?,
+        _ => {}
     }
     let mut failures = FirstFailure::default();
     failures.keep(jobs::drive_due(world, JobKind::Clean, &cleaning::Cleanings).await);
-    for entry in world.catalog.waking("run", world.now()).await? {
+    for entry in world.catalog.waking(OPEN_RUN, world.now()).await? {
         if let Some(run) = failures.keep(records::decode(entry)) {
             failures.keep(runs::advance(world, run).await);
         }

@@ -1,6 +1,7 @@
 //! `holdfast.toml`: what a person wrote, read strictly into the words of the domain.
 
 pub mod deployment;
+mod moves;
 mod names;
 pub mod payload;
 mod plan;
@@ -19,6 +20,7 @@ use crate::domain::{
 };
 use crate::planning::{Finding, Severity};
 
+use moves::{read_actuator, read_workload};
 use names::Names;
 use plan::read_plan;
 pub use policy::Rate;
@@ -106,6 +108,12 @@ fn read_document(mut file: Table<'_>, applied_at: Timestamp, problems: &mut Prob
     }
     for table in file.tables("policy", "[[policy]]", problems) {
         policies.extend(read_policy(table, &mut names, applied_at, problems));
+    }
+    for table in file.tables("workload", "[[workload]]", problems) {
+        read_workload(table, &mut names, problems);
+    }
+    for table in file.tables("actuator", "[[actuator]]", problems) {
+        read_actuator(table, &mut names, problems);
     }
     for table in file.tables("plan", "[[plan]]", problems) {
         plans.extend(read_plan(table, &mut names, problems));

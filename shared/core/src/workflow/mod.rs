@@ -1,6 +1,7 @@
 //! Shared workflow over the ports: typed records, jobs, leases, evidence. The functions build on these.
 
 pub mod apply;
+pub mod authority;
 pub mod chain;
 mod configuration;
 pub mod engines;

@@ -1,0 +1,60 @@
+//! Observers' words: kept, and, where a plan allows it, believed.
+
+use holdfast_core::domain::{Detail, Failure, FailureKind, Move, RecoveryPlan, RunKind, Watch, WorkloadName};
+use holdfast_core::planning::{Detection, detect};
+use holdfast_core::workflow::records::{self, AUTOMATIC_PLAN, Stored};
+use holdfast_core::workflow::{World, authority, runs};
+use jiff::Timestamp;
+
+use crate::requests;
+
+/// Who asks for a failover that nobody orders.
+const BY_ITSELF: &str = "observers";
+
+/// Keeps what a place says, and declares a failover when enough of them agree.
+pub async fn hear(world: &World, workload: &WorkloadName, place: &str, up: bool, note: &str) -> Result<(), Failure> {
+    let now = world.now();
+    let key = records::watch_key(workload);
+    records::insert(world.catalog.as_ref(), &Watch::of(workload.clone())).await?;
+    let watch = records::amend(world.catalog.as_ref(), &key, |watch: &mut Watch| {
+        watch.hear(place, up, note, now);
+        true
+    })
+    .await?;
+    if up {
+        return Ok(());
+    }
+    for entry in world.catalog.waking(AUTOMATIC_PLAN, now).await? {
+        let plan: Stored<RecoveryPlan> = records::decode(entry)?;
+        if let Some(moves) = plan.value.moves.as_ref().filter(|moves| &moves.workload == workload) {
+            consider(world, &plan.value, moves, &watch).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn consider(world: &World, plan: &RecoveryPlan, moves: &Move, watch: &Watch) -> Result<(), Failure> {
+    let Some(automatic) = &moves.automatic else {
+        return Ok(());
+    };
+    let record = authority::of(world, moves).await?.value;
+    if record.writer.as_ref() != Some(&moves.from) {
+        return Ok(());
+    }
+    let ended = runs::ended(world.catalog.as_ref(), world.now()).await?;
+    let of_plan = ended
+        .iter()
+        .filter(|run| run.plan.id == plan.id && run.kind.touches_production());
+    let last: Option<Timestamp> = of_plan.filter_map(|run| run.finished_at).max();
+    let Detection::Declare(why) = detect(automatic, watch, last, world.now()) else {
+        return Ok(());
+    };
+    // One outage is one run, however many observers say it: its name is that of the generation that it ends.
+    let request = format!("{}/{}/{}", plan.id, moves.workload, record.generation);
+    let requested_by = format!("{BY_ITSELF}: {why}");
+    match requests::declare(world, &request, &plan.id, RunKind::Disaster, &requested_by).await {
+        // Another run moves it already.
+        Err(failure) if failure.kind == FailureKind::Fenced => Ok(()),
+        declared => declared,
+    }
+}
