@@ -55,12 +55,11 @@ impl GlobalDatabase {
                 + &text("IsDataLossAllowed", bool_word(moving.allow_loss));
             element("FailoverState", &inside)
         });
-        let inside = text("GlobalClusterIdentifier", name)
+        text("GlobalClusterIdentifier", name)
             + &text("Engine", "aurora-postgresql")
             + &text("Status", status)
             + &element("GlobalClusterMembers", &members)
-            + &state.unwrap_or_default();
-        inside
+            + &state.unwrap_or_default()
     }
 }
 

@@ -1,9 +1,11 @@
 //! Recovery on AWS: what plans change, over stand-ins with delays, and the state machines with the real programs.
 
 mod databases;
+mod machines;
 mod marker;
 mod routing_controls;
 mod services;
+mod steps;
 
 use std::sync::Arc;
 use std::time::Duration;
