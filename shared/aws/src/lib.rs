@@ -1,5 +1,6 @@
 //! AWS adapters, one module a service. SDK types never leave this crate.
 
+mod actuators;
 mod bus;
 mod catalog;
 pub mod clients;
@@ -16,6 +17,7 @@ mod secrets;
 pub mod storage;
 mod system;
 
+pub use actuators::AwsActuators;
 pub use bus::EventBridgeBus;
 pub use catalog::DynamoCatalog;
 pub use clients::Clients;

@@ -12,5 +12,6 @@ mod engines;
 mod evidence;
 mod ground;
 mod lambda;
+mod recovery;
 mod storage;
 mod world;

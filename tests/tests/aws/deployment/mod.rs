@@ -4,4 +4,4 @@
 mod faults;
 mod main_job;
 mod portions;
-mod scene;
+pub mod scene;
