@@ -6,7 +6,7 @@ use std::sync::Arc;
 use holdfast_core::config::Config;
 use holdfast_core::domain::{Failure, FailureKind, ResourceId, Span, VaultName};
 use holdfast_core::ports::{Clock, Queue};
-use holdfast_core::workflow::{Settings, World, apply};
+use holdfast_core::workflow::{Elsewhere, Settings, World, apply};
 use holdfast_local::{
     DataFolder, Database, FileKeys, LocalBus, Regions, SqliteCatalog, SqliteQueue, StderrPager, SystemIds,
     repository_password,
@@ -72,6 +72,8 @@ impl System {
             pager: Arc::new(pager),
             keys,
             evidence: Arc::new(evidence),
+            actuators: Arc::new(Elsewhere),
+            probes: Arc::new(Elsewhere),
             clock: parts.clock,
             ids: Arc::new(SystemIds),
             settings: Settings {

@@ -11,16 +11,26 @@ use crate::steps::end;
 
 /// Why a run leaves a step out; none when it does it.
 pub fn left_out(run: &Run, place: usize) -> Option<String> {
-    let StepAction::Act { actuator, graceful, .. } = &run.steps[place].step.action else {
+    let StepAction::Act {
+        actuator,
+        act,
+        graceful,
+        ..
+    } = &run.steps[place].step.action
+    else {
         return None;
     };
-    match run.kind {
-        RunKind::Disaster if *graceful => Some("left out of a failover: what it works on may not answer".to_owned()),
-        RunKind::Drill if run.plan.actuator(actuator).is_some_and(|found| found.drill.is_none()) => {
-            Some(format!("left out of a drill: nothing stands for {actuator}"))
-        }
-        _ => None,
+    if run.kind == RunKind::Disaster && *graceful {
+        return Some("left out of a failover: what it works on may not answer".to_owned());
     }
+    let leader = match act {
+        Act::Follow { leader } => Some(leader),
+        _ => None,
+    };
+    let stands_for_nothing = |name: &&ActuatorName| run.plan.actuator(name).is_some_and(|found| found.drill.is_none());
+    let missing = std::iter::once(actuator).chain(leader).find(stands_for_nothing);
+    let missing = missing.filter(|_| run.kind == RunKind::Drill)?;
+    Some(format!("left out of a drill: nothing stands for {missing}"))
 }
 
 /// Begins an act, or finds that it is under way or stands. One that left no trace is begun again.

@@ -29,8 +29,12 @@ async fn go_on(world: &World, run: &mut Stored<Run>) -> Result<(), Failure> {
         let changed = match run.value.state {
             RunState::Running => advance_steps(world, run).await?,
             RunState::Undoing => unwinding::advance(world, run).await?,
-            RunState::Cleaning if cleaning::is_done(world, run).await? => return finish(world, run).await,
-            RunState::Cleaning => false,
+            RunState::Cleaning => {
+                if cleaning::is_done(world, run).await? {
+                    return finish(world, run).await;
+                }
+                false
+            }
             RunState::Paused | RunState::Stuck | RunState::Succeeded | RunState::Failed => return Ok(()),
         };
         if !changed {
@@ -72,7 +76,7 @@ async fn advance_steps(world: &World, run: &mut Stored<Run>) -> Result<bool, Fai
         }
     }
     if let Some(why) = failure_of(&run.value) {
-        if run.value.kind.touches_production() || !steps_to_undo(&run.value).is_empty() {
+        if can_turn_back(&run.value) {
             if run.value.steps.iter().any(|step| step.state == StepState::Running) {
                 return keep(world, run, changed).await;
             }
@@ -97,16 +101,18 @@ async fn advance_steps(world: &World, run: &mut Stored<Run>) -> Result<bool, Fai
         records::update(world.catalog.as_ref(), run).await?;
         steps::begin(world, run, place).await?;
     }
-    if run.value.steps.iter().all(|step| step.state.is_over())
-        && failure_of(&run.value).is_none_or(|_| {
-            // What failed just now is looked at once more, before anything is concluded.
-            !run.value.kind.touches_production() && steps_to_undo(&run.value).is_empty()
-        })
-    {
+    // What failed just now is looked at once more, before anything is concluded.
+    let turns_back = failure_of(&run.value).is_some() && can_turn_back(&run.value);
+    if !turns_back && run.value.steps.iter().all(|step| step.state.is_over()) {
         conclude(world, &mut run.value);
         changed = true;
     }
     keep(world, run, changed).await
+}
+
+/// Whether a run that fails has changed something, or may have.
+fn can_turn_back(run: &Run) -> bool {
+    run.kind.touches_production() || !steps_to_undo(run).is_empty()
 }
 
 async fn keep(world: &World, run: &mut Stored<Run>, changed: bool) -> Result<bool, Failure> {

@@ -66,16 +66,11 @@ pub async fn watch(world: &World, run: &mut Stored<Run>, place: usize) -> Result
     }
     let still_runs = run.value.steps[place].state == StepState::Running;
     if still_runs && timeout.after(started_at) <= world.now() {
-        end(
-            world,
-            &mut run.value,
-            place,
-            false,
-            match run.value.steps[place].note.as_str() {
-                "" => format!("took longer than its timeout of {timeout}"),
-                last => format!("took longer than its timeout of {timeout}; last seen: {last}"),
-            },
-        );
+        let note = match run.value.steps[place].note.as_str() {
+            "" => format!("took longer than its timeout of {timeout}"),
+            last => format!("took longer than its timeout of {timeout}; last seen: {last}"),
+        };
+        end(world, &mut run.value, place, false, note);
         return Ok(true);
     }
     Ok(!still_runs)

@@ -1,6 +1,6 @@
 //! Observers' words: kept, and, where a plan allows it, believed.
 
-use holdfast_core::domain::{Detail, Failure, FailureKind, Move, RecoveryPlan, RunKind, Watch, WorkloadName};
+use holdfast_core::domain::{Failure, FailureKind, Forbidden, Move, RecoveryPlan, RunKind, Watch, WorkloadName};
 use holdfast_core::planning::{Detection, detect};
 use holdfast_core::workflow::records::{self, AUTOMATIC_PLAN, Stored};
 use holdfast_core::workflow::{World, authority, runs};
@@ -31,6 +31,18 @@ pub async fn hear(world: &World, workload: &WorkloadName, place: &str, up: bool,
         }
     }
     Ok(())
+}
+
+/// Keeps failovers that nobody orders from being declared for a while.
+pub async fn forbid(world: &World, workload: &WorkloadName, forbidden: Forbidden) -> Result<(), Failure> {
+    records::insert(world.catalog.as_ref(), &Watch::of(workload.clone())).await?;
+    let key = records::watch_key(workload);
+    records::amend(world.catalog.as_ref(), &key, |watch: &mut Watch| {
+        watch.forbidden = Some(forbidden.clone());
+        true
+    })
+    .await
+    .map(|_| ())
 }
 
 async fn consider(world: &World, plan: &RecoveryPlan, moves: &Move, watch: &Watch) -> Result<(), Failure> {

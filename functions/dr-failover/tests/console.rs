@@ -38,6 +38,7 @@ fn ready() -> World {
     };
     let plan = RecoveryPlan {
         id: PlanId::new("evacuate").unwrap(),
+        moves: None,
         description: String::new(),
         objectives: Objectives {
             rpo: Span::hours(8),

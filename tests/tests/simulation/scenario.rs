@@ -323,6 +323,7 @@ fn plan(random: &mut SeededRandom) -> RecoveryPlan {
     let short = *random.pick(&[Span::minutes(2), Span::hours(3)]);
     RecoveryPlan {
         id: PlanId::new("evacuate").unwrap(),
+        moves: None,
         description: String::new(),
         objectives: Objectives {
             rpo: Span::hours(26),
