@@ -104,12 +104,16 @@ locals {
 
   # What plans may change stands in var.actuators and nowhere else; without any there is nothing to grant.
   recovers = concat(
-    [{
-      Sid      = "Markers"
-      Effect   = "Allow"
-      Action   = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
-      Resource = "${local.arn}:s3:::${var.marker_bucket}/traffic/*"
-    }],
+    [
+      {
+        Sid      = "Markers"
+        Effect   = "Allow"
+        Action   = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
+        Resource = "${local.arn}:s3:::${var.marker_bucket}/traffic/*"
+      },
+      # Without it a marker that is not there looks like one that may not be read.
+      { Sid = "FindMarkers", Effect = "Allow", Action = "s3:ListBucket", Resource = "${local.arn}:s3:::${var.marker_bucket}" },
+    ],
     [for statement in [
       {
         Sid      = "MoveGlobalDatabases"

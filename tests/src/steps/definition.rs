@@ -90,6 +90,7 @@ pub(super) struct Rule {
     pub variable: String,
     pub string_equals: Option<String>,
     pub is_present: Option<bool>,
+    pub boolean_equals: Option<bool>,
     pub next: String,
 }
 

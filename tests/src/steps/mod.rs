@@ -193,9 +193,10 @@ impl Execution {
     fn choose(&self, choice: &Choice) -> Result<String, TaskError> {
         for rule in &choice.choices {
             let found = paths::at(&rule.variable, &self.input, &self.context).map_err(runtime)?;
-            let holds = match (&rule.string_equals, rule.is_present) {
-                (Some(text), None) => found.and_then(Value::as_str) == Some(text.as_str()),
-                (None, Some(present)) => found.is_some() == present,
+            let holds = match (&rule.string_equals, rule.is_present, rule.boolean_equals) {
+                (Some(text), None, None) => found.and_then(Value::as_str) == Some(text.as_str()),
+                (None, Some(present), None) => found.is_some() == present,
+                (None, None, Some(wanted)) => found.and_then(Value::as_bool) == Some(wanted),
                 _ => {
                     return Err(runtime(format!(
                         "the rule about {} compares by nothing, or twice",

@@ -73,13 +73,30 @@ impl AwsActuators {
     }
 
     fn of(&self, order: &ActOrder) -> Result<&Arc<dyn Actuators>, Failure> {
-        self.kinds.get(&order.on.kind()).ok_or_else(|| {
-            let kind = order.on.kind().as_str();
-            invalid(
-                order,
-                format!("actuators of kind {kind} cannot be worked on here, but by the program beside them"),
-            )
-        })
+        let kind = order.on.kind();
+        let found = self.kinds.get(&kind).ok_or_else(|| {
+            let why = format!(
+                "actuators of kind {} cannot be worked on here, but by the program beside them",
+                kind.as_str()
+            );
+            invalid(order, why)
+        })?;
+        settings::only(order, keys(kind))?;
+        Ok(found)
+    }
+}
+
+/// The settings of a kind.
+fn keys(kind: ActuatorKind) -> &'static [&'static str] {
+    match kind {
+        ActuatorKind::Route53Marker => &["bucket", "key"],
+        ActuatorKind::ArcRoutingControl => &["routing-control", "other-routing-control", "endpoints"],
+        ActuatorKind::AuroraGlobal => &["global-cluster", "cluster-arn"],
+        ActuatorKind::RdsReplica => &["instance"],
+        ActuatorKind::EcsService => &["cluster", "service", "count"],
+        ActuatorKind::LambdaFunction => &["function", "concurrency"],
+        ActuatorKind::AutoScalingGroup => &["group", "capacity"],
+        ActuatorKind::Postgres | ActuatorKind::Dns | ActuatorKind::Command => &[],
     }
 }
 

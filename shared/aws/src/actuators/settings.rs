@@ -4,6 +4,18 @@ use holdfast_core::domain::{ActOrder, Failure};
 
 use super::invalid;
 
+/// Refuses settings that nobody reads: a misspelt one would be missing where it counts.
+pub(super) fn only(order: &ActOrder, known: &[&str]) -> Result<(), Failure> {
+    let unknown = order.on.settings().keys().find(|key| !known.contains(&key.as_str()));
+    unknown.map_or(Ok(()), |key| {
+        let key: String = key.chars().take(40).collect();
+        Err(invalid(
+            order,
+            format!("the setting \"{key}\" is not known; known: {}", known.join(", ")),
+        ))
+    })
+}
+
 /// The setting that must be there.
 pub(super) fn required<'a>(order: &'a ActOrder, key: &str) -> Result<&'a str, Failure> {
     optional(order, key).ok_or_else(|| invalid(order, format!("the setting \"{key}\" is missing: add it")))

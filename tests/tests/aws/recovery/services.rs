@@ -69,6 +69,20 @@ async fn what_is_missing_or_no_number_is_named() {
         assert_eq!(refused.kind, FailureKind::Invalid, "{bad}");
         assert!(refused.message.contains("\"capacity\""), "{refused}");
     }
+    let misspelt = actuator(ActuatorKind::EcsService, &[("cluster", "shop"), ("desired", "3")]);
+    let refused = scene.refusal(&start(&misspelt)).await;
+    assert!(
+        refused
+            .message
+            .contains("\"desired\" is not known; known: cluster, service, count"),
+        "{refused}"
+    );
+    let elsewhere = actuator(ActuatorKind::Postgres, &[("guard", "http://127.0.0.1:1")]);
+    let refused = scene.refusal(&start(&elsewhere)).await;
+    assert!(
+        refused.message.contains("kind postgres cannot be worked on here"),
+        "{refused}"
+    );
     let refused = scene
         .refusal(&order_of(&service(), Act::Direct { share: 100 }, Some(1)))
         .await;
