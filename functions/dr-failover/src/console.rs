@@ -113,7 +113,7 @@ async fn instruct(world: &World, mut read: Payload<'_>) -> Result<Value, Failure
         by: by.ok_or_else(missing)?,
     };
     // What a person says is done or refused; a run that then cannot go on is seen by looking at it.
-    crate::handle(world, &Event::new(detail, world.now())).await?;
+    crate::work(world, &Event::new(detail, world.now())).await?;
     standing(world, &run).await
 }
 
@@ -157,7 +157,7 @@ async fn further(world: &World, run: &RunId) -> Result<Value, Failure> {
 
 /// A run that stands goes on by itself, whatever else could not be done just now.
 async fn drive(world: &World, event: &Event, run: &RunId) -> Result<Value, Failure> {
-    let driven = crate::handle(world, event).await;
+    let driven = crate::work(world, event).await;
     match (standing(world, run).await, driven) {
         (Ok(standing), _) => Ok(standing),
         (Err(_), Err(failure)) | (Err(failure), Ok(())) => Err(failure),

@@ -13,14 +13,30 @@ mod steps;
 mod unwinding;
 mod watching;
 
-use holdfast_core::domain::{Detail, Event, Failure, JobKind};
+use holdfast_core::domain::{Detail, Event, Failure, FailureKind, JobKind};
 use holdfast_core::workflow::records::{self, OPEN_RUN};
 use holdfast_core::workflow::{FirstFailure, World, jobs};
 
 pub use console::answer;
 
-/// Takes in a request, if the event is one, and brings every run further.
+/// Takes in a request, if the event is one, and brings every run further. Where it takes two people to change production, an
+/// event moves nothing: who publishes events may be anybody, who invokes this function is known.
 pub async fn handle(world: &World, event: &Event) -> Result<(), Failure> {
+    let moves = match &event.detail {
+        Detail::RunRequested { kind, .. } => kind.touches_production(),
+        Detail::RunInstructed { .. } => true,
+        _ => false,
+    };
+    if moves && world.settings.two_people {
+        let message =
+            "what moves production, and what a run is told, is asked of dr-failover itself and not by an event";
+        return Err(Failure::new(FailureKind::Denied, message));
+    }
+    work(world, event).await
+}
+
+/// Does what an event says, whoever it comes from.
+async fn work(world: &World, event: &Event) -> Result<(), Failure> {
     match &event.detail {
         Detail::RunRequested {
             request,

@@ -197,6 +197,8 @@ impl Ground {
         world.actuators = actuators.clone();
         world.probes = probes.clone();
         world.pager = pager.clone();
+        // As in the embedded server, where the one person there is publishes events.
+        world.settings.two_people = false;
         let database = |writable| Thing {
             writable,
             running: true,

@@ -97,3 +97,16 @@ fn a_step_may_be_left_out_but_never_a_fence() {
     assert_eq!(ground.state(&run), RunState::Succeeded);
     assert_eq!(ground.step(&run, "answers").1, "ben left it out: looked at by hand");
 }
+
+#[test]
+fn an_event_moves_nothing_where_it_takes_two_people() {
+    let mut ground = Ground::new();
+    ground.world.settings.two_people = true;
+    let refused = ground.ask("to-away", RunKind::Planned).unwrap_err();
+    assert!(refused.message.contains("dr-failover itself"), "{refused}");
+    let order = serde_json::json!({ "plan": "to-away", "kind": "planned", "requested_by": "ana" });
+    let answered = now(holdfast_dr_failover::answer(&ground.world, &order)).unwrap();
+    assert_eq!(answered["kind"], "planned");
+    ground.pass(Span::minutes(2));
+    assert_eq!(ground.writers(), ["db-away"]);
+}
