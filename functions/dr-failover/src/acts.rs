@@ -4,7 +4,8 @@ use holdfast_core::domain::{
     Act, ActOrder, Actuator, ActuatorName, Authority, Bound, Failure, FailureKind, Move, RecoveryPlan, Run, RunKind,
     Seen, StepAction, StepName, StepState,
 };
-use holdfast_core::workflow::records::Stored;
+use holdfast_core::planning::{Phase, phase};
+use holdfast_core::workflow::records::{self, Stored};
 use holdfast_core::workflow::{World, authority};
 
 use crate::steps::end;
@@ -35,8 +36,18 @@ pub fn left_out(run: &Run, place: usize) -> Option<String> {
 
 /// Begins an act, or finds that it is under way or stands. One that left no trace is begun again.
 pub async fn begin(world: &World, run: &mut Stored<Run>, place: usize) -> Result<(), Failure> {
-    let order = forward(world, &run.value, place).await?;
-    if let (Act::Promote { .. }, Some(moves)) = (&order.act, moves_production(&run.value)) {
+    let order = match forward(world, &run.value, place).await {
+        // The workload is not where the plan moves it from: that does not pass.
+        Err(failure) if failure.kind == FailureKind::Invalid => {
+            end(world, &mut run.value, place, false, failure.message);
+            return Ok(());
+        }
+        order => order?,
+    };
+    if let Some(moves) = moves_production(&run.value)
+        && order.on.region() == &moves.to
+        && phase(&run.value.plan, &order.step) != Phase::Deactivate
+    {
         // Everything of the other side is fenced, or this step would not be ready.
         authority::grant(world, &run.value, moves, &moves.to).await?;
     }
@@ -95,16 +106,51 @@ async fn forward(world: &World, run: &Run, place: usize) -> Result<ActOrder, Fai
     order(run, &run.steps[place].step.name, actuator, act, authority.as_ref())
 }
 
-/// The order that takes a step back.
-pub async fn backward(world: &World, run: &Run, place: usize, act: Act) -> Result<ActOrder, Failure> {
-    let StepAction::Act { actuator, .. } = &run.steps[place].step.action else {
+/// The order that takes a step back. The Region that the workload was to leave may write again when what was fenced there
+/// is let go, and no sooner: what the run had begun elsewhere has been taken back by then.
+pub async fn backward(world: &World, run: &mut Stored<Run>, place: usize, act: Act) -> Result<ActOrder, Failure> {
+    let StepAction::Act { actuator, .. } = run.value.steps[place].step.action.clone() else {
         return Err(Failure::new(FailureKind::Bug, "this step changes nothing"));
     };
-    let authority = match moves_production(run) {
-        Some(moves) => Some(authority::give_back(world, run, moves).await?),
+    let authority = match moves_production(&run.value).cloned() {
+        Some(moves) => {
+            let held = go_back(world, run, &moves).await?;
+            let leaves = |found: &Actuator| found.region == moves.from;
+            if act == Act::Unfence && run.value.plan.actuator(&actuator).is_some_and(leaves) {
+                authority::grant(world, &run.value, &moves, &moves.from).await?;
+            }
+            Some(held)
+        }
         None => None,
     };
-    order(run, &run.steps[place].step.name, actuator, act, authority.as_ref())
+    let step = run.value.steps[place].step.name.clone();
+    order(&run.value, &step, &actuator, act, authority.as_ref())
+}
+
+/// The authority under which the run goes back; claimed once. A claim that was not recorded is made again, which only makes
+/// the generation grow.
+async fn go_back(world: &World, run: &mut Stored<Run>, moves: &Move) -> Result<Authority, Failure> {
+    if run.value.conduct.back_generation.is_some() {
+        return authority::hold(world, &run.value, moves).await;
+    }
+    let held = authority::retreat(world, &run.value, moves).await?;
+    run.value.conduct.back_generation = Some(held.generation());
+    records::update(world.catalog.as_ref(), run).await?;
+    Ok(held)
+}
+
+/// Everything is taken back: the Region that the workload was to leave has its writes again, if the run ever took them away.
+pub async fn restore_writer(world: &World, run: &mut Stored<Run>) -> Result<(), Failure> {
+    let Some(moves) = moves_production(&run.value).cloned() else {
+        return Ok(());
+    };
+    if authority::of(world, &moves).await?.value.claimed_by.as_ref() != Some(&run.value.id) {
+        return Ok(());
+    }
+    go_back(world, run, &moves).await?;
+    authority::grant(world, &run.value, &moves, &moves.from)
+        .await
+        .map(|_| ())
 }
 
 fn order(

@@ -1,9 +1,9 @@
 //! What people tell a run: to pause, to go on, to go back, to go on without a step, and that they agree.
 
 use holdfast_core::domain::{
-    Approval, Failure, FailureKind, Instruction, Run, RunId, RunState, StepAction, StepName, StepState,
+    Act, Approval, Failure, FailureKind, Instruction, Run, RunId, RunState, StepAction, StepName, StepState,
 };
-use holdfast_core::planning::point_of_no_return;
+use holdfast_core::planning::{opposite, point_of_no_return};
 use holdfast_core::workflow::World;
 use holdfast_core::workflow::records::{self, Stored};
 
@@ -98,8 +98,16 @@ fn skip(world: &World, run: &mut Run, step: &StepName, reason: &str, by: &str) -
         let why = format!("step {step} fences: without it there could be two writers");
         return Err(refused(run, &why));
     }
+    let is_stuck = run.state == RunState::Stuck;
     let record = &mut run.steps[place];
     match record.state {
+        // Nothing could take it back, and a person says that it stays. That may not leave a second side writable.
+        StepState::Undoing if is_stuck && !may_leave_two_writers(&record.step.action) => {
+            record.state = StepState::Undone;
+            record.finished_at = Some(world.now());
+            record.note = format!("not taken back: {by} left it as it is: {reason}");
+            Ok(())
+        }
         StepState::Pending | StepState::Running | StepState::Failed => {
             record.state = StepState::Skipped;
             record.finished_at = Some(world.now());
@@ -111,6 +119,11 @@ fn skip(world: &World, run: &mut Run, step: &StepName, reason: &str, by: &str) -
             Err(refused(run, &format!("step {step} is done already")))
         }
     }
+}
+
+/// Whether what takes a step back is a fence.
+fn may_leave_two_writers(action: &StepAction) -> bool {
+    matches!(action, StepAction::Act { act, .. } if opposite(act) == Some(Act::Fence))
 }
 
 fn approve(world: &World, run: &mut Run, step: &StepName, by: &str) -> Result<(), Failure> {

@@ -8,7 +8,7 @@ use holdfast_core::domain::{
 use holdfast_core::planning::{Phase, phase, ready_steps, steps_to_undo};
 use holdfast_core::ports::{Page, Severity};
 use holdfast_core::workflow::records::{self, Stored};
-use holdfast_core::workflow::{World, evidence};
+use holdfast_core::workflow::{World, authority, evidence};
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -18,7 +18,7 @@ use crate::{acts, cleaning, steps, unwinding};
 pub async fn advance(world: &World, mut run: Stored<Run>) -> Result<(), Failure> {
     match go_on(world, &mut run).await {
         Err(failure) if failure.kind == FailureKind::Fenced && run.value.kind.touches_production() => {
-            stand_down(world, &mut run, &failure.message).await
+            fenced(world, &mut run, &failure.message).await
         }
         gone_on => gone_on,
     }
@@ -43,6 +43,20 @@ async fn go_on(world: &World, run: &mut Stored<Run>) -> Result<(), Failure> {
     }
     run.value.next_action_at = world.now().checked_add(world.settings.poll).unwrap_or(Timestamp::MAX);
     records::update(world.catalog.as_ref(), run).await
+}
+
+/// Something has seen a later generation. Where the authority is still the run's, nobody else will mend what it left half
+/// done: a person must. Otherwise another goes on from there.
+async fn fenced(world: &World, run: &mut Stored<Run>, why: &str) -> Result<(), Failure> {
+    let held = match acts::moves_production(&run.value) {
+        Some(moves) => authority::hold(world, &run.value, moves).await,
+        None => return stand_down(world, run, why).await,
+    };
+    match held {
+        Ok(_) => unwinding::halt(world, run, why).await,
+        Err(failure) if failure.kind == FailureKind::Fenced => stand_down(world, run, why).await,
+        Err(failure) => Err(failure),
+    }
 }
 
 /// Another has the authority: this run changes nothing any more, and takes nothing back that is not its own.

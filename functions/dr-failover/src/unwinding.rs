@@ -1,6 +1,6 @@
 //! Going back: what a run changed is taken back, the last change first, as long as it can be.
 
-use holdfast_core::domain::{Failure, FailureKind, Run, RunState, Seen, StepAction, StepState};
+use holdfast_core::domain::{Failure, FailureKind, Run, RunState, Seen, StepAction, StepRecord, StepState};
 use holdfast_core::planning::{opposite, point_of_no_return, steps_to_undo};
 use holdfast_core::ports::{Page, Severity};
 use holdfast_core::workflow::World;
@@ -18,12 +18,13 @@ pub async fn turn_back(world: &World, run: &mut Stored<Run>, why: &str) -> Resul
     }
     run.value.conduct.goes_back.get_or_insert_with(|| why.to_owned());
     run.value.state = RunState::Undoing;
-    for step in run
-        .value
-        .steps
-        .iter_mut()
-        .filter(|step| step.state == StepState::Pending)
-    {
+    // What only looks or waits just ends; what changes something is taken back, even where it has not come far.
+    let just_ends = |step: &&mut StepRecord| match step.state {
+        StepState::Pending => true,
+        StepState::Running => !matches!(step.step.action, StepAction::Act { .. }),
+        _ => false,
+    };
+    for step in run.value.steps.iter_mut().filter(just_ends) {
         step.state = StepState::Skipped;
         step.note = "the run goes back".to_owned();
     }
@@ -64,7 +65,7 @@ pub async fn advance(world: &World, run: &mut Stored<Run>) -> Result<bool, Failu
             run.value.steps[place].finished_at = Some(world.now());
             records::update(world.catalog.as_ref(), run).await?;
         }
-        let order = acts::backward(world, &run.value, place, act).await?;
+        let order = acts::backward(world, run, place, act).await?;
         let seen = match world.actuators.look(&order).await {
             Ok(Seen::NotDone) => world.actuators.begin(&order).await.map(|()| Seen::NotDone),
             seen => seen,
@@ -89,6 +90,7 @@ pub async fn advance(world: &World, run: &mut Stored<Run>) -> Result<bool, Failu
         }
         return overdue(world, run, place).await;
     }
+    acts::restore_writer(world, run).await?;
     run.value.state = RunState::Cleaning;
     run.value.next_action_at = world.now();
     records::update(world.catalog.as_ref(), run).await?;

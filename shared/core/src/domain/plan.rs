@@ -327,6 +327,9 @@ pub enum Instruction {
 pub struct Conduct {
     /// The generation of authority that it claimed last.
     pub generation: Option<u64>,
+    /// The generation under which it goes back, once it has claimed one for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub back_generation: Option<u64>,
     /// Who agreed to what.
     pub approvals: Vec<Approval>,
     /// Why it goes back instead of forward.

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::{Act, ActuatorName, RecoveryPlan, Region, Run, Step, StepAction, StepName, StepState, Undo};
+use crate::domain::{
+    Act, Actuator, ActuatorName, Move, RecoveryPlan, Region, Run, Step, StepAction, StepName, StepState, Undo,
+};
 
 use super::unwinding::opposite;
 
@@ -24,9 +26,14 @@ pub enum PlanError {
     UnknownActuator { step: StepName, actuator: ActuatorName },
     /// Something becomes the writer, and nothing ended the writes of the other side before.
     #[error(
-        "step \"{step}\" promotes, and no step of \"deactivate\" fences anything in Region {from}: there could be two writers"
+        "step \"{step}\" begins writes, and no step of \"deactivate\" fences anything in Region {from}: there could be two writers"
     )]
     Unfenced { step: StepName, from: Region },
+    /// Something becomes the writer while the other side is still being fenced.
+    #[error(
+        "step \"{step}\" begins writes among the steps of \"deactivate\": write it as a [[plan.step]], which waits for them"
+    )]
+    BeginsEarly { step: StepName },
     /// A step has no opposite.
     #[error("step \"{step}\" cannot be taken back: a {act} has no opposite, so write undo = \"no-return\"")]
     NoOpposite { step: StepName, act: &'static str },
@@ -133,12 +140,34 @@ fn check_act(plan: &RecoveryPlan, step: &Step) -> Result<(), PlanError> {
         });
     }
     match &plan.moves {
-        Some(moves) if matches!(act, Act::Promote { .. }) && !fences(plan, &moves.from) => Err(PlanError::Unfenced {
+        Some(moves) if begins_writes(plan, moves, actuator, act) => check_fenced(plan, moves, step),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Whether an act makes the side writable that the workload moves to.
+fn begins_writes(plan: &RecoveryPlan, moves: &Move, actuator: &ActuatorName, act: &Act) -> bool {
+    let is_there = |found: &Actuator| found.region == moves.to;
+    match act {
+        Act::Promote { .. } => true,
+        Act::Unfence => plan.actuator(actuator).is_some_and(is_there),
+        _ => false,
+    }
+}
+
+fn check_fenced(plan: &RecoveryPlan, moves: &Move, step: &Step) -> Result<(), PlanError> {
+    if !fences(plan, &moves.from) {
+        return Err(PlanError::Unfenced {
             step: step.name.clone(),
             from: moves.from.clone(),
-        }),
-        _ => Ok(()),
+        });
     }
+    if phase(plan, &step.name) == Phase::Deactivate {
+        return Err(PlanError::BeginsEarly {
+            step: step.name.clone(),
+        });
+    }
+    Ok(())
 }
 
 /// Whether the first part of the plan fences something in a Region.
@@ -150,7 +179,7 @@ fn fences(plan: &RecoveryPlan, region: &Region) -> bool {
             graceful: false,
             ..
         } => {
-            let is_there = |actuator: &crate::domain::Actuator| &actuator.region == region;
+            let is_there = |actuator: &Actuator| &actuator.region == region;
             phase(plan, &step.name) == Phase::Deactivate && plan.actuator(actuator).is_some_and(is_there)
         }
         _ => false,

@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use crate::domain::{Act, Run, StepAction, StepRecord, StepState, Undo};
+use crate::domain::{Act, Run, RunKind, StepAction, StepRecord, StepState, Undo};
 
 /// What takes an act back; none where nothing does.
 pub fn opposite(act: &Act) -> Option<Act> {
@@ -11,14 +11,15 @@ pub fn opposite(act: &Act) -> Option<Act> {
         Act::Unfence => Some(Act::Fence),
         Act::Start => Some(Act::Stop),
         Act::Stop => Some(Act::Start),
+        Act::Direct { share: 0 } => Some(Act::Direct { share: 100 }),
         Act::Direct { .. } => Some(Act::Direct { share: 0 }),
         Act::Promote { .. } | Act::Follow { .. } | Act::Invoke { .. } => None,
     }
 }
 
-/// Whether a step has begun to change something; it may have done so even if it failed.
-fn has_begun(record: &StepRecord) -> bool {
-    record.started_at.is_some() && record.state != StepState::Undone
+/// Whether a step of the run has begun to change something; it may have done so even if it failed. A simulation changes nothing.
+fn has_begun(run: &Run, record: &StepRecord) -> bool {
+    run.kind != RunKind::Simulate && record.started_at.is_some() && record.state != StepState::Undone
 }
 
 /// The step after which the run cannot go back; none while it still can.
@@ -31,7 +32,7 @@ pub fn point_of_no_return(run: &Run) -> Option<&StepRecord> {
                 ..
             }
         );
-        returns_not && has_begun(record)
+        returns_not && has_begun(run, record)
     })
 }
 
@@ -46,7 +47,7 @@ pub fn steps_to_undo(run: &Run) -> Vec<usize> {
                 ..
             }
         );
-        reverses && has_begun(record)
+        reverses && has_begun(run, record)
     };
     let mut places: Vec<usize> = (0..run.steps.len()).filter(is_reversible).collect();
     places.sort_by_key(|place| Reverse((run.steps[*place].started_at, *place)));

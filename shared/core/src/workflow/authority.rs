@@ -30,6 +30,7 @@ pub async fn of(world: &World, moves: &Move) -> Result<Stored<AuthorityRecord>, 
 pub async fn claim(world: &World, run: &Run, moves: &Move) -> Result<Authority, Failure> {
     let mut stored = of(world, moves).await?;
     if stored.value.claimed_by.as_ref() == Some(&run.id) {
+        refuse_turned_back(world, run).await?;
         return Authority::of(&stored.value, run);
     }
     if let Some(other) = &stored.value.claimed_by {
@@ -52,6 +53,20 @@ pub async fn claim(world: &World, run: &Run, moves: &Move) -> Result<Authority, 
     };
     records::update(world.catalog.as_ref(), &mut stored).await?;
     Authority::of(&stored.value, run)
+}
+
+/// Refuses an executor that has slept while another turned the run back: with the authority as it is now, it would change
+/// again what was taken back. The run says that it goes back before it claims a generation for that.
+async fn refuse_turned_back(world: &World, run: &Run) -> Result<(), Failure> {
+    let stored: Stored<Run> = records::require(world.catalog.as_ref(), &records::run_key(&run.id)).await?;
+    if stored.value.conduct.goes_back.is_none() && !stored.value.state.is_over() {
+        return Ok(());
+    }
+    let message = format!(
+        "run {} goes forward no more: another execution has turned it back or ended it",
+        run.id
+    );
+    Err(Failure::new(FailureKind::Conflict, message))
 }
 
 /// Refuses a plan that moves the workload from where it is not.
@@ -87,16 +102,14 @@ pub async fn grant(world: &World, run: &Run, moves: &Move, region: &Region) -> R
     Ok(authority)
 }
 
-/// Gives a workload back to the Region that it was to leave, under a generation of its own, so that what was fenced takes
-/// writes again. Repeating it changes nothing.
-pub async fn give_back(world: &World, run: &Run, moves: &Move) -> Result<Authority, Failure> {
+/// Claims a generation of its own for the way back of a run that holds the authority, so that nothing of its way forward that
+/// is still under way takes effect after what takes it back. Nobody may write until the run says who.
+pub async fn retreat(world: &World, run: &Run, moves: &Move) -> Result<Authority, Failure> {
     let mut stored = of(world, moves).await?;
     Authority::of(&stored.value, run)?;
-    if stored.value.writer.as_ref() != Some(&moves.from) {
-        stored.value.generation += 1;
-        stored.value.writer = Some(moves.from.clone());
-        stored.value.since = world.now();
-        records::update(world.catalog.as_ref(), &mut stored).await?;
-    }
+    stored.value.generation += 1;
+    stored.value.writer = None;
+    stored.value.since = world.now();
+    records::update(world.catalog.as_ref(), &mut stored).await?;
     Authority::of(&stored.value, run)
 }
