@@ -293,9 +293,9 @@ fn stopping(order: &Order) -> Stopping {
     }
 }
 
-/// An error of the repository as it crosses the port.
-fn failure(error: RepositoryError) -> Failure {
-    let kind = match error.kind() {
+/// What a caller can do about an error of the repository.
+pub(crate) fn failure_kind(error: &RepositoryError) -> FailureKind {
+    match error.kind() {
         ErrorKind::Transient | ErrorKind::Full | ErrorKind::Cancelled => FailureKind::Transient,
         ErrorKind::Conflict => FailureKind::Conflict,
         ErrorKind::NotFound => FailureKind::NotFound,
@@ -303,7 +303,12 @@ fn failure(error: RepositoryError) -> Failure {
         ErrorKind::Invalid => FailureKind::Invalid,
         ErrorKind::Integrity => FailureKind::Integrity,
         _ => FailureKind::Bug,
-    };
+    }
+}
+
+/// An error of the repository as it crosses the port.
+fn failure(error: RepositoryError) -> Failure {
+    let kind = failure_kind(&error);
     let mut message = error.to_string();
     let mut cause = std::error::Error::source(&error);
     while let Some(inner) = cause {
