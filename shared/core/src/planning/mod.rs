@@ -1,6 +1,7 @@
 //! Decisions. Pure functions of records and of the time: each answers with what is to be done and why, and none of them
 //! does it. The functions, the program and the simulator all ask the same ones.
 
+mod actuator_check;
 mod clean_point;
 mod copies;
 mod critical_path;
@@ -20,6 +21,7 @@ mod turns;
 mod unwinding;
 mod verification;
 
+pub use actuator_check::check_actuator;
 pub use clean_point::{CleanPoint, Judged, Sign, Standing, find_clean_point};
 pub use copies::{CopyDue, plan_copies};
 pub use detection::{Detection, detect};
@@ -28,7 +30,8 @@ pub use lint::{Finding, Severity, lint_policy};
 pub use measured::{Estimate, Measured, counted};
 pub use objectives::{ObjectiveBreach, check_objectives, is_checked};
 pub use outages::{
-    Ground, Interval, Need, Outage, Service, Sides, Simulated, SimulatedStep, UnknownOutage, Verdict, sides, simulate,
+    Ground, Interval, Need, Outage, Service, Sides, Simulated, SimulatedStep, UnknownOutage, Verdict, needs_of_act,
+    sides, simulate, stands_unreached,
 };
 pub use plan_check::check_plan;
 pub use quota::lint_quotas;
