@@ -50,7 +50,15 @@ async fn work(world: &World, event: &Event) -> Result<(), Failure> {
             place,
             up,
             note,
-        } => watching::hear(world, workload, place, *up, note).await?,
+        } => {
+            let seen = watching::Glance {
+                place,
+                up: *up,
+                note,
+                at: event.time,
+            };
+            watching::hear(world, workload, &seen).await?;
+        }
         _ => {}
     }
     let mut failures = FirstFailure::default();

@@ -11,13 +11,28 @@ use crate::requests;
 /// Who asks for a failover that nobody orders.
 const BY_ITSELF: &str = "observers";
 
+/// What a place says.
+pub struct Glance<'a> {
+    /// The place.
+    pub place: &'a str,
+    /// Whether it reached the workload.
+    pub up: bool,
+    /// What it saw, for people.
+    pub note: &'a str,
+    /// When, by its own clock.
+    pub at: Timestamp,
+}
+
 /// Keeps what a place says, and declares a failover when enough of them agree.
-pub async fn hear(world: &World, workload: &WorkloadName, place: &str, up: bool, note: &str) -> Result<(), Failure> {
+pub async fn hear(world: &World, workload: &WorkloadName, seen: &Glance<'_>) -> Result<(), Failure> {
+    let Glance { place, up, note, .. } = *seen;
     let now = world.now();
+    // What was said in the future was said by a clock that runs ahead.
+    let said_at = seen.at.min(now);
     let key = records::watch_key(workload);
     records::insert(world.catalog.as_ref(), &Watch::of(workload.clone())).await?;
     let watch = records::amend(world.catalog.as_ref(), &key, |watch: &mut Watch| {
-        watch.hear(place, up, note, now);
+        watch.hear(place, up, note, said_at);
         true
     })
     .await?;
@@ -61,8 +76,10 @@ async fn consider(world: &World, plan: &RecoveryPlan, moves: &Move, watch: &Watc
     let Detection::Declare(why) = detect(automatic, watch, last, world.now()) else {
         return Ok(());
     };
-    // One outage is one run, however many observers say it: its name is that of the generation that it ends.
-    let request = format!("{}/{}/{}", plan.id, moves.workload, record.generation);
+    // One outage is one run, however many observers say it: its name is that of the generation that it ends. One that could
+    // not begin leaves room for another once it has cooled down.
+    let after = last.map_or_else(|| "first".to_owned(), |ended_at| ended_at.to_string());
+    let request = format!("{}/{}/{}/{after}", plan.id, moves.workload, record.generation);
     let requested_by = format!("{BY_ITSELF}: {why}");
     match requests::declare(world, &request, &plan.id, RunKind::Disaster, &requested_by).await {
         // Another run moves it already.

@@ -29,7 +29,7 @@ fn watch(ground: &Ground, seen: &[(&str, bool)], span: Span) {
 }
 
 fn declared(ground: &Ground) -> Option<RunId> {
-    let run = RunId::derive(&["run", "to-away/orders/1"]);
+    let run = RunId::derive(&["run", "to-away/orders/1/first"]);
     let key = records::run_key(&run);
     let found = now(records::read::<holdfast_core::domain::Run>(
         ground.world.catalog.as_ref(),
