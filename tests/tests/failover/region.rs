@@ -215,7 +215,7 @@ impl Region {
     /// What guard and server logged last, for a test that fails.
     pub fn log(&self) -> String {
         let log = fs::read_to_string(self.path("log")).unwrap_or_default();
-        let lines: Vec<&str> = log.lines().rev().take(25).collect();
+        let lines: Vec<&str> = log.lines().rev().take(12).collect();
         format!(
             "{}:\n{}",
             self.name,

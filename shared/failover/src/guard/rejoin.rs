@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use holdfast_core::domain::{Failure, FailureKind};
+use holdfast_sources::postgres::address::DEFAULT_DATABASE;
 use holdfast_sources::postgres::{ClientOptions, Lsn};
 
 use super::control::{self, run};
@@ -51,7 +52,7 @@ fn rewind(settings: &Settings, leader: &str, generation: u64, marker: &Path) -> 
         )?;
     }
     let program = settings.program("pg_rewind");
-    let source = format!("--source-server={leader}");
+    let source = format!("--source-server={}", with_database(leader));
     let words = ["--target-pgdata", &data, &source];
     let said = run(&program, &[words.as_slice(), &["--dry-run"]].concat())?;
     let Some(fork) = fork_in(&said) else {
@@ -61,6 +62,15 @@ fn rewind(settings: &Settings, leader: &str, generation: u64, marker: &Path) -> 
     write_whole(marker, "")?;
     run(&program, &words)?;
     Ok(Some(divergence))
+}
+
+/// The leader's connection string for a client that needs a database. Followers' strings need none, and libpq would take the
+/// role's name for one; a URI names its own.
+fn with_database(leader: &str) -> String {
+    match leader.contains("dbname") || leader.contains("://") {
+        true => leader.to_owned(),
+        false => format!("{leader} dbname={DEFAULT_DATABASE}"),
+    }
 }
 
 /// Where pg_rewind says that histories part; none where they do not.
