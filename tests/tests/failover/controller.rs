@@ -167,11 +167,15 @@ impl Controller {
         let actuators = Arc::clone(&self.actuators);
         network.on(Machine::Control, move || {
             here(async {
-                let until = uptime() + PATIENCE;
+                let begun = uptime();
+                let until = begun + PATIENCE;
                 let mut last = String::new();
                 while uptime() < until {
                     match step(actuators.as_ref(), &order).await {
-                        Ok(Seen::Done { note, lag_seconds }) => return Done { note, lag_seconds },
+                        Ok(Seen::Done { note, lag_seconds }) => {
+                            println!("{}: {:?}: {note}", order.step, uptime() - begun);
+                            return Done { note, lag_seconds };
+                        }
                         Ok(seen) => last = format!("{seen:?}"),
                         Err(failure) if failure.kind.may_pass() => last = failure.message,
                         Err(failure) => panic!("step {}: {failure}", order.step),

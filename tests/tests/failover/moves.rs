@@ -50,6 +50,7 @@ fn a_primary_that_dies_is_replaced_in_time_and_what_it_lost_is_known() {
         return;
     };
     for death in 0..DEATHS {
+        world.wait_until_received(B);
         let clients = Clients::start(&world.network);
         let before = uptime();
         world.wait_for_orders(&clients, A, before, 50 + 37 * death);
@@ -59,6 +60,7 @@ fn a_primary_that_dies_is_replaced_in_time_and_what_it_lost_is_known() {
             world.regions[A].kill();
         }
         wait_for_agreement(&world.network, Machine::RegionA);
+        println!("observers agree after {:?}", uptime() - cut_at);
         let promoted = world.move_to(B, true);
         let first = world.wait_for_orders(&clients, B, cut_at, 20);
         let recovery = first.iter().map(|ack| ack.done).min().unwrap() - cut_at;
@@ -142,6 +144,37 @@ fn a_partition_with_both_sides_alive_has_one_writer() {
     let lost = lost(&acks, &world.orders(B)).len();
     println!("the parted side took {served_after} orders more, stopped within {stopped:?}; {lost} orders are lost");
     assert!(served_after >= lost);
+}
+
+#[test]
+fn a_switchover_whose_standby_lacks_the_end_is_refused_and_taken_back() {
+    let Some(world) = World::build("r", &[]) else { return };
+    let clients = Clients::start(&world.network);
+    world.wait_for_orders(&clients, A, Duration::ZERO, 20);
+    // The standby has a reason to stay behind that the guards do not know.
+    world.regions[B].stop_replaying();
+    let since = uptime();
+    world.wait_for_orders(&clients, A, since, 20);
+    let authority = world.controller.claim();
+    world.drive(&authority, "db-a", Act::Fence);
+    world.controller.name_writer("b");
+    let promote = world
+        .controller
+        .order(&authority, "db-b", Act::Promote { allow_loss: false });
+    world.controller.begin(&world.network, promote).unwrap();
+    (0..60).for_each(|_| pause());
+    let state = world.state(B).unwrap();
+    assert!(!state.may_write && state.promotion.is_none(), "{state:?}");
+    // Back to where it was.
+    let undo = world.controller.claim();
+    world.controller.name_writer("a");
+    world.drive(&undo, "db-b", Act::Fence);
+    world.drive(&undo, "db-a", Act::Unfence);
+    let since = uptime();
+    world.wait_for_orders(&clients, A, since, 20);
+    let acks = clients.stop();
+    assert_eq!(two_writers(&acks), Vec::<String>::new());
+    assert_eq!(lost(&acks, &world.orders(A)), Vec::<&crate::history::Ack>::new());
 }
 
 #[test]

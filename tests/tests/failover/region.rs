@@ -207,6 +207,11 @@ impl Region {
         run(psql.args(["-c", statement]))
     }
 
+    /// Has a standby replay no more, whatever it receives.
+    pub fn stop_replaying(&self) {
+        self.sql("SELECT pg_wal_replay_pause()");
+    }
+
     /// The orders that its server holds.
     pub fn orders(&self) -> BTreeSet<String> {
         self.sql("SELECT id FROM orders").lines().map(str::to_owned).collect()

@@ -66,7 +66,18 @@ impl World {
         world.controller.name_writer("a");
         world.drive(&first, "db-a", Act::Unfence);
         world.drive(&first, "dns-a", Act::Direct { share: 100 });
+        // A switchover has this as its check: a standby that receives nothing gets no end of the log either.
+        world.wait_until_received(B);
         Some(world)
+    }
+
+    /// Waits until a standby receives from the server that takes writes now.
+    pub fn wait_until_received(&self, standby: usize) {
+        wait_until("the standby receives", || {
+            self.state(standby).is_some_and(|state| state.is_streaming)
+                && self.regions[1 - standby].sql("SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'")
+                    == "1"
+        });
     }
 
     pub fn drive(&self, authority: &holdfast_core::domain::Authority, name: &str, act: Act) -> Done {
