@@ -68,8 +68,11 @@ fn run(arguments: Arguments) -> Result<error::Done, CliError> {
             Command::Policy(command) => operator::policy::run(&command, arguments.json),
             Command::Backup(options) => operator::backup::run(options, arguments.json).await,
             Command::Points(options) => operator::points::run(options, arguments.json).await,
+            Command::CleanPoint(options) => operator::clean_point::run(options, arguments.json).await,
             Command::Verify(options) => operator::verify::run(options, arguments.json).await,
             Command::Restore(options) => operator::restore::run(options, arguments.json).await,
+            Command::Plan(command) => operator::plan::run(command, arguments.json).await,
+            Command::Report(options) => operator::report::run(options, arguments.json).await,
             Command::Drill(options) => operator::drill::run(options, arguments.json).await,
             Command::Evidence(command) => operator::evidence::run(&command, arguments.json),
             Command::Repository(_)

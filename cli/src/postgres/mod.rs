@@ -2,18 +2,25 @@
 
 mod backup;
 mod check;
+mod extract;
 mod forget;
+mod prove;
 mod receive;
 mod restore;
 pub mod wal;
 mod windows;
 
+use std::path::Path;
+
+use holdfast_core::domain::FailureKind;
 use holdfast_local::system_ambient;
+use holdfast_sources::postgres::recovery::{Recovery, RecoveryWords};
 use holdfast_sources::postgres::{Address, ClientOptions};
 
-use crate::args::{PostgresCommand, ServerAddress};
+use crate::args::{PostgresCommand, RecoveryOptions, RepositoryPlace, ServerAddress};
 use crate::error::{CliError, Done};
 use crate::repository::interrupt::Interrupt;
+use crate::repository::place;
 
 /// Runs one command.
 pub fn run(command: PostgresCommand, json: bool) -> Result<Done, CliError> {
@@ -46,14 +53,20 @@ pub fn run(command: PostgresCommand, json: bool) -> Result<Done, CliError> {
             dry_run,
         } => forget::run(&kept, keep_last, dry_run, json),
         PostgresCommand::Restore(options) => restore::run(&options, &interrupt, json),
+        PostgresCommand::Extract(options) => extract::run(&options, &interrupt, json),
+        PostgresCommand::Prove(options) => prove::run(&options, &interrupt, json),
     }
 }
 
 /// A server's address with its password.
 fn address(server: &ServerAddress) -> Result<Address, CliError> {
+    address_of(&server.server, server.server_password_file.as_deref())
+}
+
+fn address_of(connection: &str, password_file: Option<&Path>) -> Result<Address, CliError> {
     let usage = |error: &dyn std::fmt::Display| CliError::usage(error.to_string());
-    let address = Address::parse(&server.server).map_err(|error| usage(&error))?;
-    match &server.server_password_file {
+    let address = Address::parse(connection).map_err(|error| usage(&error))?;
+    match password_file {
         Some(file) => address.with_password_file(file).map_err(|error| usage(&error)),
         None => Ok(address),
     }
@@ -63,6 +76,35 @@ fn client(interrupt: &Interrupt) -> ClientOptions {
     ClientOptions {
         now: system_ambient().now,
         stop: interrupt.handle(),
+    }
+}
+
+/// Where a recovery ends.
+fn recovery(options: &RecoveryOptions) -> Result<Recovery, CliError> {
+    let words = RecoveryWords {
+        to: options.to.as_deref(),
+        time: options.time.as_deref(),
+        lsn: options.lsn.as_deref(),
+        transaction: options.transaction.as_deref(),
+        name: options.point.as_deref(),
+        timeline: options.timeline.as_deref(),
+        exclusive: options.exclusive,
+    };
+    Recovery::parse(&words).map_err(|error| CliError::usage(error.to_string()))
+}
+
+/// Threads of a restore, and connections to a server that it is for.
+fn workers(place: &RepositoryPlace) -> usize {
+    place
+        .memory
+        .requests(place::requests_at_once(&place.repo, place::processors()))
+}
+
+/// An error of a kind: what can be mended by other words is usage.
+fn of_kind(kind: FailureKind, error: &dyn std::fmt::Display) -> CliError {
+    match kind {
+        FailureKind::Invalid => CliError::usage(error.to_string()),
+        _ => failed(error),
     }
 }
 

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use holdfast_repository::Repository;
 use holdfast_sources::postgres::cluster::{ClusterError, ClusterRestore, StoredBase, bases, choose, restore};
 use holdfast_sources::postgres::log::LogArchive;
-use holdfast_sources::postgres::recovery::{Recovery, RecoveryWords};
+use holdfast_sources::postgres::recovery::Recovery;
 use serde_json::json;
 
-use super::{checked, failed};
+use super::{checked, failed, recovery};
 use crate::args::{PostgresRestoreOptions, ServerPlace};
 use crate::embedded::absolute;
 use crate::error::{CliError, Done};
@@ -24,22 +24,13 @@ use crate::repository::{open, place};
 pub fn run(options: &PostgresRestoreOptions, interrupt: &Interrupt, json: bool) -> Result<Done, CliError> {
     let kept = &options.kept;
     let name = checked(&kept.name)?;
-    let words = RecoveryWords {
-        to: options.to.as_deref(),
-        time: options.time.as_deref(),
-        lsn: options.lsn.as_deref(),
-        transaction: options.transaction.as_deref(),
-        name: options.point.as_deref(),
-        timeline: options.timeline.as_deref(),
-        exclusive: options.exclusive,
-    };
-    let recovery = Recovery::parse(&words).map_err(|error| CliError::usage(error.to_string()))?;
+    let recovery = recovery(&options.recovery)?;
     let tablespaces = tablespaces(&options.tablespace)?;
     let command = restore_command(kept)?;
     let target = absolute(&options.target)?;
     let repository = open::to_read(&kept.place)?;
     let lock = open::reader_lock(&repository)?;
-    let base = base(&repository, name, &recovery, options.base.as_deref())?;
+    let base = base(&repository, name, &recovery, options.recovery.base.as_deref())?;
     let index = repository.load_index()?;
     let meter = Meter::new("restore");
     let workers = place::requests_at_once(&kept.place.repo, place::processors().max(4));

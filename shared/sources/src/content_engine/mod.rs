@@ -5,6 +5,7 @@
 //! whose effect stands is found done after any crash.
 
 mod backup;
+mod changes;
 mod cursors;
 mod executors;
 mod ledger;
@@ -242,7 +243,12 @@ impl Inner {
             return Ok(Some(outcome));
         }
         match &task.order {
-            Order::Backup { resource, vault, .. } => self.find_backup(&task.job, resource, vault),
+            Order::Backup {
+                resource,
+                vault,
+                patterns,
+                ..
+            } => self.find_backup(&task.job, (vault, resource), &patterns.canaries),
             Order::Copy { from, to, .. } => self.find_copy(from, to),
             Order::Delete { at, .. } => self.find_deletion(at),
             // These are safe to do again, and doing them again is how to see what they come to.
@@ -287,9 +293,9 @@ fn stopping(order: &Order) -> Stopping {
     }
 }
 
-/// An error of the repository as it crosses the port.
-fn failure(error: RepositoryError) -> Failure {
-    let kind = match error.kind() {
+/// What a caller can do about an error of the repository.
+pub(crate) fn failure_kind(error: &RepositoryError) -> FailureKind {
+    match error.kind() {
         ErrorKind::Transient | ErrorKind::Full | ErrorKind::Cancelled => FailureKind::Transient,
         ErrorKind::Conflict => FailureKind::Conflict,
         ErrorKind::NotFound => FailureKind::NotFound,
@@ -297,7 +303,12 @@ fn failure(error: RepositoryError) -> Failure {
         ErrorKind::Invalid => FailureKind::Invalid,
         ErrorKind::Integrity => FailureKind::Integrity,
         _ => FailureKind::Bug,
-    };
+    }
+}
+
+/// An error of the repository as it crosses the port.
+fn failure(error: RepositoryError) -> Failure {
+    let kind = failure_kind(&error);
     let mut message = error.to_string();
     let mut cause = std::error::Error::source(&error);
     while let Some(inner) = cause {

@@ -113,6 +113,43 @@ impl Address {
         read::assemble(parameters)
     }
 
+    /// The address as `host=… user=…` for PostgreSQL's own programs, without its password.
+    pub(super) fn words(&self) -> String {
+        let (hosts, ports): (Vec<String>, Vec<String>) = self
+            .endpoints
+            .iter()
+            .map(|endpoint| match endpoint {
+                Endpoint::Tcp { host, port } => (host.clone(), port.to_string()),
+                Endpoint::Unix { folder, port } => (folder.display().to_string(), port.to_string()),
+            })
+            .unzip();
+        let (tls, authorities) = match &self.tls {
+            TlsMode::Disable => ("disable", None),
+            TlsMode::Prefer => ("prefer", None),
+            TlsMode::Require => ("require", None),
+            TlsMode::VerifyAuthority(path) => ("verify-ca", Some(path)),
+            TlsMode::VerifyHost(path) => ("verify-full", Some(path)),
+        };
+        let named = [
+            ("host", Some(hosts.join(","))),
+            ("port", Some(ports.join(","))),
+            ("user", Some(self.user.clone())),
+            ("dbname", Some(self.database.clone())),
+            ("sslmode", Some(tls.to_owned())),
+            ("sslrootcert", authorities.map(|path| path.display().to_string())),
+            (
+                "connect_timeout",
+                self.connect_timeout.map(|time| time.as_secs().to_string()),
+            ),
+            ("application_name", self.application_name.clone()),
+        ];
+        let quoted = |value: String| value.replace('\\', "\\\\").replace('\'', "\\'");
+        let words = named
+            .into_iter()
+            .filter_map(|(name, value)| Some(format!("{name}='{}'", quoted(value?))));
+        words.collect::<Vec<_>>().join(" ")
+    }
+
     /// The same with a password from elsewhere: a file of secrets, a secrets manager.
     #[must_use]
     pub fn with_password(mut self, password: Password) -> Address {

@@ -23,6 +23,7 @@ use super::pages::Layout;
 pub use damage::{DamagedPage, DamagedPages};
 use framing::Framing;
 use open::OpenFile;
+pub(super) use open::layout;
 
 /// The manifest's name in the data folder.
 pub const MANIFEST: &str = "backup_manifest";

@@ -322,6 +322,25 @@ impl PostgresError {
         }
     }
 
+    /// What the server itself said, where it did.
+    pub fn report(&self) -> Option<&ServerReport> {
+        match self {
+            PostgresError::WrongPassword { report, .. }
+            | PostgresError::NotAdmitted { report, .. }
+            | PostgresError::NotPermitted { report, .. }
+            | PostgresError::Full { report, .. }
+            | PostgresError::SlotsFull { report, .. }
+            | PostgresError::Starting { report, .. }
+            | PostgresError::ShuttingDown { report, .. }
+            | PostgresError::Missing { report, .. }
+            | PostgresError::Exists { report, .. }
+            | PostgresError::InUse { report, .. }
+            | PostgresError::LogGone { report, .. }
+            | PostgresError::Refused { report, .. } => Some(report),
+            _ => None,
+        }
+    }
+
     /// Whether another host of the same address may answer better.
     pub(super) fn is_of_this_host(&self) -> bool {
         matches!(

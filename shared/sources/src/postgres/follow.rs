@@ -122,7 +122,7 @@ fn may_come_back(error: &PostgresError) -> bool {
 }
 
 /// Waits, or until somebody asks to stop.
-fn pause(stop: &AtomicBool, time: Duration) {
+pub(super) fn pause(stop: &AtomicBool, time: Duration) {
     let (keep, nothing) = channel::<()>();
     let mut left = time;
     while !left.is_zero() && !stop.load(Ordering::SeqCst) {

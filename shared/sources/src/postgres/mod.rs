@@ -9,7 +9,9 @@ pub mod base_backup;
 pub mod cluster;
 pub mod connection;
 pub mod error;
+pub mod extract;
 pub mod follow;
+pub mod isolated;
 pub mod log;
 pub mod lsn;
 pub mod preflight;
@@ -20,6 +22,7 @@ pub mod replication;
 pub mod segment;
 pub mod server;
 pub mod spool;
+pub mod trial;
 
 mod log_stream;
 mod manifest;

@@ -122,3 +122,19 @@ fn require_with_authorities_looks_at_them() {
     let address = Address::parse("host=a user=u sslmode=require sslrootcert=/r.pem").unwrap();
     assert_eq!(address.tls, TlsMode::VerifyAuthority("/r.pem".into()));
 }
+
+#[test]
+fn an_address_is_written_for_other_programs_without_its_password() {
+    let text = r"host=a,b port=1,2 user='it\'s' password=secret dbname='x y' sslmode=verify-full sslrootcert=/ca connect_timeout=7";
+    let address = Address::parse(text).unwrap();
+    let words = address.words();
+    assert_eq!(
+        words,
+        r"host='a,b' port='1,2' user='it\'s' dbname='x y' sslmode='verify-full' sslrootcert='/ca' connect_timeout='7'"
+    );
+    let again = Address {
+        password: address.password.clone(),
+        ..Address::parse(&words).unwrap()
+    };
+    assert_eq!(again, address);
+}

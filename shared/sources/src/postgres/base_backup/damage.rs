@@ -33,7 +33,7 @@ pub struct DamagedPages {
 }
 
 impl DamagedPages {
-    pub(super) fn add(&mut self, path: &Path, mismatch: Mismatch) {
+    pub(in super::super) fn add(&mut self, path: &Path, mismatch: Mismatch) {
         self.count += 1;
         if self.listed.len() < MOST_LISTED {
             self.listed.push(DamagedPage {

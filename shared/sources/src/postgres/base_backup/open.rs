@@ -90,7 +90,7 @@ fn command(major: u32, label: &str) -> String {
 }
 
 /// How pages are laid out, where they have checksums.
-fn layout(connection: &mut Connection) -> Result<Option<Layout>> {
+pub(in super::super) fn layout(connection: &mut Connection) -> Result<Option<Layout>> {
     if connection.show("data_checksums")? != "on" {
         return Ok(None);
     }

@@ -99,7 +99,7 @@ pub struct ClusterBackup {
 }
 
 /// The folder of a server's data in its snapshots.
-fn data_root(resource: &str) -> PathBuf {
+pub(super) fn data_root(resource: &str) -> PathBuf {
     Path::new("/").join(resource).join("data")
 }
 

@@ -1,0 +1,77 @@
+//! `postgres extract`.
+
+use holdfast_sources::postgres::extract::{Destination, ExtractRequest, extract};
+use holdfast_sources::postgres::isolated::Request;
+use serde_json::json;
+
+use super::{address_of, checked, client, of_kind, recovery, workers};
+use crate::args::PostgresExtractOptions;
+use crate::embedded::absolute;
+use crate::error::{CliError, Done};
+use crate::output::{self, say};
+use crate::repository::interrupt::Interrupt;
+use crate::repository::meter::Meter;
+use crate::repository::open;
+
+/// Extracts to a file or into a server.
+pub fn run(options: &PostgresExtractOptions, interrupt: &Interrupt, json: bool) -> Result<Done, CliError> {
+    let kept = &options.kept;
+    let name = checked(&kept.name)?;
+    let recovery = recovery(&options.recovery)?;
+    let file = options.to.as_deref().map(absolute).transpose()?;
+    let into = options.into.as_deref();
+    let address = into
+        .map(|words| address_of(words, options.into_password_file.as_deref()))
+        .transpose()?;
+    let to = match (&file, &address) {
+        (Some(file), _) => Destination::File(file),
+        (None, Some(address)) => Destination::Server(address),
+        (None, None) => return Err(CliError::usage("say where to: --to FILE or --into CONNECTION")),
+    };
+    let repository = open::to_read(&kept.place)?;
+    let lock = open::reader_lock(&repository)?;
+    let index = repository.load_index()?;
+    let meter = Meter::new("restore");
+    let server = &options.server;
+    let client = client(interrupt);
+    let request = ExtractRequest {
+        cluster: Request {
+            repository: &repository,
+            index: &index,
+            resource: name,
+            recovery: &recovery,
+            base: options.recovery.base.as_deref(),
+            folder: &absolute(&server.folder)?,
+            programs: server.programs.as_deref(),
+            superuser: &server.superuser,
+            workers: workers(&kept.place),
+            progress: &meter,
+            client: &client,
+        },
+        database: &options.database,
+        tables: &options.table,
+        to,
+        without_owners: options.no_owner,
+    };
+    let extracted = extract(&request).map_err(|error| of_kind(error.kind(), &error))?;
+    drop(meter);
+    open::release(lock)?;
+    if json {
+        output::json(&json!({
+            "base": extracted.base,
+            "recovered": extracted.recovered,
+            "database": options.database,
+            "tables": extracted.tables,
+        }))?;
+        return Ok(Done::Done);
+    }
+    let what = match extracted.tables.as_slice() {
+        [] => format!("database {}", options.database),
+        tables => format!("{} of database {}", tables.join(", "), options.database),
+    };
+    say!("{what} extracted from base backup {}", extracted.base.short());
+    let at = extracted.recovered.last_commit_at.map(output::time);
+    let at = at.map_or_else(String::new, |at| format!(", last commit at {at}"));
+    say!("  as it was at {}{at}", extracted.recovered.lsn);
+    Ok(Done::Done)
+}
