@@ -85,7 +85,7 @@ fn write(number: usize, stop: &AtomicBool, acks: &Mutex<Vec<Ack>>) {
     let mut known = None;
     let mut count = 0_u64;
     while !stop.load(Ordering::SeqCst) {
-        if count % 20 == 0 || known.is_none() {
+        if count.is_multiple_of(20) || known.is_none() {
             known = ask(NAME).or(known);
         }
         count += 1;
