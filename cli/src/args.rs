@@ -67,6 +67,41 @@ pub enum Command {
     /// What a PostgreSQL server calls for its log: archive_command and restore_command.
     #[command(subcommand)]
     Wal(WalCommand),
+    /// Guard the PostgreSQL server on this machine: it takes writes only while its Region has authority. Until stopped.
+    Guard(GuardOptions),
+    /// What a guard starts beside itself.
+    #[command(subcommand, hide = true)]
+    GuardChild(GuardChildCommand),
+}
+
+/// Options of `guard`.
+#[derive(Debug, Args)]
+pub struct GuardOptions {
+    /// The guard's settings.
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+}
+
+/// Commands of `guard-child`.
+#[derive(Debug, Subcommand)]
+pub enum GuardChildCommand {
+    /// End the server when the guard does not say in time that it may go on.
+    Watch {
+        /// The server's data folder.
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+    },
+    /// Become a program that ends with the guard.
+    Run {
+        /// The guard's process.
+        #[arg(long, value_name = "PID")]
+        parent: u32,
+        /// The program.
+        program: PathBuf,
+        /// Its arguments.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
 }
 
 /// Where the configuration and the data are.

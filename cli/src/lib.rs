@@ -6,6 +6,7 @@ pub mod embedded;
 pub mod error;
 
 mod demo;
+mod guard;
 mod operator;
 mod output;
 mod postgres;
@@ -51,6 +52,8 @@ fn run(arguments: Arguments) -> Result<error::Done, CliError> {
         Command::Repository(command) => return repository::run(command, arguments.json),
         Command::Postgres(command) => return postgres::run(command, arguments.json),
         Command::Wal(command) => return postgres::wal::run(command),
+        Command::Guard(options) => return guard::run(&options),
+        Command::GuardChild(command) => return guard::child::run(command),
         command => command,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -72,7 +75,11 @@ fn run(arguments: Arguments) -> Result<error::Done, CliError> {
             Command::Report(options) => operator::report::run(options, arguments.json).await,
             Command::Drill(options) => operator::drill::run(options, arguments.json).await,
             Command::Evidence(command) => operator::evidence::run(&command, arguments.json),
-            Command::Repository(_) | Command::Postgres(_) | Command::Wal(_) => Ok(error::Done::Done),
+            Command::Repository(_)
+            | Command::Postgres(_)
+            | Command::Wal(_)
+            | Command::Guard(_)
+            | Command::GuardChild(_) => Ok(error::Done::Done),
         }
     });
     // Work that was asked to stop leaves nothing half published; waiting for it keeps temporary files away.

@@ -10,12 +10,14 @@ type Needed = (&'static str, &'static str);
 
 /// The database server of Debian 12, which is not on the path.
 const POSTGRES: &str = "/usr/lib/postgresql/15/bin/postgres";
+/// Debian's DNS server, which is not on everybody's path either.
+const NAMED: &str = "/usr/sbin/named";
 /// Debian makes and starts a cluster of its own when it installs a server, unless this says otherwise.
 const NO_CLUSTER: &str = "mkdir -p /etc/postgresql-common && cd /etc/postgresql-common \
     && { test -e createcluster.conf || echo 'create_main_cluster = false' > createcluster.conf; }";
 
 /// What the build or the tests call.
-const FOR_TESTS: [Needed; 12] = [
+const FOR_TESTS: [Needed; 14] = [
     // Compiles the C of SQLite and Zstandard.
     ("cc", "build-essential"),
     // Reads our repositories as an independent judge.
@@ -31,6 +33,9 @@ const FOR_TESTS: [Needed; 12] = [
     ("python3", "python3-venv"),
     // Databases to back up, and servers over what is restored.
     (POSTGRES, "postgresql-15"),
+    // Two Regions as network namespaces, and the DNS server that leads clients from one to the other.
+    ("ip", "iproute2"),
+    (NAMED, "bind9"),
     // The S3 server that keeps versions, locks objects and decides races: a gateway, a monitor, a store and their tools.
     ("radosgw", "radosgw"),
     ("ceph-mon", "ceph-mon"),

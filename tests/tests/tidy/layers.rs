@@ -19,12 +19,13 @@ const REPOSITORY: &str = "shared/repository";
 const SOURCES: &str = "shared/sources";
 const AWS: &str = "shared/aws";
 const LOCAL: &str = "shared/local";
+const FAILOVER: &str = "shared/failover";
 const RUNTIME: &str = "shared/runtime";
 const TESTKIT: &str = "shared/testkit";
 const FUNCTIONS: &str = "functions/*";
 const KERNELS: &str = "bench/kernels";
 
-const TABLE: [Row; 13] = [
+const TABLE: [Row; 14] = [
     Row {
         folder: CORE,
         may: &[],
@@ -51,6 +52,11 @@ const TABLE: [Row; 13] = [
         reason: "adapters; who uses them is no concern of theirs",
     },
     Row {
+        folder: FAILOVER,
+        may: &[CORE, SOURCES],
+        reason: "what moves a workload on one's own machines; it speaks to PostgreSQL with the client of the sources",
+    },
+    Row {
         folder: RUNTIME,
         may: &[CORE],
         reason: "the Lambda edge; it meets aws in a function's main.rs",
@@ -67,13 +73,13 @@ const TABLE: [Row; 13] = [
     },
     Row {
         folder: "cli",
-        may: &[CORE, REPOSITORY, SOURCES, LOCAL, FUNCTIONS, AWS],
+        may: &[CORE, REPOSITORY, SOURCES, LOCAL, FAILOVER, FUNCTIONS, AWS],
         reason: "the embedded server joins the functions to the local adapters; repositories may lie on S3",
     },
     Row {
         folder: "tests",
         may: &[
-            CORE, REPOSITORY, SOURCES, AWS, LOCAL, RUNTIME, TESTKIT, FUNCTIONS, "cli",
+            CORE, REPOSITORY, SOURCES, AWS, LOCAL, FAILOVER, RUNTIME, TESTKIT, FUNCTIONS, "cli",
         ],
         reason: "tests may look at everything",
     },

@@ -210,6 +210,11 @@ impl Bound {
         &self.actuator.region
     }
 
+    /// The workload whose authority guards it.
+    pub fn workload(&self) -> &WorkloadName {
+        &self.actuator.workload
+    }
+
     /// The run in whose hand it is.
     pub fn run(&self) -> &RunId {
         &self.run
