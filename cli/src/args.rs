@@ -10,7 +10,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::repository::memory::{self, Memory};
 use holdfast_core::config::Rate;
 
-pub use postgres::{PostgresExtractOptions, PostgresProveOptions, PrivateServer, RecoveryOptions};
+pub use postgres::{
+    PostgresExportOptions, PostgresExtractOptions, PostgresImportOptions, PostgresProveOptions, PrivateServer,
+    RecoveryOptions,
+};
 
 /// Backup and disaster recovery with proof.
 ///
@@ -407,6 +410,10 @@ pub enum PostgresCommand {
     Prove(Box<PostgresProveOptions>),
     /// Take one database, or tables of it, out of a backup, over a private server that is gone afterwards.
     Extract(Box<PostgresExtractOptions>),
+    /// Export one database, all tables as of one moment, from a server that allows no replication.
+    Export(Box<PostgresExportOptions>),
+    /// Import an export, or some of its tables, into a database.
+    Import(Box<PostgresImportOptions>),
 }
 
 /// A restore of a cluster.

@@ -1,10 +1,11 @@
 //! Words of the commands that recover a cluster.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
 
-use super::ServerPlace;
+use super::{ServerAddress, ServerPlace};
 
 /// Where a recovery starts and ends.
 #[derive(Debug, Args)]
@@ -98,4 +99,53 @@ pub struct PostgresExtractOptions {
     /// Where to recover to before.
     #[command(flatten)]
     pub recovery: RecoveryOptions,
+}
+
+/// A logical export.
+#[derive(Debug, Args)]
+pub struct PostgresExportOptions {
+    /// Where to.
+    #[command(flatten)]
+    pub kept: ServerPlace,
+    /// The server, with the database to export as its dbname.
+    #[command(flatten)]
+    pub address: ServerAddress,
+    /// Where PostgreSQL's client programs are, of the server's version or a later one [default: /usr/lib/postgresql/VERSION/bin].
+    #[arg(long, value_name = "DIR")]
+    pub programs: Option<PathBuf>,
+    /// Tables that are copied at one time.
+    #[arg(long, value_name = "N", default_value = "4")]
+    pub jobs: NonZeroUsize,
+}
+
+/// An import of a logical export.
+#[derive(Debug, Args)]
+pub struct PostgresImportOptions {
+    /// Where the exports are.
+    #[command(flatten)]
+    pub kept: ServerPlace,
+    /// The database that was exported.
+    #[arg(long, value_name = "NAME")]
+    pub database: String,
+    /// This export [default: the newest].
+    #[arg(long, value_name = "SNAPSHOT")]
+    pub export: Option<String>,
+    /// Only this table, as schema.table, or table where one schema alone has it; may be given several times.
+    #[arg(long, value_name = "TABLE")]
+    pub table: Vec<String>,
+    /// A database of a server, which must be there, without what is imported: "host=db user=admin dbname=shop".
+    #[arg(long, value_name = "CONNECTION")]
+    pub into: String,
+    /// A file with that role's password in its first line, and nothing else.
+    #[arg(long, value_name = "FILE")]
+    pub into_password_file: Option<PathBuf>,
+    /// Leave out owners and rights, for a server that does not have the same roles.
+    #[arg(long)]
+    pub no_owner: bool,
+    /// Where PostgreSQL's client programs are, of the servers' version or a later one [default: /usr/lib/postgresql/VERSION/bin].
+    #[arg(long, value_name = "DIR")]
+    pub programs: Option<PathBuf>,
+    /// Tables that are copied, and indexes that are built, at one time.
+    #[arg(long, value_name = "N", default_value = "4")]
+    pub jobs: NonZeroUsize,
 }

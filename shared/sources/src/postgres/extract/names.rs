@@ -22,7 +22,7 @@ struct Relation {
 
 impl Relation {
     fn is_called(&self, wanted: &str) -> bool {
-        self.name == wanted || wanted.split_once('.') == Some((&self.schema, &self.name))
+        self.name == wanted || self.plain() == wanted
     }
 
     fn plain(&self) -> String {
