@@ -70,7 +70,7 @@ pub struct PostgresProveOptions {
 
 /// One database, or tables of it, out of a backup.
 #[derive(Debug, Args)]
-#[command(group(ArgGroup::new("destination").required(true).args(["to", "into"])))]
+#[command(group(ArgGroup::new("destination").required(true).args(["file", "into"])))]
 pub struct PostgresExtractOptions {
     /// Where the backups are.
     #[command(flatten)]
@@ -83,7 +83,7 @@ pub struct PostgresExtractOptions {
     pub table: Vec<String>,
     /// A new file: of statements where its name ends in .sql, an archive for pg_restore otherwise.
     #[arg(long, value_name = "FILE")]
-    pub to: Option<PathBuf>,
+    pub file: Option<PathBuf>,
     /// A database of a server, which must be there: "host=db user=admin dbname=shop". All of it goes there, or nothing.
     #[arg(long, value_name = "CONNECTION")]
     pub into: Option<String>,
@@ -148,4 +148,16 @@ pub struct PostgresImportOptions {
     /// Tables that are copied, and indexes that are built, at one time.
     #[arg(long, value_name = "N", default_value = "4")]
     pub jobs: NonZeroUsize,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use crate::args::Arguments;
+
+    #[test]
+    fn no_two_words_of_a_command_are_the_same() {
+        Arguments::command().debug_assert();
+    }
 }

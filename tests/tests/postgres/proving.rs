@@ -137,7 +137,7 @@ fn a_mistake_is_taken_back_from_a_backup_and_from_an_export() {
 
     let file = world.path("ledger.dump");
     let mut extract = world.postgres("extract", &["--database", "postgres"]);
-    Ran::of(extract.args(place(&world)).arg("--to").arg(&file)).ends(0);
+    Ran::of(extract.args(place(&world)).arg("--file").arg(&file)).ends(0);
     world.server.sql("CREATE DATABASE again");
     run(world
         .server
@@ -145,7 +145,7 @@ fn a_mistake_is_taken_back_from_a_backup_and_from_an_export() {
         .args(["--exit-on-error", "-d", "again"])
         .arg(&file));
     let mut extract = world.postgres("extract", &["--database", "orders"]);
-    Ran::of(extract.args(place(&world)).args(["--to", "/tmp/never"]))
+    Ran::of(extract.args(place(&world)).args(["--file", "/tmp/never"]))
         .ends(2)
         .says("has no database orders");
 }
