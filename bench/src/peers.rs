@@ -221,10 +221,11 @@ impl Peer {
                 command!["latest", "--target", place.restored(), "--overwrite=if-changed"],
             )],
             Operation::Copy => vec![call("copy", command!["--to", place.copy()])],
-            Operation::Prune => vec![
-                call("forget", place.old.iter().map(OsString::from).collect()),
-                call("prune", command!["--grace", "0s"]),
-            ],
+            Operation::Prune => {
+                let mut words = command!["--prune", "--grace", "0s"];
+                words.extend(place.old.iter().map(OsString::from));
+                vec![call("forget", words)]
+            }
         }
     }
 

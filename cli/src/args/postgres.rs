@@ -1,11 +1,156 @@
-//! Words of the commands that recover a cluster.
+//! The words of `postgres` and `wal`.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use clap::{ArgGroup, Args};
+use clap::{ArgGroup, Args, Subcommand};
 
-use super::{ServerAddress, ServerPlace};
+use super::RepositoryPlace;
+
+/// Where backups of a server are kept.
+#[derive(Debug, Clone, Args)]
+pub struct ServerPlace {
+    /// The repository.
+    #[command(flatten)]
+    pub place: RepositoryPlace,
+    /// What the server is called in the repository: letters, digits, - and _.
+    #[arg(long, value_name = "NAME")]
+    pub name: String,
+}
+
+/// How a server is reached.
+#[derive(Debug, Clone, Args)]
+pub struct ServerAddress {
+    /// The server, as PostgreSQL's own programs take it: "host=db user=backup" or postgresql://backup@db.
+    #[arg(long, value_name = "CONNECTION")]
+    pub server: String,
+    /// A file with the role's password in its first line, and nothing else.
+    #[arg(long, value_name = "FILE")]
+    pub server_password_file: Option<PathBuf>,
+}
+
+/// Commands of `postgres`.
+#[derive(Debug, Subcommand)]
+pub enum PostgresCommand {
+    /// Say whether a server can be backed up, and what stands in the way.
+    Check {
+        /// The server.
+        #[command(flatten)]
+        address: ServerAddress,
+        /// The replication slot that should be there.
+        #[arg(long)]
+        slot: Option<String>,
+    },
+    /// Back up the whole cluster while it runs.
+    Backup {
+        /// Where to.
+        #[command(flatten)]
+        kept: ServerPlace,
+        /// The server.
+        #[command(flatten)]
+        address: ServerAddress,
+    },
+    /// Keep the server's log, second by second, until stopped.
+    Receive {
+        /// Where to.
+        #[command(flatten)]
+        kept: ServerPlace,
+        /// The server.
+        #[command(flatten)]
+        address: ServerAddress,
+        /// The replication slot that has the server keep its log for this.
+        #[arg(long)]
+        slot: String,
+        /// Make the slot if it is not there.
+        #[arg(long)]
+        create_slot: bool,
+        /// A folder that takes the log first; it must outlive this program.
+        #[arg(long, value_name = "DIR")]
+        spool: PathBuf,
+        /// Store the segment that is not full this often.
+        #[arg(long, value_name = "SPAN", default_value = "1m")]
+        partial_every: String,
+        /// End when all is kept that the server has now, as a scheduled pull.
+        #[arg(long)]
+        once: bool,
+    },
+    /// List base backups, and from when until when the server can be restored.
+    Windows {
+        /// Where they are.
+        #[command(flatten)]
+        kept: ServerPlace,
+    },
+    /// Forget old base backups, and the log that no base backup which stays needs; `repository prune` reclaims their space.
+    Forget {
+        /// Where they are.
+        #[command(flatten)]
+        kept: ServerPlace,
+        /// How many of the newest base backups stay.
+        #[arg(long, value_name = "N")]
+        keep_last: NonZeroUsize,
+        /// Say what would be forgotten, and do nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Make a data folder that recovers to where it is told once a server is started over it.
+    Restore(PostgresRestoreOptions),
+    /// Prove a backup: restore it to a private folder, start a server over it, recover, check everything, and remove it again.
+    Prove(Box<PostgresProveOptions>),
+    /// Take one database, or tables of it, out of a backup, over a private server that is gone afterwards.
+    Extract(Box<PostgresExtractOptions>),
+    /// Export one database, all tables as of one moment, from a server that allows no replication.
+    Export(Box<PostgresExportOptions>),
+    /// Import an export, or some of its tables, into a database.
+    Import(Box<PostgresImportOptions>),
+}
+
+/// A restore of a cluster.
+#[derive(Debug, Args)]
+pub struct PostgresRestoreOptions {
+    /// Where the backups are.
+    #[command(flatten)]
+    pub kept: ServerPlace,
+    /// The data folder to be: absent or empty, unless --overwrite is given.
+    #[arg(long, value_name = "DIR")]
+    pub target: PathBuf,
+    /// Where to.
+    #[command(flatten)]
+    pub recovery: RecoveryOptions,
+    /// Restore over another state of the same cluster, which must stand still: only what differs is written, and what is not
+    /// in the base backup is removed.
+    #[arg(long)]
+    pub overwrite: bool,
+    /// Put a tablespace elsewhere, by its number; may be given several times.
+    #[arg(long, value_name = "OID=DIR")]
+    pub tablespace: Vec<String>,
+}
+
+/// Commands of `wal`.
+#[derive(Debug, Subcommand)]
+pub enum WalCommand {
+    /// Store a finished file of the log: archive_command = 'holdfast wal push --repo … --name … "%p"'.
+    Push {
+        /// Where to.
+        #[command(flatten)]
+        kept: ServerPlace,
+        /// The file.
+        #[arg(value_name = "PATH")]
+        path: PathBuf,
+    },
+    /// Give a file of the log back: restore_command = 'holdfast wal fetch --repo … --name … %f "%p"'. Exit code 1 says that it
+    /// is not stored; one above 125, which ends the recovery, that it cannot be read.
+    Fetch {
+        /// Where from.
+        #[command(flatten)]
+        kept: ServerPlace,
+        /// The file's name.
+        #[arg(value_name = "FILE")]
+        file: String,
+        /// Where to put it.
+        #[arg(value_name = "PATH")]
+        path: PathBuf,
+    },
+}
 
 /// Where a recovery starts and ends.
 #[derive(Debug, Args)]

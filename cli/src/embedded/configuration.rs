@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use holdfast_core::config::{Config, parse};
-use holdfast_core::domain::ResourceKind;
+use holdfast_core::domain::{Resource, ResourceKind};
 use jiff::Timestamp;
 
 use crate::args::Place;
@@ -17,8 +17,25 @@ pub struct Installation {
     pub data: PathBuf,
 }
 
-/// Reads the configuration that `place` names. Every problem is reported at once, and nothing is applied.
+/// Reads the configuration that `place` names, for this program to work on. Every problem is reported at once, and nothing is
+/// applied.
 pub fn load(place: &Place, now: Timestamp) -> Result<Installation, CliError> {
+    let installation = read(place, now)?;
+    let resources = &installation.config.resources;
+    if let Some(resource) = resources.iter().find(|one| one.kind != ResourceKind::Files) {
+        return Err(CliError::usage(format!(
+            "{}: resource \"{}\" is of kind {}, which only a deployment on AWS can work on; this program protects \
+             files. Nothing was applied",
+            place.config.display(),
+            resource.id,
+            resource.kind.as_str()
+        )));
+    }
+    Ok(installation)
+}
+
+/// Reads the configuration that `place` names, also one that only a deployment on AWS can work on.
+pub fn read(place: &Place, now: Timestamp) -> Result<Installation, CliError> {
     let file = &place.config;
     let text = std::fs::read_to_string(file).map_err(|error| {
         let hint = "name it with --config, or write one: docs/holdfast.example.toml is a start";
@@ -36,17 +53,9 @@ pub fn load(place: &Place, now: Timestamp) -> Result<Installation, CliError> {
             listed.join("\n")
         ))
     })?;
-    if let Some(resource) = config.resources.iter().find(|one| one.kind != ResourceKind::Files) {
-        return Err(CliError::usage(format!(
-            "{}: resource \"{}\" is of kind {}, which only a deployment on AWS can work on; this program protects \
-             files. Nothing was applied",
-            file.display(),
-            resource.id,
-            resource.kind.as_str()
-        )));
-    }
     let folder = folder_of(file)?;
-    for resource in &mut config.resources {
+    let on_disk = |resource: &&mut Resource| resource.kind == ResourceKind::Files;
+    for resource in config.resources.iter_mut().filter(on_disk) {
         resource.path = folder.join(&resource.path).to_string_lossy().into_owned();
     }
     let data = match (&place.data, &config.settings.data) {

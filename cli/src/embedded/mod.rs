@@ -5,7 +5,7 @@ mod dispatch;
 mod session;
 mod system;
 
-pub use configuration::{absolute, load};
+pub use configuration::{Installation, absolute, load, read};
 pub use dispatch::{invoke, pump, wake};
 pub use session::{Session, pause, progress_bar, show, turn};
 pub use system::{Parts, System};

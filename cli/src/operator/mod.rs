@@ -1,10 +1,13 @@
 //! The operator's commands. Each asks the handlers through an event, as the console on AWS would.
 
 pub mod backup;
+pub mod clean_point;
 pub mod drill;
 pub mod evidence;
+pub mod plan;
 pub mod points;
 pub mod policy;
+pub mod report;
 pub mod restore;
 pub mod verify;
 

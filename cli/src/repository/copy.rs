@@ -24,10 +24,7 @@ pub fn run(
 ) -> Result<Done, CliError> {
     let repository = open::to_read(place)?;
     let lock = open::reader_lock(&repository)?;
-    let chosen = words
-        .iter()
-        .map(|word| repository.find_snapshot(word).map(|(id, _)| id))
-        .collect::<Result<Vec<_>, _>>()?;
+    let chosen = repository.find_snapshots(words)?;
     let destination = show::path(to);
     let local = place::processors().clamp(2, 4);
     let wanted = place::requests_at_once(&place.repo, local).max(place::requests_at_once(to, local));

@@ -27,8 +27,8 @@ const REMOTE_UPLOADS: (u64, u64) = (4, 16);
 const REQUEST: u64 = 40 * MIB;
 /// A group of packs that are read together.
 const GROUP: u64 = 52 * MIB;
-/// A pack that is written anew, and the one that it goes into.
-const REWRITTEN: u64 = 2 * (LARGEST_PACK + BEYOND);
+/// A pack that is written anew, the one that it goes into, and one that is read meanwhile.
+const REWRITTEN: u64 = 3 * (LARGEST_PACK + BEYOND);
 
 /// The most memory that one command takes, in bytes. The index comes on top: 50 bytes for each blob of the repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -78,7 +78,15 @@ pub fn run(arguments: RepositoryArguments, json: bool) -> Result<Done, CliError>
             restore::run(&place, request, &interrupt, json)
         }
         RepositoryCommand::Check { place, read_data } => check::run(&place, read_data, &interrupt, json),
-        RepositoryCommand::Forget { place, snapshots } => reclaim::forget(&place, &snapshots, json),
+        RepositoryCommand::Forget {
+            place,
+            snapshots,
+            prune,
+            grace,
+        } => {
+            let grace = prune.then_some(grace.as_str());
+            reclaim::forget(&place, &snapshots, grace, &interrupt, json)
+        }
         RepositoryCommand::Prune { place, grace, dry_run } => reclaim::prune(&place, &grace, dry_run, &interrupt, json),
         RepositoryCommand::Copy { place, to, snapshots } => copy::run(&place, &to, &snapshots, &interrupt, json),
     }

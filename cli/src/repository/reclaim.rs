@@ -1,6 +1,7 @@
 //! `repository forget` and `repository prune`.
 
 use holdfast_core::domain::Span;
+use holdfast_repository::Repository;
 use holdfast_repository::forget::forget as forget_snapshots;
 use holdfast_repository::prune::{
     BATCH_BYTES, MAX_DEAD_PERCENT, MarkOptions, MarkReport, Reason, SweepOptions, SweepReport, mark, sweep,
@@ -19,16 +20,26 @@ use crate::output::say;
 /// Size of packs that are written anew, as in a backup.
 const PACK_SIZE: usize = 32 << 20;
 
-/// Forgets snapshots, all of which must exist.
-pub fn forget(place: &RepositoryPlace, words: &[String], json: bool) -> Result<Done, CliError> {
+/// Forgets snapshots, all of which must exist, and then prunes with this grace period if one is given.
+pub fn forget(
+    place: &RepositoryPlace,
+    words: &[String],
+    prune: Option<&str>,
+    interrupt: &Interrupt,
+    json: bool,
+) -> Result<Done, CliError> {
+    let grace = prune.map(grace_of).transpose()?;
     let repository = open::to_write(place)?;
-    let ids = words
-        .iter()
-        .map(|word| repository.find_snapshot(word).map(|(id, _)| id))
-        .collect::<Result<Vec<_>, _>>()?;
-    let report = forget_snapshots(&repository, &ids)?;
+    let report = forget_snapshots(&repository, &repository.find_snapshots(words)?)?;
+    let reclaimed = grace
+        .map(|grace| reclaim(&repository, place, grace, false, interrupt))
+        .transpose()?;
     if json {
-        output::json(&json!({ "forgotten": report.forgotten, "absent": report.absent }))?;
+        let mut object = json!({ "forgotten": report.forgotten, "absent": report.absent });
+        if let Some(reclaimed) = &reclaimed {
+            object["prune"] = reclaimed.json();
+        }
+        output::json(&object)?;
         return Ok(Done::Done);
     }
     for id in &report.forgotten {
@@ -36,6 +47,9 @@ pub fn forget(place: &RepositoryPlace, words: &[String], json: bool) -> Result<D
     }
     for id in &report.absent {
         say!("snapshot {} was gone already", id.short());
+    }
+    if let Some(reclaimed) = &reclaimed {
+        reclaimed.print();
     }
     Ok(Done::Done)
 }
@@ -48,10 +62,37 @@ pub fn prune(
     interrupt: &Interrupt,
     json: bool,
 ) -> Result<Done, CliError> {
-    let grace: Span = grace
-        .parse()
-        .map_err(|error| CliError::usage(format!("--grace: {error}")))?;
+    let grace = grace_of(grace)?;
     let repository = open::to_write(place)?;
+    let reclaimed = reclaim(&repository, place, grace, dry_run, interrupt)?;
+    if json {
+        output::json(&reclaimed.json())?;
+    } else {
+        reclaimed.print();
+    }
+    Ok(Done::Done)
+}
+
+fn grace_of(word: &str) -> Result<Span, CliError> {
+    word.parse()
+        .map_err(|error| CliError::usage(format!("--grace: {error}")))
+}
+
+/// What both phases did.
+struct Reclaimed {
+    marked: MarkReport,
+    swept: SweepReport,
+    grace: Span,
+    dry_run: bool,
+}
+
+fn reclaim(
+    repository: &Repository,
+    place: &RepositoryPlace,
+    grace: Span,
+    dry_run: bool,
+    interrupt: &Interrupt,
+) -> Result<Reclaimed, CliError> {
     let workers = place
         .memory
         .rewritten(place::requests_at_once(&place.repo, place::processors()));
@@ -67,7 +108,7 @@ pub fn prune(
         progress: &meter,
         cancel,
     };
-    let marked = mark(&repository, &mark_options)?;
+    let marked = mark(repository, &mark_options)?;
     let sweep_options = SweepOptions {
         extra_roots: &[],
         dry_run,
@@ -76,73 +117,83 @@ pub fn prune(
     };
     let now = (repository.ambient().now)();
     let grace_period = SignedDuration::from_secs(grace.as_seconds());
-    let swept = sweep(&repository, now, grace_period, &sweep_options)?;
-    drop(meter);
-    if json {
-        print_json(&swept, &marked, dry_run)?;
-    } else {
-        print(&swept, &marked, grace, dry_run);
-    }
-    Ok(Done::Done)
+    let swept = sweep(repository, now, grace_period, &sweep_options)?;
+    Ok(Reclaimed {
+        marked,
+        swept,
+        grace,
+        dry_run,
+    })
 }
 
-fn print(swept: &SweepReport, marked: &MarkReport, grace: Span, dry_run: bool) {
-    let would = if dry_run { "would be " } else { "" };
-    let bytes = marked.condemned.iter().map(|pack| pack.size).sum();
-    say!(
-        "{} packs {would}condemned, {}; {} packs kept",
-        marked.condemned.len(),
-        output::bytes(bytes),
-        marked.kept_packs
-    );
-    if marked.rewritten_bytes > 0 {
+impl Reclaimed {
+    fn print(&self) {
+        let Self {
+            marked,
+            swept,
+            grace,
+            dry_run,
+        } = self;
+        let would = if *dry_run { "would be " } else { "" };
+        let bytes = marked.condemned.iter().map(|pack| pack.size).sum();
         say!(
-            "{} {would}written anew in fuller packs",
-            output::bytes(marked.rewritten_bytes)
+            "{} packs {would}condemned, {}; {} packs kept",
+            marked.condemned.len(),
+            output::bytes(bytes),
+            marked.kept_packs
         );
-    }
-    say!(
-        "{} packs {would}deleted, {}",
-        swept.deleted.len(),
-        output::bytes(swept.deleted_bytes)
-    );
-    if !swept.rescued.is_empty() {
-        say!(
-            "{} condemned packs are needed after all and {would}kept",
-            swept.rescued.len()
-        );
-    }
-    if !swept.waiting.is_empty() {
-        say!("{} condemned packs wait until {grace} have passed", swept.waiting.len());
-    }
-    if dry_run {
-        for pack in &marked.condemned {
+        if marked.rewritten_bytes > 0 {
             say!(
-                "  {} {:>10}  {}",
-                pack.pack.short(),
-                output::bytes(pack.size),
-                sentence(pack.reason)
+                "{} {would}written anew in fuller packs",
+                output::bytes(marked.rewritten_bytes)
             );
         }
+        say!(
+            "{} packs {would}deleted, {}",
+            swept.deleted.len(),
+            output::bytes(swept.deleted_bytes)
+        );
+        if !swept.rescued.is_empty() {
+            say!(
+                "{} condemned packs are needed after all and {would}kept",
+                swept.rescued.len()
+            );
+        }
+        if !swept.waiting.is_empty() {
+            say!("{} condemned packs wait until {grace} have passed", swept.waiting.len());
+        }
+        if *dry_run {
+            for pack in &marked.condemned {
+                say!(
+                    "  {} {:>10}  {}",
+                    pack.pack.short(),
+                    output::bytes(pack.size),
+                    sentence(pack.reason)
+                );
+            }
+        }
     }
-}
 
-fn print_json(swept: &SweepReport, marked: &MarkReport, dry_run: bool) -> Result<(), CliError> {
-    let condemned: Vec<Value> = marked
-        .condemned
-        .iter()
-        .map(|pack| json!({ "pack": pack.pack, "size": pack.size, "reason": word(pack.reason) }))
-        .collect();
-    output::json(&json!({
-        "dry_run": dry_run,
-        "deleted": swept.deleted,
-        "deleted_bytes": swept.deleted_bytes,
-        "rescued": swept.rescued,
-        "waiting": swept.waiting,
-        "condemned": condemned,
-        "rewritten_bytes": marked.rewritten_bytes,
-        "kept_packs": marked.kept_packs,
-    }))
+    fn json(&self) -> Value {
+        let Self {
+            marked, swept, dry_run, ..
+        } = self;
+        let condemned: Vec<Value> = marked
+            .condemned
+            .iter()
+            .map(|pack| json!({ "pack": pack.pack, "size": pack.size, "reason": word(pack.reason) }))
+            .collect();
+        json!({
+            "dry_run": dry_run,
+            "deleted": swept.deleted,
+            "deleted_bytes": swept.deleted_bytes,
+            "rescued": swept.rescued,
+            "waiting": swept.waiting,
+            "condemned": condemned,
+            "rewritten_bytes": marked.rewritten_bytes,
+            "kept_packs": marked.kept_packs,
+        })
+    }
 }
 
 fn word(reason: Reason) -> &'static str {

@@ -104,6 +104,7 @@ fn point(resource: &Resource, taken_at: &str) -> Point {
         files: 12,
         added_bytes: 10,
         unread: Vec::new(),
+        changes: None,
         copies: vec![copy("home", false), copy("offsite", true)],
         legal_hold: None,
         expiry: None,

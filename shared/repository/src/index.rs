@@ -16,7 +16,7 @@ use crate::pack::{BlobKind, PackBlob, pack_size};
 
 pub use file::{IndexPack, decode_index, encode_index, split_packs};
 pub use layered::{IndexOptions, LayeredIndex};
-pub(crate) use load::load_index;
+pub(crate) use load::indexed_packs;
 pub use lookup::Lookup;
 
 /// Where a blob is.

@@ -96,6 +96,7 @@ pub struct Lock {
 struct Held {
     repo: Repository,
     kind: LockKind,
+    began_alone: bool,
     file: Mutex<LockFile>,
 }
 
@@ -111,6 +112,8 @@ impl Lock {
         refuse_conflicts(repo, kind, None)?;
         let holder = LockHolder::of(repo, kind);
         let id = write(repo, &holder)?;
+        // Of two that wrote at the same time at least one sees the other here, because each lists after it wrote.
+        let others = refuse_conflicts(repo, kind, Some(id));
         let file = Mutex::new(LockFile {
             id,
             refreshed_at: holder.time,
@@ -118,10 +121,10 @@ impl Lock {
         let held = Arc::new(Held {
             repo: repo.clone(),
             kind,
+            began_alone: matches!(others, Ok(0)),
             file,
         });
-        // Of two that wrote at the same time at least one sees the other here, because each lists after it wrote.
-        if let Err(conflict) = refuse_conflicts(repo, kind, Some(id)) {
+        if let Err(conflict) = others {
             held.remove()?;
             return Err(conflict);
         }
@@ -155,6 +158,11 @@ impl Lock {
     /// that depends on it must stop.
     pub fn verify(&self) -> Result<()> {
         self.held.verify()
+    }
+
+    /// Whether nobody else held a lock when this one was taken.
+    pub fn began_alone(&self) -> bool {
+        self.held.began_alone
     }
 
     /// Removes the lock, and says so when that fails. Dropping does the same, but keeps silent.
@@ -244,9 +252,12 @@ fn locks_of_others(repo: &Repository, own: Option<Id>) -> Result<Vec<(Id, LockHo
     Ok(found)
 }
 
-fn refuse_conflicts(repo: &Repository, kind: LockKind, own: Option<Id>) -> Result<()> {
+/// Fails when another lock is in the way; else, how many others there are.
+fn refuse_conflicts(repo: &Repository, kind: LockKind, own: Option<Id>) -> Result<usize> {
     let now = (repo.ambient().now)();
+    let mut others = 0;
     for (id, holder) in locks_of_others(repo, own)? {
+        others += 1;
         if holder.is_stale(now, &repo.ambient().hostname) {
             repo.storage().delete(&FileName::Object(FileKind::Lock, id))?;
         } else if holder.exclusive || kind == LockKind::Exclusive {
@@ -256,7 +267,7 @@ fn refuse_conflicts(repo: &Repository, kind: LockKind, own: Option<Id>) -> Resul
             });
         }
     }
-    Ok(())
+    Ok(others)
 }
 
 #[cfg(test)]

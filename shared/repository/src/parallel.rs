@@ -72,6 +72,16 @@ pub(crate) fn map<T: Sync, R: Send>(
     Ok(made.into_iter().map(|(_, result)| result).collect())
 }
 
+/// Both at the same time: over a network each waits for its answers.
+pub(crate) fn join<A: Send, B>(first: impl FnOnce() -> A + Send, second: impl FnOnce() -> B) -> (A, B) {
+    thread::scope(|scope| {
+        let first = scope.spawn(first);
+        let second = second();
+        let first = first.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        (first, second)
+    })
+}
+
 /// Fails when the caller wants the work to stop.
 pub(crate) fn stop_if(cancel: &AtomicBool) -> Result<()> {
     if cancel.load(Ordering::Relaxed) {

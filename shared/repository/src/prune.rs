@@ -16,8 +16,9 @@ use std::sync::atomic::AtomicBool;
 
 use crate::error::{RepositoryError, Result};
 use crate::id::Id;
-use crate::index::Index;
+use crate::index::{Index, indexed_packs};
 use crate::pack::PackBlob;
+use crate::parallel;
 use crate::reach::{BlobSet, reach};
 use crate::repository::Repository;
 use crate::storage::FileKind;
@@ -36,19 +37,30 @@ struct Survey {
     index: Index,
     stored: HashMap<Id, u64>,
     roots: Vec<Id>,
+    condemned: Vec<Condemned>,
 }
 
 impl Survey {
+    /// Looks at everything under a lock, which keeps lists of condemned packs from going away meanwhile.
     fn take(repo: &Repository) -> Result<Self> {
+        let storage = &**repo.storage();
         // Snapshots before the index: whatever they need was indexed before they appeared.
         let roots = repo
             .snapshots()?
             .into_iter()
             .map(|(_, snapshot)| snapshot.tree)
             .collect();
-        let index = repo.load_index()?;
-        let stored = repo.storage().list(FileKind::Data)?.into_iter().collect();
-        Ok(Self { index, stored, roots })
+        let (condemned, (stored, packs)) = parallel::join(
+            || condemned(storage),
+            || parallel::join(|| storage.list(FileKind::Data), || indexed_packs(repo)),
+        );
+        let condemned = condemned?;
+        Ok(Self {
+            index: Index::new(packs?, &condemned::packs(&condemned)),
+            stored: stored?.into_iter().collect(),
+            roots,
+            condemned,
+        })
     }
 
     /// Every blob that a snapshot needs, and those below `extra_roots` that there are. Fails when one that a snapshot needs

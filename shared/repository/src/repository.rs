@@ -19,7 +19,7 @@ use crate::crypto::MasterKey;
 use crate::error::{RepositoryError, Result};
 use crate::id::Id;
 use crate::index::{
-    Index, IndexOptions, IndexPack, LayeredIndex, Lookup, decode_index, encode_index, load_index, split_packs,
+    Index, IndexOptions, IndexPack, LayeredIndex, Lookup, decode_index, encode_index, indexed_packs, split_packs,
 };
 use crate::pack::{BlobKind, open_blob};
 use crate::reach::is_damage;
@@ -101,7 +101,7 @@ impl Repository {
     pub fn load_index(&self) -> Result<Index> {
         // Condemned packs are read first: a pack condemned in between is merely used for a while longer.
         let condemned = crate::prune::condemned_packs(&**self.storage())?;
-        load_index(self, &condemned)
+        Ok(Index::new(indexed_packs(self)?, &condemned))
     }
 
     /// The index, as far as possible through a sidecar: little is read and held however large it is. Whoever asks it holds a

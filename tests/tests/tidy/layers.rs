@@ -151,11 +151,12 @@ fn matches(pattern: &str, folder: &str) -> bool {
 }
 
 /// The core's layers and what each may use.
-const LAYERS: [(&str, &[&str]); 5] = [
+const LAYERS: [(&str, &[&str]); 6] = [
     ("domain", &[]),
     ("planning", &["domain"]),
     ("ports", &["domain"]),
     ("config", &["domain", "planning"]),
+    ("report", &["domain", "planning"]),
     ("workflow", &["domain", "planning", "ports"]),
 ];
 

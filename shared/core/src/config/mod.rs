@@ -173,14 +173,13 @@ fn read_resource(
         problems.add(path.at, why);
     }
     let heartbeat: Option<At<String>> = table.word("heartbeat", problems);
-    if let Some(heartbeat) = &heartbeat {
-        let inside = |part: Component<'_>| matches!(part, Component::Normal(_));
-        if heartbeat.value.is_empty() || !Path::new(&heartbeat.value).components().all(inside) {
-            problems.add(
-                heartbeat.at,
-                "\"heartbeat\" must be a file below the resource's path, written relative to it and without \"..\"",
-            );
-        }
+    if let Some(heartbeat) = &heartbeat
+        && !is_inside(&heartbeat.value)
+    {
+        problems.add(
+            heartbeat.at,
+            "\"heartbeat\" must be a file below the resource's path, written relative to it and without \"..\"",
+        );
     }
     let tags = read_tags(&mut table, problems);
     table.finish(problems);
@@ -193,6 +192,12 @@ fn read_resource(
         registered_at,
         retired_at: None,
     })
+}
+
+/// Whether a path leads to something below the folder that it is relative to.
+fn is_inside(path: &str) -> bool {
+    let inside = |part: Component<'_>| matches!(part, Component::Normal(_));
+    !path.is_empty() && Path::new(path).components().all(inside)
 }
 
 /// Why a path does not lead to a resource of this kind.

@@ -11,9 +11,9 @@ use crate::domain::{
 };
 use crate::planning::{Schedule, time_zone};
 
-use super::RESOURCE_KINDS;
 use super::names::{Names, Placed};
 use super::reader::{At, Problems, Table, choose};
+use super::{RESOURCE_KINDS, is_inside};
 
 /// The kinds of backup, by the word that the file uses.
 const BACKUP_KINDS: [(&str, BackupKind); 3] = [
@@ -196,9 +196,21 @@ fn read_patterns(policy: &mut Table<'_>, problems: &mut Problems<'_>) -> Pattern
     let patterns = Patterns {
         include: patterns("include"),
         exclude: patterns("exclude"),
+        canaries: read_canaries(&mut table, problems),
     };
     table.finish(problems);
     patterns
+}
+
+fn read_canaries(table: &mut Table<'_>, problems: &mut Problems<'_>) -> Vec<String> {
+    let given: Vec<At<String>> = table.words("canaries", problems);
+    for canary in given.iter().filter(|canary| !is_inside(&canary.value)) {
+        problems.add(
+            canary.at,
+            "\"canaries\" are files below the resource's path, written relative to it and without \"..\"",
+        );
+    }
+    values(given)
 }
 
 fn read_retention(policy: &mut Table<'_>, problems: &mut Problems<'_>) -> Retention {

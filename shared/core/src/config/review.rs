@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::domain::{Check, Resource, ResourceId, ResourceKind, StepAction, Vault, VaultName};
-use crate::planning::{Finding, Severity, lint_policy};
+use crate::planning::{Finding, Severity, lint_policy, lint_quotas};
 
 use super::names::Names;
 use super::plan::ReadPlan;
@@ -28,6 +28,11 @@ pub(super) fn review(
             findings.push((policy.at, warn("covers-nothing", message, policy.id.as_str())));
         }
     }
+    let drafts: Vec<_> = policies.iter().map(|policy| (&policy.id, &policy.draft)).collect();
+    for finding in lint_quotas(&drafts, resources) {
+        let policy = policies.iter().find(|policy| policy.id.as_str() == finding.subject);
+        findings.push((policy.map_or(0, |policy| policy.at), finding));
+    }
     for resource in resources {
         let covering = policies.iter().filter(|policy| policy.draft.selection.covers(resource));
         if covering.count() == 0 {
@@ -50,8 +55,11 @@ pub(super) fn review(
             if let Some(kind) = restored_by_service(&step.action, resources) {
                 let subject = format!("{}/{}", read.plan.id, step.name);
                 let message = format!(
-                    "it restores a resource of kind {}; a drill restores content only so far",
-                    kind.as_str()
+                    "it restores a resource of kind {}: its service makes a new one, which fetches its data as it is read, and a \
+                     drill restores content only so far. Nothing measured can support an RTO of {}: keep a replica in the \
+                     recovery Region instead",
+                    kind.as_str(),
+                    read.plan.objectives.rto
                 );
                 let place = read.steps_at.get(&step.name).copied().unwrap_or_default();
                 let finding = Finding {

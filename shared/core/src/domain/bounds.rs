@@ -136,6 +136,7 @@ mod tests {
             files: 0,
             added_bytes: 0,
             unread,
+            changes: None,
         };
         let Outcome::Backup { unread, .. } = outcome.bounded() else {
             panic!("a backup stays one");

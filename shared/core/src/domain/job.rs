@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BackupKind, Failure, FailureKind, JobId, Level, OccurrenceKey, Patterns, PointId, PolicyId, ResourceId, RuleName,
-    RunId, VaultName,
+    BackupKind, Changes, Failure, FailureKind, JobId, Level, OccurrenceKey, Patterns, PointId, PolicyId, ResourceId,
+    RuleName, RunId, VaultName,
 };
 
 /// Where a recovery point stands: the vault, the resource whose repository it is in, and the engine's own name for it.
@@ -244,6 +244,9 @@ pub enum Outcome {
         added_bytes: u64,
         /// What could not be read.
         unread: Vec<UnreadEntry>,
+        /// What had changed; none where the service does not tell.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        changes: Option<Changes>,
     },
     /// The copy stands.
     Copy {

@@ -3,6 +3,7 @@
 mod actuator;
 mod authority;
 mod bounds;
+mod changes;
 mod event;
 mod failure;
 mod id;
@@ -18,6 +19,7 @@ mod span;
 pub use actuator::{Act, ActOrder, Actuator, ActuatorKind, Bound, Seen, Settings};
 pub use authority::{Authority, AuthorityRecord};
 pub use bounds::total;
+pub use changes::{Changes, FileChanges};
 pub use event::{Detail, Event, FunctionName, routes};
 pub use failure::{Failure, FailureKind};
 pub use id::{

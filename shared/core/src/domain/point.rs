@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BackupKind, JobId, Level, Location, PointId, PointRef, PolicyId, Proof, ResourceId, ResourceKind, RuleName,
-    UnreadEntry, VaultName,
+    BackupKind, Changes, JobId, Level, Location, PointId, PointRef, PolicyId, Proof, ResourceId, ResourceKind,
+    RuleName, UnreadEntry, VaultName,
 };
 
 /// How a recovery point stands as a whole.
@@ -116,6 +116,9 @@ pub struct Point {
     pub added_bytes: u64,
     /// What could not be read; a point with any is partial.
     pub unread: Vec<UnreadEntry>,
+    /// What the job found changed; none where the service does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changes: Option<Changes>,
     /// Where it stands.
     pub copies: Vec<Copy>,
     /// Why it may not be deleted, by law or by order.

@@ -91,13 +91,17 @@ impl Selection {
     }
 }
 
-/// Which entries inside a file tree are backed up.
+/// Which entries inside a file tree are backed up, and which of them nobody changes.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Patterns {
     /// When given, only what matches one of these.
     pub include: Vec<String>,
     /// Never what matches one of these.
     pub exclude: Vec<String>,
+    /// Files that nobody changes, relative to the resource's path. A backup notes what they hold, so that a point from before
+    /// somebody changed everything can be found.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub canaries: Vec<String>,
 }
 
 /// How many recovery points to keep ("GFS"): the newest of each of the last n days, weeks, months and years that have one.

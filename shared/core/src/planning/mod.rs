@@ -1,9 +1,16 @@
 //! Decisions. Pure functions of records and of the time: each answers with what is to be done and why, and none of them
 //! does it. The functions, the program and the simulator all ask the same ones.
 
+mod clean_point;
 mod copies;
+mod critical_path;
+mod drill_cost;
 mod lint;
+mod measured;
 mod objectives;
+mod outages;
+mod plan_check;
+mod quota;
 mod recovery;
 mod retention;
 mod schedule;
@@ -11,10 +18,18 @@ mod target;
 mod turns;
 mod verification;
 
+pub use clean_point::{CleanPoint, Judged, Sign, Standing, find_clean_point};
 pub use copies::{CopyDue, plan_copies};
+pub use drill_cost::{BudgetDecision, CostError, DrillCost, Prices, Rented, check_budget, drill_cost};
 pub use lint::{Finding, Severity, lint_policy};
+pub use measured::{Estimate, Measured, counted};
 pub use objectives::{ObjectiveBreach, check_objectives, is_checked};
-pub use recovery::{PlanError, order_steps, ready_steps};
+pub use outages::{
+    Ground, Interval, Need, Outage, Service, Sides, Simulated, SimulatedStep, UnknownOutage, Verdict, sides, simulate,
+};
+pub use plan_check::check_plan;
+pub use quota::lint_quotas;
+pub use recovery::{PlanError, order_steps, prerequisites, ready_steps};
 pub use retention::{Decision, Inventory, KeepReason, RetentionPlan, RetentionRefusal, plan_retention};
 pub use schedule::{
     MAX_MISSED, OccurrencePlan, Schedule, ScheduleError, carry_over, plan_occurrences, same_policy, time_zone,

@@ -28,7 +28,7 @@ fn join(steps: &[StepName]) -> String {
 }
 
 /// The steps that must have succeeded before: those it names, and the restore that a verification looks at.
-fn prerequisites(step: &Step) -> impl Iterator<Item = &StepName> {
+pub fn prerequisites(step: &Step) -> impl Iterator<Item = &StepName> {
     let restored_by = match &step.action {
         StepAction::Verify { restored_by } => Some(restored_by),
         StepAction::Check(_) | StepAction::Restore { .. } | StepAction::Wait { .. } | StepAction::Notify { .. } => None,

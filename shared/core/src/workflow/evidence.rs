@@ -99,6 +99,12 @@ pub async fn append<T: Claimant>(
     }
 }
 
+/// The signed document at a place of the chain, if one is there.
+pub async fn document(world: &World, place: u64) -> Result<Option<String>, Failure> {
+    let link = records::read::<Link>(world.catalog.as_ref(), &link_key(place)).await?;
+    Ok(link.map(|link| link.value.document))
+}
+
 async fn last_place(world: &World) -> Result<u64, Failure> {
     let last = world.catalog.last(PARTITION, "").await?;
     last.map_or(Ok(0), |entry| {

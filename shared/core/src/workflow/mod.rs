@@ -10,6 +10,7 @@ pub mod inventory;
 pub mod jobs;
 pub mod leases;
 pub mod records;
+pub mod runs;
 pub mod semaphore;
 mod world;
 

@@ -186,6 +186,9 @@ pub fn run_key(id: &RunId) -> Key {
     key(format!("RUN#{id}"), "RUN")
 }
 
+/// The word under which runs are found that have ended, by the time that they did.
+pub const ENDED_RUN: &str = "run.ended";
+
 /// The word under which open jobs of a kind wake.
 pub fn job_status(kind: JobKind) -> String {
     format!("job.{}", kind.as_str())
@@ -283,7 +286,7 @@ impl Record for Run {
     fn wake(&self) -> Option<Wake> {
         match self.state {
             RunState::Running | RunState::Cleaning => wake("run", self.next_action_at),
-            RunState::Succeeded | RunState::Failed => None,
+            RunState::Succeeded | RunState::Failed => wake(ENDED_RUN, self.finished_at?),
         }
     }
 }

@@ -10,7 +10,11 @@ pub fn folder() -> PathBuf {
 
 /// Compares `actual` with the golden text `name`.
 pub fn check(name: &str, actual: &str) {
-    let path = folder().join(name);
+    check_file(&folder().join(name), actual);
+}
+
+/// Compares `actual` with a golden text that stands elsewhere.
+pub fn check_file(path: &Path, actual: &str) {
     #[expect(
         clippy::disallowed_methods,
         reason = "a person asks for golden texts to be rewritten by this variable"
@@ -18,9 +22,9 @@ pub fn check(name: &str, actual: &str) {
     let bless = std::env::var_os("BLESS").is_some();
     if bless {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, actual).unwrap();
+        fs::write(path, actual).unwrap();
         return;
     }
-    let expected = fs::read_to_string(&path).unwrap_or_default();
+    let expected = fs::read_to_string(path).unwrap_or_default();
     assert_eq!(expected, actual, "{} differs; BLESS=1 rewrites it", path.display());
 }

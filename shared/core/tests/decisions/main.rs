@@ -3,13 +3,18 @@
 #![allow(missing_docs, reason = "tests are named as sentences")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod clean_point;
 mod config;
 mod copies;
+mod drill_cost;
+mod examples;
 mod golden;
 mod lint;
 mod make;
 mod objectives;
+mod plans;
 mod recovery;
+mod report;
 mod retention;
 mod schedule;
 mod selection;

@@ -113,6 +113,7 @@ pub fn point(taken_at: Timestamp) -> Point {
         files: 1,
         added_bytes: 1,
         unread: Vec::new(),
+        changes: None,
         copies: vec![copy("primary", CopyState::Available, taken_at)],
         legal_hold: None,
         expiry: None,

@@ -1,7 +1,6 @@
 //! The first phase: which packs nothing needs.
 
 use std::cmp::Reverse;
-use std::collections::HashSet;
 use std::sync::atomic::AtomicBool;
 
 use super::batches::rewrite_packs;
@@ -12,6 +11,7 @@ use crate::id::Id;
 use crate::index::IndexedPack;
 use crate::lock::{Lock, LockKind};
 use crate::pack::PackBlob;
+use crate::parallel;
 use crate::progress::Progress;
 use crate::reach::{BlobSet, PackContents};
 use crate::repository::Repository;
@@ -92,15 +92,17 @@ pub(super) struct Kept {
 /// marks nothing, when any snapshot, tree or index file cannot be read. Backups may run meanwhile.
 pub fn mark(repo: &Repository, options: &MarkOptions<'_>) -> Result<MarkReport> {
     let lock = Lock::acquire(repo, LockKind::Shared)?;
-    let alone = is_alone(repo)?;
     let survey = Survey::take(repo)?;
     // What a writer at work has stored but not indexed yet looks like an orphan.
-    let orphans_are_dead = alone && is_alone(repo)?;
-    let live = survey.live(repo, options.extra_roots, options.workers, options.cancel)?;
+    let (stays_alone, live) = parallel::join(
+        || is_alone(repo),
+        || survey.live(repo, options.extra_roots, options.workers, options.cancel),
+    );
+    let (orphans_are_dead, live) = (lock.began_alone() && stays_alone?, live?);
     let contents = PackContents::new(&survey.index);
     let (kept, mut doomed) = sort_out(repo, &survey, &live, &contents)?;
     if orphans_are_dead {
-        doomed.extend(orphans(repo, &survey)?);
+        doomed.extend(orphans(&survey));
     }
     let goal = Goal {
         max_dead_percent: options.max_dead_percent,
@@ -116,11 +118,13 @@ pub fn mark(repo: &Repository, options: &MarkOptions<'_>) -> Result<MarkReport> 
         condemned: Vec::new(),
     };
     if !options.dry_run {
+        let known = condemned::last_generation(&survey.condemned);
         let useless = doomed.iter().map(|pack| pack.pack).collect();
-        report.generation = condemn(repo, &lock, useless)?;
+        report.generation = condemn(repo, &lock, known, useless)?;
         options.progress.expect(report.rewritten_bytes, 0);
         let packs: Vec<&Kept> = plan.iter().map(|rewrite| &kept[rewrite.pack]).collect();
-        let rewriting = rewrite_packs(repo, &lock, &survey, &packs, options)?;
+        let known = report.generation.unwrap_or(known);
+        let rewriting = rewrite_packs(repo, &lock, (&survey, known), &packs, options)?;
         report.generation = rewriting.or(report.generation);
     }
     lock.release()?;
@@ -145,13 +149,13 @@ fn usage(survey: &Survey, contents: &PackContents<'_>, pack: &Kept) -> PackUse {
     }
 }
 
-/// Writes a list of condemned packs and returns its generation; none for no packs.
-pub(super) fn condemn(repo: &Repository, lock: &Lock, packs: Vec<Id>) -> Result<Option<u64>> {
+/// Writes a list of condemned packs and returns its generation, which comes after the `known`; none for no packs.
+pub(super) fn condemn(repo: &Repository, lock: &Lock, known: u64, packs: Vec<Id>) -> Result<Option<u64>> {
     if packs.is_empty() {
         return Ok(None);
     }
     lock.verify()?;
-    condemned::add(&**repo.storage(), (repo.ambient().now)(), packs).map(Some)
+    condemned::add(&**repo.storage(), known, (repo.ambient().now)(), packs).map(Some)
 }
 
 fn doom(pack: &IndexedPack, reason: Reason) -> CondemnedPack {
@@ -218,15 +222,15 @@ fn is_alone(repo: &Repository) -> Result<bool> {
 }
 
 /// Packs that no index file names and no earlier mark condemned.
-fn orphans(repo: &Repository, survey: &Survey) -> Result<Vec<CondemnedPack>> {
-    let mut known: HashSet<Id> = survey.index.packs().iter().map(|pack| pack.id).collect();
-    known.extend(condemned::condemned_packs(&**repo.storage())?);
+fn orphans(survey: &Survey) -> Vec<CondemnedPack> {
+    let mut known = condemned::packs(&survey.condemned);
+    known.extend(survey.index.packs().iter().map(|pack| pack.id));
     let orphans = survey.stored.iter().filter(|(pack, _)| !known.contains(pack));
-    Ok(orphans
+    orphans
         .map(|(pack, size)| CondemnedPack {
             pack: *pack,
             size: *size,
             reason: Reason::Orphan,
         })
-        .collect())
+        .collect()
 }

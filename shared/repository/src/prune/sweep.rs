@@ -5,8 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::condemned::{self, Condemned};
-use super::{Survey, cover, require_covered};
+use super::{Survey, condemned, cover, require_covered};
 use crate::error::Result;
 use crate::id::Id;
 use crate::index::sidecar::remove_superseded;
@@ -53,8 +52,7 @@ pub fn sweep(
     options: &SweepOptions<'_>,
 ) -> Result<SweepReport> {
     let lock = Lock::acquire(repo, LockKind::Exclusive)?;
-    let lists = condemned::condemned(&**repo.storage())?;
-    if lists.is_empty() {
+    if !condemned::is_any(&**repo.storage())? {
         if !options.dry_run {
             remove_superseded(repo, &lock)?;
         }
@@ -63,18 +61,13 @@ pub fn sweep(
     }
     let survey = Survey::take(repo)?;
     let live = survey.live(repo, options.extra_roots, options.workers, options.cancel)?;
-    let report = judge(repo, &survey, &live, &lists, |marked_at| {
-        now.duration_since(marked_at) >= grace
-    })?;
+    let report = judge(repo, &survey, &live, |marked_at| now.duration_since(marked_at) >= grace)?;
     if !options.dry_run {
         let storage = &**repo.storage();
-        let rescued: HashSet<Id> = report.rescued.iter().copied().collect();
-        let deleted: HashSet<Id> = report.deleted.iter().copied().collect();
-        if !rescued.is_empty() {
-            for list in &lists {
-                condemned::shrink(storage, list, |pack| !rescued.contains(pack))?;
-            }
-        }
+        let (rescued, deleted): (HashSet<Id>, HashSet<Id>) = (
+            report.rescued.iter().copied().collect(),
+            report.deleted.iter().copied().collect(),
+        );
         if !deleted.is_empty() {
             // No index file may name a pack that is gone, so index files go first, and durably.
             drop_from_index(repo, &lock, &deleted, Vec::new(), options.workers, options.cancel)?;
@@ -87,12 +80,14 @@ pub fn sweep(
                 |(), pack| storage.delete(&FileName::Object(FileKind::Data, *pack)),
             )?;
             storage.barrier()?;
-            for list in condemned::condemned(storage)? {
-                condemned::shrink(storage, &list, |pack| !deleted.contains(pack))?;
-            }
         }
-        // Last, as the index files are now those that stay.
-        remove_superseded(repo, &lock)?;
+        // Last: a pack stays condemned until it is gone, and index files are now those that stay.
+        let stays = |pack: &Id| !rescued.contains(pack) && !deleted.contains(pack);
+        let (shrunk, removed) = parallel::join(
+            || condemned::shrink(storage, &survey.condemned, stays),
+            || remove_superseded(repo, &lock),
+        );
+        shrunk.and(removed)?;
     }
     lock.release()?;
     Ok(report)
@@ -103,7 +98,6 @@ fn judge(
     repo: &Repository,
     survey: &Survey,
     live: &BlobSet<'_>,
-    lists: &[Condemned],
     has_waited: impl Fn(Timestamp) -> bool,
 ) -> Result<SweepReport> {
     let contents = PackContents::new(&survey.index);
@@ -122,7 +116,7 @@ fn judge(
 
     // A pack on two lists waits for the later one.
     let mut marked = BTreeMap::new();
-    for list in lists {
+    for list in &survey.condemned {
         for pack in &list.packs {
             let at = marked.entry(*pack).or_insert(list.marked_at);
             *at = list.marked_at.max(*at);

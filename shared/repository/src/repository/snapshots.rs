@@ -27,32 +27,44 @@ impl Repository {
 
     /// The snapshot that `latest`, an id or the unique beginning of an id means.
     pub fn find_snapshot(&self, word: &str) -> Result<(Id, Snapshot)> {
-        let nothing = || RepositoryError::NoSuchSnapshot { word: word.to_owned() };
         if word == "latest" {
-            return self.snapshots()?.pop().ok_or_else(nothing);
+            return self.snapshots()?.pop().ok_or_else(|| nothing(word));
         }
-        if word.is_empty() {
-            return Err(nothing());
-        }
-        let mut ids: Vec<Id> = self
-            .storage()
-            .list(FileKind::Snapshot)?
-            .into_iter()
-            .map(|(id, _)| id)
-            .collect();
-        ids.retain(|id| id.to_string().starts_with(word));
-        match ids.as_slice() {
-            [] => Err(nothing()),
-            [id] => Ok((*id, self.snapshot(id)?)),
-            several => Err(RepositoryError::AmbiguousSnapshot {
-                word: word.to_owned(),
-                candidates: several.iter().map(Id::short).collect::<Vec<_>>().join(", "),
-            }),
-        }
+        let files = self.storage().list(FileKind::Snapshot)?;
+        let id = find(&files, word)?;
+        Ok((id, self.snapshot(&id)?))
+    }
+
+    /// The ids of the snapshots that these words mean, each as [`Repository::find_snapshot`] takes it.
+    pub fn find_snapshots(&self, words: &[String]) -> Result<Vec<Id>> {
+        let files = self.storage().list(FileKind::Snapshot)?;
+        let id_of = |word: &String| match word.as_str() {
+            "latest" => Ok(self.find_snapshot(word)?.0),
+            _ => find(&files, word),
+        };
+        words.iter().map(id_of).collect()
     }
 
     /// Stores a snapshot. Everything it needs must be durable before.
     pub fn save_snapshot(&self, snapshot: &Snapshot) -> Result<Id> {
         self.save_unpacked(FileKind::Snapshot, &snapshot.encode())
+    }
+}
+
+fn nothing(word: &str) -> RepositoryError {
+    RepositoryError::NoSuchSnapshot { word: word.to_owned() }
+}
+
+/// Which of these files an id, or the unique beginning of one, means.
+fn find(files: &[(Id, u64)], word: &str) -> Result<Id> {
+    let begins = |id: &&Id| !word.is_empty() && id.to_string().starts_with(word);
+    let found: Vec<&Id> = files.iter().map(|(id, _)| id).filter(begins).collect();
+    match found.as_slice() {
+        [] => Err(nothing(word)),
+        [id] => Ok(**id),
+        several => Err(RepositoryError::AmbiguousSnapshot {
+            word: word.to_owned(),
+            candidates: several.iter().map(|id| id.short()).collect::<Vec<_>>().join(", "),
+        }),
     }
 }

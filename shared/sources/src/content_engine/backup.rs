@@ -4,13 +4,14 @@ use std::num::NonZeroU64;
 use std::sync::atomic::Ordering;
 
 use holdfast_core::domain::{
-    BackupKind, Failure, FailureKind, JobId, Order, Outcome, ResourceId, UnreadEntry, VaultName,
+    self, BackupKind, Failure, FailureKind, JobId, Order, Outcome, ResourceId, UnreadEntry, VaultName,
 };
 use holdfast_core::ports::Task;
-use holdfast_repository::backup::{BackupOptions, Ended, Portion, Throttle, Unread, backup_portion};
+use holdfast_repository::backup::{BackupOptions, Ended, Portion, Source, Throttle, Unread, backup_portion};
 use holdfast_repository::{Id, Repository, RepositoryError, Snapshot};
 use serde::{Deserialize, Serialize};
 
+use super::changes;
 use super::lists;
 use super::portions::{self, Part};
 use super::task::{Control, MayPublish};
@@ -52,12 +53,7 @@ impl Inner {
         else {
             return Err(Failure::new(FailureKind::Bug, "this order is no backup"));
         };
-        let patterns = Patterns::new(&patterns.include, &patterns.exclude)
-            .map_err(|error| Failure::caused(FailureKind::Invalid, format!("resource {resource}: {error}"), error))?;
-        let source = self.places.source(path, patterns).map_err(|error| Failure {
-            message: format!("resource {resource}: {}", error.message),
-            ..error
-        })?;
+        let source = self.source(resource, path, patterns)?;
         let repository = self.repositories.open_or_init(vault, resource)?;
         let parent = match base {
             Some((_, artefact)) => existing_snapshot(&repository, artefact)?,
@@ -95,7 +91,9 @@ impl Inner {
         match backup_portion(&repository, source.as_ref(), &options, portion).map_err(failure)? {
             Ended::Published(report) => {
                 let snapshot = repository.snapshot(&report.snapshot).map_err(failure)?;
-                outcome(&task.job, report.snapshot, &snapshot, unread_entries(&report.unread)).map(Some)
+                let unread = unread_entries(&report.unread);
+                let made = (report.snapshot, &snapshot);
+                outcome(&repository, &task.job, made, unread, &patterns.canaries).map(Some)
             }
             Ended::Stored(report) => {
                 let now = (repository.ambient().now)();
@@ -104,12 +102,27 @@ impl Inner {
         }
     }
 
+    /// The files of a resource that its policy asks for.
+    fn source(
+        &self,
+        resource: &ResourceId,
+        path: &str,
+        patterns: &domain::Patterns,
+    ) -> Result<Box<dyn Source>, Failure> {
+        let patterns = Patterns::new(&patterns.include, &patterns.exclude)
+            .map_err(|error| Failure::caused(FailureKind::Invalid, format!("resource {resource}: {error}"), error))?;
+        self.places.source(path, patterns).map_err(|error| Failure {
+            message: format!("resource {resource}: {}", error.message),
+            ..error
+        })
+    }
+
     /// The snapshot that a job has published, if it has.
     pub(super) fn find_backup(
         &self,
         job: &JobId,
-        resource: &ResourceId,
-        vault: &VaultName,
+        (vault, resource): (&VaultName, &ResourceId),
+        canaries: &[String],
     ) -> Result<Option<Outcome>, Failure> {
         let Some(repository) = self.repositories.find(vault, resource)? else {
             return Ok(None);
@@ -124,7 +137,7 @@ impl Inner {
                 error,
             )
         })?;
-        outcome(job, id, &snapshot, report.unread).map(Some)
+        outcome(&repository, job, (id, &snapshot), report.unread, canaries).map(Some)
     }
 }
 
@@ -199,7 +212,13 @@ pub fn printable(path: &std::path::Path) -> String {
     text
 }
 
-fn outcome(job: &JobId, id: Id, snapshot: &Snapshot, mut unread: Vec<UnreadEntry>) -> Result<Outcome, Failure> {
+fn outcome(
+    repository: &Repository,
+    job: &JobId,
+    (id, snapshot): (Id, &Snapshot),
+    mut unread: Vec<UnreadEntry>,
+    canaries: &[String],
+) -> Result<Outcome, Failure> {
     let summary = snapshot.summary.clone().ok_or_else(|| {
         Failure::new(
             FailureKind::Integrity,
@@ -221,5 +240,6 @@ fn outcome(job: &JobId, id: Id, snapshot: &Snapshot, mut unread: Vec<UnreadEntry
         files: summary.total_files_processed,
         added_bytes: summary.data_added_packed,
         unread,
+        changes: Some(changes::of(repository, snapshot, &summary, canaries)?),
     })
 }

@@ -5,6 +5,7 @@
 //! whose effect stands is found done after any crash.
 
 mod backup;
+mod changes;
 mod cursors;
 mod executors;
 mod ledger;
@@ -242,7 +243,12 @@ impl Inner {
             return Ok(Some(outcome));
         }
         match &task.order {
-            Order::Backup { resource, vault, .. } => self.find_backup(&task.job, resource, vault),
+            Order::Backup {
+                resource,
+                vault,
+                patterns,
+                ..
+            } => self.find_backup(&task.job, (vault, resource), &patterns.canaries),
             Order::Copy { from, to, .. } => self.find_copy(from, to),
             Order::Delete { at, .. } => self.find_deletion(at),
             // These are safe to do again, and doing them again is how to see what they come to.

@@ -98,7 +98,7 @@ impl Inner {
 }
 
 /// The folder that the resource's backups hold.
-fn root_folder(snapshot: &Snapshot) -> Result<PathBuf, Failure> {
+pub(super) fn root_folder(snapshot: &Snapshot) -> Result<PathBuf, Failure> {
     match snapshot.paths.as_slice() {
         [path] => Ok(PathBuf::from(path)),
         paths => {

@@ -55,6 +55,7 @@ pub(super) fn outcome(point: &Point, issue: Option<&str>) -> Result<Outcome, Fai
         // The service does not tell what a point adds to those before it.
         added_bytes: 0,
         unread: unread.into_iter().collect(),
+        changes: None,
     })
 }
 

@@ -115,6 +115,7 @@ impl DynamoTables {
                     // Each backup is a whole one.
                     added_bytes: bytes(found.backup_size_bytes),
                     unread: Vec::new(),
+                    changes: None,
                 }))
             }
             other => {

@@ -207,6 +207,7 @@ fn backup_outcome(snapshot: &Snapshot) -> Result<Outcome, Failure> {
         // AWS does not tell what a snapshot adds to those before it.
         added_bytes: 0,
         unread: Vec::new(),
+        changes: None,
     })
 }
 

@@ -188,6 +188,7 @@ impl Artefact {
             files: self.files,
             added_bytes: self.added_bytes,
             unread: self.unread.clone(),
+            changes: None,
         }
     }
 
