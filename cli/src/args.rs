@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub use postgres::{
-    PostgresCommand, PostgresExtractOptions, PostgresProveOptions, PostgresRestoreOptions, PrivateServer,
-    RecoveryOptions, ServerAddress, ServerPlace, WalCommand,
+    PostgresCommand, PostgresExportOptions, PostgresExtractOptions, PostgresImportOptions, PostgresProveOptions,
+    PostgresRestoreOptions, PrivateServer, RecoveryOptions, ServerAddress, ServerPlace, WalCommand,
 };
 pub use recovery::{CleanPointOptions, PlanCommand, PlanOptions, ReportOptions};
 pub use repository::{Overwriting, RepositoryArguments, RepositoryCommand, RepositoryPlace};
