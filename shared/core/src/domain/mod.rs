@@ -15,6 +15,7 @@ mod policy;
 mod proof;
 mod resource;
 mod span;
+mod window;
 
 pub use actuator::{Act, ActOrder, Actuator, ActuatorKind, Bound, Seen, Settings};
 pub use authority::{Authority, AuthorityRecord};
@@ -34,5 +35,6 @@ pub use plan::{Check, Objectives, RecoveryPlan, Run, RunKind, RunState, Step, St
 pub use point::{Copy, CopyState, Expiry, Point, PointState};
 pub use policy::{BackupKind, CopyRule, Patterns, Policy, PolicyDraft, Retention, Rule, Selection, VerifyRule};
 pub use proof::{Level, Proof, Statement, Subject};
-pub use resource::{Resource, ResourceKind, Vault};
+pub use resource::{Resource, ResourceKind, ServerAccess, Vault};
 pub use span::Span;
+pub use window::{LogState, SlotState, Stretch, Window};
