@@ -2,8 +2,8 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use holdfast_cli::args::Place;
@@ -22,6 +22,9 @@ use crate::world::World;
 
 /// How far the time of this process is ahead of the real one, in seconds.
 static AHEAD: AtomicI64 = AtomicI64::new(0);
+
+/// Held by the test whose time it is.
+static TIME: Mutex<()> = Mutex::new(());
 
 #[expect(
     clippy::disallowed_methods,
@@ -44,10 +47,12 @@ struct Scene {
     world: World,
     runtime: Runtime,
     lines: u64,
+    _time: MutexGuard<'static, ()>,
 }
 
 impl Scene {
     fn new(settings: &[&str]) -> Scene {
+        let time = TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let world = World::new(settings);
         let configuration = format!(
             r#"
@@ -87,6 +92,7 @@ impl Scene {
             world,
             runtime: Runtime::new().unwrap(),
             lines: 0,
+            _time: time,
         }
     }
 

@@ -78,6 +78,8 @@ pub enum Acknowledge {
 struct Passing {
     spool: Spool,
     stored: Option<LogPosition>,
+    /// Before anything came, the server may not have what leads on: telling it where that is would move its slot back there.
+    has_come: bool,
 }
 
 impl LogSink for Passing {
@@ -86,13 +88,15 @@ impl LogSink for Passing {
     }
 
     fn write(&mut self, timeline: u32, start: Lsn, bytes: &[u8]) -> Result<(), SinkError> {
+        self.has_come = true;
         self.spool.write(timeline, start, bytes)
     }
 
     /// Position 0 tells a server nothing.
     fn flush(&mut self) -> Result<Lsn, SinkError> {
         self.spool.flush()?;
-        Ok(self.stored.map_or(Lsn(0), |stored| stored.lsn))
+        let told = self.stored.filter(|_| self.has_come);
+        Ok(told.map_or(Lsn(0), |stored| stored.lsn))
     }
 }
 
@@ -193,7 +197,9 @@ fn attempt(
         Acknowledge::Spooled => Box::new(spool),
         Acknowledge::Stored => Box::new(Passing {
             spool,
-            stored: keeper.position(),
+            // Behind a gap, what was stored before it says nothing about what is safe.
+            stored: keeper.position().filter(|_| !following.from_slot),
+            has_come: false,
         }),
     };
     let (ended, wait) = channel();
