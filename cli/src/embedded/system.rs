@@ -60,6 +60,8 @@ impl System {
             ambient: parts.ambient,
             receipts: ReceiptStore::Folder(data.path().join("receipts")),
             places: Arc::new(PlacesByScheme::files(drills)),
+            server_password: Arc::new(server_password),
+            spools: data.path().join("spools"),
             readers: threads,
             threads,
         })?;
@@ -98,6 +100,24 @@ impl System {
     /// Brings the catalog to what the configuration says.
     pub async fn apply(&self, config: &Config) -> Result<apply::Applied, Failure> {
         apply::apply(&self.world, &config.resources, &config.policies, &config.plans).await
+    }
+}
+
+/// The password of a server: the first line of a file. Only AWS has secrets.
+fn server_password(place: &str) -> Result<String, Failure> {
+    let invalid = |message: String| Failure::new(FailureKind::Invalid, message);
+    if place.starts_with("arn:") {
+        return Err(invalid(format!(
+            "{place} is a secret of AWS; name a password-file here"
+        )));
+    }
+    let text = std::fs::read_to_string(place)
+        .map_err(|error| invalid(format!("password file {place} cannot be read: {error}")))?;
+    match text.lines().next().filter(|line| !line.is_empty()) {
+        Some(line) => Ok(line.to_owned()),
+        None => Err(invalid(format!(
+            "password file {place} is empty: write the password into its first line"
+        ))),
     }
 }
 

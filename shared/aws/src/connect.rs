@@ -66,6 +66,7 @@ pub async fn connect_by(clients: Arc<Clients>, deployment: &Deployment) -> Resul
     // What a drill restored is content of no resource, and goes by the first of its kinds.
     engines.insert(ResourceKind::Files, content.clone());
     engines.insert(ResourceKind::S3, content.clone());
+    engines.insert(ResourceKind::Postgres, content.clone());
     let world = World {
         bus: Arc::new(EventBridgeBus::new(home.eventbridge(), &deployment.bus)),
         engine: Arc::new(EnginesByKind {

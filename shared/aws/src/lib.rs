@@ -26,5 +26,5 @@ pub use evidence::{EvidenceRegion, S3Evidence};
 pub use keys::KmsKeys;
 pub use pager::SnsPager;
 pub use queue::{QueueUrls, SqsQueue};
-pub use secrets::EscrowPassword;
+pub use secrets::Secret;
 pub use system::{SystemClock, SystemIds};

@@ -182,6 +182,7 @@ impl System {
             heartbeat: Some("heartbeat".to_owned()),
             registered_at: at(MIDNIGHT),
             retired_at: None,
+            server: None,
         };
         let policies = [(PolicyId::new("main").unwrap(), policy)];
         now(apply::apply(&world, &[resource], &policies, &[plan])).unwrap();

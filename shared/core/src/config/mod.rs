@@ -8,6 +8,7 @@ mod plan;
 mod policy;
 mod reader;
 mod review;
+mod server;
 
 use std::fmt;
 use std::path::{Component, Path};
@@ -154,13 +155,14 @@ fn read_vault(mut table: Table<'_>, names: &mut Names, problems: &mut Problems<'
 }
 
 /// The kinds of resources, by the word that the file uses.
-const RESOURCE_KINDS: [(&str, ResourceKind); 6] = [
+const RESOURCE_KINDS: [(&str, ResourceKind); 7] = [
     ("files", ResourceKind::Files),
     ("s3", ResourceKind::S3),
     ("rds", ResourceKind::Rds),
     ("aurora", ResourceKind::Aurora),
     ("dynamodb", ResourceKind::Dynamodb),
     ("aws_backup", ResourceKind::AwsBackup),
+    ("postgres", ResourceKind::Postgres),
 ];
 
 fn read_resource(
@@ -190,11 +192,13 @@ fn read_resource(
         );
     }
     let tags = read_tags(&mut table, problems);
+    let server = server::read(&mut table, kind, problems);
     table.finish(problems);
     Some(Resource {
         id: name?.value,
         kind: kind?,
         path: path?.value,
+        server,
         tags,
         heartbeat: heartbeat.map(|heartbeat| heartbeat.value),
         registered_at,
@@ -222,6 +226,7 @@ fn wrong_path(kind: ResourceKind, path: &str) -> Option<&'static str> {
         ResourceKind::AwsBackup => {
             (!path.starts_with("arn:")).then_some("\"path\" of an aws_backup resource is the ARN of what is protected")
         }
+        ResourceKind::Postgres => server::wrong_connection(path),
         ResourceKind::Files | ResourceKind::Rds | ResourceKind::Aurora | ResourceKind::Dynamodb => None,
     }
 }

@@ -17,6 +17,7 @@ mod proof;
 mod resource;
 mod span;
 mod watch;
+mod window;
 
 pub use actuator::{Act, ActOrder, Actuator, ActuatorKind, Bound, Seen, Settings};
 pub use authority::{Authority, AuthorityRecord};
@@ -40,6 +41,7 @@ pub use point::{Copy, CopyState, Expiry, Point, PointState};
 pub use policy::{BackupKind, CopyRule, Patterns, Policy, PolicyDraft, Retention, Rule, Selection, VerifyRule};
 pub use probe::{Answer, Probe};
 pub use proof::{Level, Proof, Statement, Subject};
-pub use resource::{Resource, ResourceKind, Vault};
+pub use resource::{Resource, ResourceKind, ServerAccess, Vault};
 pub use span::Span;
 pub use watch::{Forbidden, Seeing, Watch};
+pub use window::{LogState, SlotState, Stretch, Window};

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use crate::domain::{
     AuthorityRecord, Failure, FailureKind, Job, JobId, JobKind, Occurrence, OccurrenceKey, OccurrenceState, PlanId,
-    Point, PointRef, Policy, PolicyId, RecoveryPlan, Resource, ResourceId, Run, RunId, RunState, Watch, WorkloadName,
+    Point, PointRef, Policy, PolicyId, RecoveryPlan, Resource, ResourceId, Run, RunId, RunState, VaultName, Watch,
+    Window, WorkloadName,
 };
 use crate::ports::{Catalog, Draft, Entry, Inserted, Key, Wake};
 
@@ -254,6 +255,21 @@ impl Record for Point {
     const KIND: &'static str = "point";
     fn key(&self) -> Key {
         point_key(&self.reference())
+    }
+    fn wake(&self) -> Option<Wake> {
+        None
+    }
+}
+
+/// Where the window of a server in a vault lives.
+pub fn window_key(resource: &ResourceId, vault: &VaultName) -> Key {
+    key(format!("RES#{resource}"), format!("WINDOW#{vault}"))
+}
+
+impl Record for Window {
+    const KIND: &'static str = "window";
+    fn key(&self) -> Key {
+        window_key(&self.resource, &self.vault)
     }
     fn wake(&self) -> Option<Wake> {
         None

@@ -28,7 +28,7 @@ pub struct Thing {
 }
 
 /// The same order given twice is one.
-type OrderKey = (RunId, StepName, &'static str, Option<u64>);
+type OrderKey = (RunId, StepName, String, Option<u64>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -106,7 +106,12 @@ impl FakeActuators {
 
 fn key(order: &ActOrder) -> OrderKey {
     let run = order.on.run().clone();
-    (run, order.step.clone(), order.act.as_str(), order.on.generation())
+    (
+        run,
+        order.step.clone(),
+        format!("{:?}", order.act),
+        order.on.generation(),
+    )
 }
 
 impl State {
