@@ -6,7 +6,9 @@ use std::sync::Arc;
 use holdfast_core::config::Config;
 use holdfast_core::domain::{Failure, FailureKind, ResourceId, Span, VaultName};
 use holdfast_core::ports::{Clock, Queue};
-use holdfast_core::workflow::{Elsewhere, Settings, World, apply};
+use holdfast_core::workflow::{Settings, World, apply};
+use holdfast_failover::actuators::EmbeddedActuators;
+use holdfast_failover::probes::NetworkProbes;
 use holdfast_local::{
     DataFolder, Database, FileKeys, LocalBus, Regions, SqliteCatalog, SqliteQueue, StderrPager, SystemIds,
     repository_password,
@@ -53,6 +55,7 @@ impl System {
         let drill_area = path_text(&drills)?;
         let escrow_password = repository_password(&data, &parts.ambient)?;
         let threads = std::thread::available_parallelism().map_or(2, usize::from);
+        let now = parts.ambient.now;
         let engine = ContentEngine::new(ContentEngineParts {
             open_storage: Arc::new(move |vault: &VaultName, resource: &ResourceId| regions.storage(vault, resource)),
             keys: keys.clone(),
@@ -67,15 +70,18 @@ impl System {
         })?;
         let pager = StderrPager::new(data.pages(), Arc::clone(&parts.clock));
         let pager = if parts.print_pages { pager } else { pager.to_file_only() };
+        let catalog = Arc::new(SqliteCatalog::new(database));
+        let authorities = Arc::new(CatalogAuthorities(catalog.clone()));
+        let probes = Arc::new(NetworkProbes::new(now));
         let world = World {
-            catalog: Arc::new(SqliteCatalog::new(database)),
+            catalog,
             bus: Arc::new(LocalBus::new(queue.clone())),
             engine: Arc::new(engine.clone()),
             pager: Arc::new(pager),
             keys,
             evidence: Arc::new(evidence),
-            actuators: Arc::new(Elsewhere),
-            probes: Arc::new(Elsewhere),
+            actuators: Arc::new(EmbeddedActuators::new(authorities, parts.clock.clone())),
+            probes,
             clock: parts.clock,
             ids: Arc::new(SystemIds),
             settings: Settings {
