@@ -234,6 +234,14 @@ pub fn wait_for_agreement(network: &Network, region: Machine) {
     }
 }
 
+/// Whether a probe holds, asked from a machine.
+pub fn ask(network: &Network, machine: Machine, probe: &Probe) -> bool {
+    let probe = probe.clone();
+    network.on(machine, move || {
+        here(async { NetworkProbes::new(now).ask(&probe).await }).unwrap().holds
+    })
+}
+
 fn now() -> jiff::Timestamp {
     SystemClock.now()
 }

@@ -5,12 +5,13 @@ use std::fs;
 use std::time::Duration;
 
 use holdfast_core::domain::{Act, ActuatorName};
+use holdfast_core::ports::Probe;
 use holdfast_failover::guard::{GuardState, Role};
 use holdfast_tests::holdfast_binary;
 use tempfile::TempDir;
 
 use crate::clients::Clients;
-use crate::controller::{Controller, Done};
+use crate::controller::{Controller, Done, ask};
 use crate::history::Ack;
 use crate::names::NameServer;
 use crate::network::{Machine, Network};
@@ -71,13 +72,14 @@ impl World {
         Some(world)
     }
 
-    /// Waits until a standby receives from the server that takes writes now.
+    /// Waits until a standby receives from the server that takes writes now, by the probe that a plan would use.
     pub fn wait_until_received(&self, standby: usize) {
-        wait_until("the standby receives", || {
-            self.state(standby).is_some_and(|state| state.is_streaming)
-                && self.regions[1 - standby].sql("SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'")
-                    == "1"
-        });
+        let probe = Probe::Sql {
+            server: self.regions[1 - standby].server(),
+            query: "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'".to_owned(),
+            expects: "1".to_owned(),
+        };
+        wait_until("the standby receives", || ask(&self.network, Machine::Control, &probe));
     }
 
     pub fn drive(&self, authority: &holdfast_core::domain::Authority, name: &str, act: Act) -> Done {

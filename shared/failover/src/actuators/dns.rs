@@ -343,3 +343,57 @@ fn without(name: &Name, kind: RecordType) -> Record {
     record.set_dns_class(DNSClass::ANY);
     record
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(generation: Option<u64>) -> Place {
+        let name = |text: &str| Name::from_ascii(text).unwrap();
+        Place {
+            server: "127.0.0.1:53".parse().unwrap(),
+            zone: name("shop.test."),
+            name: name("orders.shop.test."),
+            marker: name("_holdfast.orders.shop.test."),
+            address: "10.2.0.9".parse().unwrap(),
+            ttl: 5,
+            signer: TSigner::new(vec![7; 32], TsigAlgorithm::HmacSha256, name("holdfast."), FUDGE).unwrap(),
+            generation,
+        }
+    }
+
+    fn found(address: &str, generation: u64) -> Found {
+        Found {
+            addresses: vec![address.parse().unwrap()],
+            generation: Some((TXT::new(vec![format!("{WORD}{generation}")]), generation)),
+        }
+    }
+
+    #[test]
+    fn a_later_generation_refuses_and_the_same_one_stands_or_leads_elsewhere() {
+        assert_eq!(place(Some(4)).change(&found("10.2.0.9", 4)).unwrap(), Change::Nothing);
+        assert_eq!(place(Some(4)).change(&found("10.1.0.9", 4)).unwrap(), Change::Update);
+        assert_eq!(place(Some(4)).change(&found("10.2.0.9", 3)).unwrap(), Change::Update);
+        let refused = place(Some(4)).change(&found("10.2.0.9", 5)).unwrap_err();
+        assert_eq!(refused.kind, FailureKind::Fenced);
+        // A drill's name has no other owner.
+        assert_eq!(place(None).change(&found("10.2.0.9", 5)).unwrap(), Change::Nothing);
+    }
+
+    #[test]
+    fn an_update_requires_the_generation_that_was_read() {
+        let message = place(Some(4)).message(&found("10.1.0.9", 3));
+        let [required] = message.prerequisites() else {
+            panic!("{message:?}");
+        };
+        assert_eq!(required.data().to_string(), "generation=3");
+        assert_eq!((required.dns_class(), required.ttl()), (DNSClass::IN, 0));
+        let first = Found {
+            addresses: Vec::new(),
+            generation: None,
+        };
+        let message = place(Some(4)).message(&first);
+        assert_eq!(message.prerequisites()[0].dns_class(), DNSClass::NONE);
+        assert_eq!(message.updates().len(), 4);
+    }
+}

@@ -1,0 +1,246 @@
+//! Commands as actuators, and probes, on real programs and sockets.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use holdfast_core::domain::{
+    Act, ActOrder, Actuator, ActuatorKind, ActuatorName, AuthorityRecord, Bound, Failure, FailureKind, Region, Run,
+    Seen, StepName, WorkloadName,
+};
+use holdfast_core::ports::{Actuators, Clock, Probe, Probes};
+use holdfast_failover::actuators::EmbeddedActuators;
+use holdfast_failover::authority::Authorities;
+use holdfast_failover::probes::NetworkProbes;
+use jiff::Timestamp;
+use serde_json::json;
+
+struct Nobody;
+
+#[async_trait]
+impl Authorities for Nobody {
+    async fn read(&self, _: &WorkloadName) -> Result<Option<AuthorityRecord>, Failure> {
+        Ok(None)
+    }
+}
+
+struct Still;
+
+impl Clock for Still {
+    fn now(&self) -> Timestamp {
+        now()
+    }
+}
+
+fn now() -> Timestamp {
+    Timestamp::UNIX_EPOCH
+}
+
+fn actuators() -> EmbeddedActuators {
+    EmbeddedActuators::new(Arc::new(Nobody), Arc::new(Still))
+}
+
+/// An executable program in a folder.
+fn script(folder: &Path, name: &str, text: &str) -> PathBuf {
+    let path = folder.join(name);
+    fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    path
+}
+
+fn order(act: Act, settings: BTreeMap<String, String>) -> ActOrder {
+    let actuator = Actuator {
+        name: ActuatorName::new("orders").unwrap(),
+        kind: ActuatorKind::Command,
+        region: Region::new("b").unwrap(),
+        workload: WorkloadName::new("shop").unwrap(),
+        production: BTreeMap::new(),
+        drill: Some(settings),
+    };
+    let run: Run = serde_json::from_value(json!({
+        "id": "0123456789abcdef0123456789abcdef", "kind": "drill", "requested_by": "test", "state": "running",
+        "plan": {"id": "shop", "description": "", "objectives": {"rto": "1h", "rpo": "1h"}, "steps": []},
+        "declared_at": "2026-01-01T00:00:00Z", "steps": [], "next_action_at": "2026-01-01T00:00:00Z",
+    }))
+    .unwrap();
+    ActOrder {
+        step: StepName::new("start").unwrap(),
+        act,
+        on: Bound::for_drill(&actuator, &run).unwrap(),
+        others: Vec::new(),
+    }
+}
+
+fn settings(words: &[(&str, &Path)]) -> BTreeMap<String, String> {
+    let text = |path: &Path| path.display().to_string();
+    words
+        .iter()
+        .map(|(name, path)| ((*name).to_owned(), text(path)))
+        .collect()
+}
+
+#[expect(clippy::disallowed_methods, reason = "a program takes its time")]
+async fn pause() {
+    tokio::time::sleep(Duration::from_millis(20)).await;
+}
+
+/// Looks until the program has ended.
+async fn ended(actuators: &EmbeddedActuators, order: &ActOrder) -> Result<Seen, Failure> {
+    loop {
+        match actuators.look(order).await {
+            Ok(Seen::Working { .. }) => pause().await,
+            seen => return seen,
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_program_runs_once_with_its_arguments_and_what_it_should_know() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = folder.path().join("said");
+    let program = script(
+        folder.path(),
+        "program",
+        &format!(
+            "echo \"$1|$2|$HOLDFAST_ACT|$HOLDFAST_STEP|$HOLDFAST_PAYLOAD\" >> {}",
+            said.display()
+        ),
+    );
+    let mut words = settings(&[("program", &program)]);
+    words.insert("arguments".into(), "[\"a b\", \"$HOME;\"]".into());
+    let invoke = order(
+        Act::Invoke {
+            payload: "hello".into(),
+        },
+        words,
+    );
+    let actuators = actuators();
+    assert_eq!(actuators.look(&invoke).await.unwrap(), Seen::NotDone);
+    actuators.begin(&invoke).await.unwrap();
+    actuators.begin(&invoke).await.unwrap();
+    assert!(matches!(ended(&actuators, &invoke).await.unwrap(), Seen::Done { .. }));
+    actuators.begin(&invoke).await.unwrap();
+    assert!(matches!(ended(&actuators, &invoke).await.unwrap(), Seen::Done { .. }));
+    assert_eq!(fs::read_to_string(said).unwrap(), "a b|$HOME;|invoke|start|hello\n");
+}
+
+#[tokio::test]
+async fn a_check_tells_what_nobody_remembers() {
+    let folder = tempfile::tempdir().unwrap();
+    let done = folder.path().join("done");
+    let program = script(folder.path(), "program", &format!("touch {}", done.display()));
+    let check = script(folder.path(), "check", &format!("test -e {}", done.display()));
+    let start = order(Act::Start, settings(&[("program", &program), ("check", &check)]));
+    assert_eq!(actuators().look(&start).await.unwrap(), Seen::NotDone);
+    let first = actuators();
+    first.begin(&start).await.unwrap();
+    assert!(matches!(ended(&first, &start).await.unwrap(), Seen::Done { .. }));
+    assert!(matches!(actuators().look(&start).await.unwrap(), Seen::Done { .. }));
+}
+
+#[tokio::test]
+async fn a_program_that_fails_or_takes_too_long_says_so_and_is_run_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let fails = script(folder.path(), "fails", "echo no such service >&2; exit 3");
+    let fails = order(Act::Start, settings(&[("program", &fails)]));
+    let hangs = script(folder.path(), "hangs", "exec sleep 600");
+    let mut words = settings(&[("program", &hangs)]);
+    words.insert("timeout_seconds".into(), "1".into());
+    let hangs = order(Act::Start, words);
+    for (order, part) in [(&fails, "no such service"), (&hangs, "more than 1 s")] {
+        let actuators = actuators();
+        actuators.begin(order).await.unwrap();
+        let failure = ended(&actuators, order).await.unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Transient);
+        assert!(failure.message.contains(part), "{failure}");
+        assert_eq!(actuators.look(order).await.unwrap(), Seen::NotDone);
+    }
+}
+
+#[tokio::test]
+async fn settings_that_cannot_work_are_named() {
+    let relative = order(Act::Start, settings(&[("program", Path::new("orders-ctl"))]));
+    let none = order(Act::Start, BTreeMap::new());
+    let unknown = order(
+        Act::Direct { share: 100 },
+        settings(&[("program", Path::new("/bin/true"))]),
+    );
+    for (order, part) in [
+        (relative, "program"),
+        (none, "program is missing"),
+        (unknown, "cannot direct"),
+    ] {
+        let failure = actuators().begin(&order).await.unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Invalid);
+        assert!(failure.message.contains(part), "{failure}");
+    }
+}
+
+/// Answers one request.
+fn serve(answer: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let _ = stream.read(&mut [0; 1024]);
+        let _ = stream.write_all(answer.as_bytes());
+    });
+    address
+}
+
+async fn holds(probe: Probe) -> bool {
+    NetworkProbes::new(now).ask(&probe).await.unwrap().holds
+}
+
+#[tokio::test]
+async fn probes_hold_only_for_what_was_asked() {
+    const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nready";
+    const DOWN: &str = "HTTP/1.1 503 Down\r\ncontent-length: 0\r\n\r\n";
+    let http = |answer, contains: &str| Probe::Http {
+        url: format!("http://{}/health", serve(answer)),
+        status: 200,
+        contains: Some(contains.to_owned()),
+    };
+    assert!(holds(http(OK, "ready")).await);
+    assert!(!holds(http(OK, "steady")).await);
+    assert!(!holds(http(DOWN, "ready")).await);
+    let closed = {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap().to_string()
+    };
+    assert!(holds(Probe::Tcp { address: serve(OK) }).await);
+    assert!(
+        !holds(Probe::Tcp {
+            address: closed.clone()
+        })
+        .await
+    );
+    let port = closed.rsplit(':').next().unwrap();
+    let sql = Probe::Sql {
+        server: format!("host=127.0.0.1 port={port} user=nobody sslmode=disable"),
+        query: "SELECT 1".into(),
+        expects: "1".into(),
+    };
+    assert!(!holds(sql).await);
+    let probes = NetworkProbes::new(now);
+    for wrong in [
+        Probe::Http {
+            url: "https://127.0.0.1/".into(),
+            status: 200,
+            contains: None,
+        },
+        Probe::Tcp {
+            address: "no-port".into(),
+        },
+    ] {
+        assert_eq!(probes.ask(&wrong).await.unwrap_err().kind, FailureKind::Invalid);
+    }
+}
