@@ -18,6 +18,8 @@ use holdfast_sources::content_engine::places::PlacesByScheme;
 use holdfast_sources::content_engine::{ContentEngine, ContentEngineParts, ReceiptStore};
 use jiff::SignedDuration;
 
+use super::CatalogAuthorities;
+
 /// What differs between the server and the demo.
 pub struct Parts {
     /// The time.
