@@ -93,6 +93,16 @@ module "drills" {
   trusted_account_arn = null
 }
 
+module "markers" {
+  source = "./modules/markers"
+
+  # Where the functions run: whatever leads traffic away from a Region must not stand in it.
+  account   = local.account
+  partition = local.partition
+  region    = var.home_region
+  markers   = var.traffic_markers
+}
+
 module "alerts" {
   source = "./modules/alerts"
 
@@ -133,6 +143,9 @@ module "roles" {
   vault_buckets       = [for vault in local.vaults : vault.bucket]
   vault_keys          = [for vault in local.vaults : vault.key]
   backup_vaults       = [for vault in values(module.vault) : vault.backup_vault_arn]
+  history_bucket      = module.evidence["primary"].bucket
+  actuators           = var.actuators
+  marker_bucket       = module.markers.bucket
   evidence_buckets    = [for bucket in values(module.evidence) : bucket.bucket]
   evidence_keys       = [for bucket in values(module.evidence) : bucket.key_arn]
   drill_bucket        = module.drills.bucket

@@ -28,7 +28,8 @@ output "sam_parameters" {
     RestoreRunnerRoleArn   = module.roles.function_roles["restore-runner"]
     DrFailoverRoleArn      = module.roles.function_roles["dr-failover"]
     TimersRoleArn          = module.roles.timers_role
-    DrillRoleArn           = module.roles.drill_role
+    RecoveryRoleArn        = module.roles.recovery_role
+    EvidenceBucket         = module.evidence["primary"].bucket
   }
 }
 
@@ -40,6 +41,11 @@ output "operator_role" {
 output "approver_role" {
   description = "The role that people assume, with MFA, to see what an operator asked for before they agree to it."
   value       = module.roles.people_roles["approver"]
+}
+
+output "markers" {
+  description = "The bucket of the markers that lead traffic, and the health check of each, for the primary record of a failover pair."
+  value       = { bucket = module.markers.bucket, health_checks = module.markers.health_checks }
 }
 
 output "production_key" {

@@ -100,6 +100,29 @@ variable "restore_tables" {
   }
 }
 
+variable "actuators" {
+  description = "ARNs of what recovery plans may change: Aurora global clusters and their clusters, read replicas, ECS services, Lambda functions, Auto Scaling groups, routing controls. dr-failover may change these and no other."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition = alltrue([for arn in var.actuators : can(regex("^arn:[a-z-]+:(rds|ecs|lambda|autoscaling|route53-recovery-control):[a-z0-9-]*:[0-9]{12}:[^*]+$", arn))
+    && !can(regex(":function:holdfast-", arn))])
+    error_message = "Each of actuators is the ARN of one thing that a plan changes, without *; none is a function of Holdfast."
+  }
+}
+
+variable "traffic_markers" {
+  description = "Names of markers that lead traffic to this Region (kind route53-marker, key traffic/NAME). Each costs a health check."
+  type        = set(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for name in var.traffic_markers : can(regex("^[a-z0-9-]{1,20}$", name))])
+    error_message = "A marker's name has 1 to 20 of a-z, 0-9 and -."
+  }
+}
+
 variable "source_keys" {
   description = "ARNs of the KMS keys that protected resources are encrypted with, besides the one made here."
   type        = list(string)

@@ -9,10 +9,12 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub use postgres::{
-    PostgresCommand, PostgresExtractOptions, PostgresProveOptions, PostgresRestoreOptions, PrivateServer,
-    RecoveryOptions, ServerAddress, ServerPlace, WalCommand,
+    PostgresCommand, PostgresExportOptions, PostgresExtractOptions, PostgresImportOptions, PostgresProveOptions,
+    PostgresRestoreOptions, PrivateServer, RecoveryOptions, ServerAddress, ServerPlace, WalCommand,
 };
-pub use recovery::{CleanPointOptions, PlanCommand, PlanOptions, ReportOptions};
+pub use recovery::{
+    CleanPointOptions, MoveOptions, PlanCommand, PlanOptions, ReportOptions, RunCommand, RunOptions, ServeOptions,
+};
 pub use repository::{Overwriting, RepositoryArguments, RepositoryCommand, RepositoryPlace};
 
 /// Backup and disaster recovery with proof.
@@ -35,7 +37,7 @@ pub enum Command {
     /// Show the whole of it on a private copy of real files: backup, proof, copy, damage, repair, loss, restore, drill.
     Demo(DemoOptions),
     /// Run the embedded server: scheduler and functions, until stopped.
-    Serve(Place),
+    Serve(ServeOptions),
     /// Policies.
     #[command(subcommand)]
     Policy(PolicyCommand),
@@ -54,6 +56,12 @@ pub enum Command {
     Plan(PlanCommand),
     /// Run a drill of a recovery plan.
     Drill(DrillOptions),
+    /// Move a workload while both sides work: nothing is lost.
+    Switchover(MoveOptions),
+    /// Move a workload away from a side that does not work.
+    Failover(MoveOptions),
+    /// Look at a run of a recovery plan, or tell it something.
+    Run(RunOptions),
     /// Write the report of a run of a recovery plan as a page that prints.
     Report(ReportOptions),
     /// Signed evidence.

@@ -20,6 +20,7 @@ use tracing_subscriber::EnvFilter;
 
 use args::{Arguments, Command};
 use error::CliError;
+use holdfast_core::domain::RunKind;
 
 /// Does what the arguments say. What goes wrong is told in one message on standard error.
 pub fn main(arguments: Arguments) -> ExitCode {
@@ -74,6 +75,9 @@ fn run(arguments: Arguments) -> Result<error::Done, CliError> {
             Command::Plan(command) => operator::plan::run(command, arguments.json).await,
             Command::Report(options) => operator::report::run(options, arguments.json).await,
             Command::Drill(options) => operator::drill::run(options, arguments.json).await,
+            Command::Switchover(options) => operator::drill::order(options, RunKind::Planned, arguments.json).await,
+            Command::Failover(options) => operator::drill::order(options, RunKind::Disaster, arguments.json).await,
+            Command::Run(options) => operator::run::tell(options, arguments.json).await,
             Command::Evidence(command) => operator::evidence::run(&command, arguments.json),
             Command::Repository(_)
             | Command::Postgres(_)

@@ -1,17 +1,21 @@
 //! The embedded server: every function with its queue and its timer, until SIGTERM or Ctrl-C.
 
+use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use holdfast_core::domain::FunctionName;
 use holdfast_core::ports::Clock;
+use holdfast_failover::Token;
 use holdfast_local::{DataFolder, SystemClock, system_ambient};
 use jiff::SignedDuration;
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::args::Place;
-use crate::embedded::{Parts, System, load, pause, pump, wake};
+use crate::args::ServeOptions;
+use crate::embedded::{CatalogAuthorities, Parts, System, load, pause, pump, wake};
 use crate::error::{CliError, Done};
 
 /// How often each function's timer goes off.
@@ -24,7 +28,8 @@ const IDLE: Duration = Duration::from_millis(100);
 const LAST_WORDS: Duration = Duration::from_secs(8);
 
 /// Runs until stopped.
-pub async fn run(place: Place) -> Result<Done, CliError> {
+pub async fn run(options: ServeOptions) -> Result<Done, CliError> {
+    let place = options.place;
     let clock = Arc::new(SystemClock);
     let installation = load(&place, clock.now())?;
     let ambient = system_ambient();
@@ -49,6 +54,9 @@ pub async fn run(place: Place) -> Result<Done, CliError> {
             finding.message
         );
     }
+    if let (Some(address), Some(token_file)) = (options.authority, &options.token_file) {
+        tell_guards(&system, address, token_file).await?;
+    }
     let stopping = Arc::new(AtomicBool::new(false));
     let functions: Vec<_> = FunctionName::ALL
         .into_iter()
@@ -69,6 +77,21 @@ pub async fn run(place: Place) -> Result<Done, CliError> {
     finish_engine(&system).await;
     eprintln!("holdfast: stopped; unfinished work goes on at the next start");
     Ok(Done::Done)
+}
+
+/// Tells guards who may write, for as long as this process runs.
+async fn tell_guards(system: &System, address: SocketAddr, token_file: &Path) -> Result<(), CliError> {
+    let token = Token::read(token_file)?;
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|error| CliError::failed(format!("{address} cannot be listened on: {error}")))?;
+    let authorities = Arc::new(CatalogAuthorities(system.world.catalog.clone()));
+    tokio::spawn(async move {
+        if let Err(failure) = holdfast_failover::authority::run(listener, authorities, token).await {
+            eprintln!("holdfast: {failure}");
+        }
+    });
+    Ok(())
 }
 
 /// One function: its queue, and its timer between messages.

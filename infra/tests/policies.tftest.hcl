@@ -21,6 +21,15 @@ variables {
   protected_buckets   = ["photos"]
   restore_buckets     = ["photos-restored"]
   operator_principals = ["arn:aws:iam::111122223333:role/ops"]
+  actuators = [
+    "arn:aws:rds::111122223333:global-cluster:orders",
+    "arn:aws:rds:eu-central-1:111122223333:cluster:orders",
+    "arn:aws:rds:eu-central-1:111122223333:db:orders-replica",
+    "arn:aws:ecs:eu-central-1:111122223333:service/shop/orders",
+    "arn:aws:lambda:eu-central-1:111122223333:function:orders",
+    "arn:aws:autoscaling:eu-central-1:111122223333:autoScalingGroup:0f1e2d3c:autoScalingGroupName/workers",
+    "arn:aws:route53-recovery-control::111122223333:controlpanel/0f1e/routingcontrol/2d3c",
+  ]
 }
 
 run "only_lifecycle_destroys" {
@@ -50,7 +59,7 @@ run "only_lifecycle_destroys" {
   assert {
     condition = alltrue([for allowed in output.allowed :
       contains(["lifecycle", "verifier"], allowed.function)
-      || can(regex("/repositories/\\*/(locks|keys|holdfast/jobs)/\\*$|^arn:aws:s3:::holdfast-drills-[^/]+/drills/\\*$", allowed.resource))
+      || can(regex("/repositories/\\*/(locks|keys|holdfast/jobs)/\\*$|^arn:aws:s3:::holdfast-drills-[^/]+/drills/\\*$|^arn:aws:s3:::holdfast-markers-[^/]+/traffic/\\*$", allowed.resource))
     if allowed.action == "s3:DeleteObject"])
     error_message = "a function may hide objects of a vault beyond a repository's own housekeeping"
   }
@@ -66,15 +75,21 @@ run "rare_rights_are_with_those_who_use_them" {
 
   assert {
     condition = jsonencode(output.holders) == jsonencode({
-      "backup:CopyIntoBackupVault"    = ["replicator"]
-      "dynamodb:BatchWriteItem"       = ["restore-runner"]
-      "dynamodb:DeleteItem"           = ["restore-runner"]
-      "dynamodb:UpdateItem"           = ["restore-runner"]
-      "kms:Encrypt"                   = ["replicator", "snapshot-trigger"]
-      "s3:DeleteObjectVersion"        = ["dr-failover"]
-      "s3:ListBucketVersions"         = ["dr-failover"]
-      "s3:PutObjectRetention"         = ["dr-failover", "restore-runner", "verifier"]
-      "secretsmanager:GetSecretValue" = ["replicator", "snapshot-trigger"]
+      "autoscaling:SetDesiredCapacity"                      = ["dr-failover"]
+      "backup:CopyIntoBackupVault"                          = ["replicator"]
+      "dynamodb:BatchWriteItem"                             = ["restore-runner"]
+      "dynamodb:DeleteItem"                                 = ["restore-runner"]
+      "dynamodb:UpdateItem"                                 = ["restore-runner"]
+      "ecs:UpdateService"                                   = ["dr-failover"]
+      "kms:Encrypt"                                         = ["replicator", "snapshot-trigger"]
+      "lambda:PutFunctionConcurrency"                       = ["dr-failover"]
+      "rds:FailoverGlobalCluster"                           = ["dr-failover"]
+      "rds:PromoteReadReplica"                              = ["dr-failover"]
+      "route53-recovery-cluster:UpdateRoutingControlStates" = ["dr-failover"]
+      "s3:DeleteObjectVersion"                              = ["dr-failover"]
+      "s3:ListBucketVersions"                               = ["dr-failover"]
+      "s3:PutObjectRetention"                               = ["dr-failover", "restore-runner", "verifier"]
+      "secretsmanager:GetSecretValue"                       = ["replicator", "snapshot-trigger"]
     })
     error_message = "somebody has a right that he does not use, or lacks one: ${jsonencode(output.holders)}"
   }
@@ -159,7 +174,7 @@ run "people_need_mfa" {
   }
 }
 
-run "an_operator_sees_what_he_must_act_on_and_an_approver_asks_for_nothing" {
+run "an_operator_sees_what_he_must_act_on_and_only_an_approver_moves_production" {
   command = apply
 
   module {
@@ -175,8 +190,22 @@ run "an_operator_sees_what_he_must_act_on_and_an_approver_asks_for_nothing" {
     error_message = "an operator cannot see a log, a drill or a queue: ${jsonencode(output.people_may["operator"])}"
   }
 
+  # A restore is asked for by one and seen by another; a run that moves production is started by an approver, with MFA, alone.
   assert {
-    condition     = length(setintersection(["lambda:InvokeFunction", "states:StartExecution", "sqs:SendMessage"], output.people_may["approver"])) == 0
-    error_message = "an approver can ask for what he approves: ${jsonencode(output.people_may["approver"])}"
+    condition = alltrue([for statement in output.people_statements["approver"] : can(regex("^(SeeRuns|ReadTheCatalog|ReadLogs)$", statement.Sid))
+    || try(statement.Condition.Bool["aws:MultiFactorAuthPresent"] == "true", false)])
+    error_message = "an approver can do something without MFA: ${jsonencode(output.people_statements["approver"])}"
+  }
+
+  assert {
+    condition     = length([for statement in output.people_statements["approver"] : statement if anytrue([for resource in flatten([statement.Resource]) : can(regex("restore-runner|holdfast-scheduler|stateMachine:holdfast-drill", resource)) && statement.Sid != "ReadLogs"])]) == 0
+    error_message = "an approver can ask for what he approves: ${jsonencode(output.people_statements["approver"])}"
+  }
+
+  assert {
+    condition = length([for statement in output.people_statements["operator"] : statement
+      if anytrue([for resource in flatten([statement.Resource]) : can(regex("function:holdfast-dr-failover$|stateMachine:holdfast-(switchover|failover)$|:sqs:.*:holdfast-dr-failover$", resource))])
+    && contains(flatten([statement.Action]), "sqs:GetQueueUrl") == false]) == 0
+    error_message = "an operator can move production: ${jsonencode(output.people_statements["operator"])}"
   }
 }

@@ -8,6 +8,7 @@ pub mod moto;
 pub mod radosgw;
 pub mod s3s;
 pub mod standin;
+pub mod steps;
 pub mod time;
 
 use std::path::{Path, PathBuf};

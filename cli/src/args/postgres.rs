@@ -98,6 +98,10 @@ pub enum PostgresCommand {
     Prove(Box<PostgresProveOptions>),
     /// Take one database, or tables of it, out of a backup, over a private server that is gone afterwards.
     Extract(Box<PostgresExtractOptions>),
+    /// Export one database, all tables as of one moment, from a server that allows no replication.
+    Export(Box<PostgresExportOptions>),
+    /// Import an export, or some of its tables, into a database.
+    Import(Box<PostgresImportOptions>),
 }
 
 /// A restore of a cluster.
@@ -211,7 +215,7 @@ pub struct PostgresProveOptions {
 
 /// One database, or tables of it, out of a backup.
 #[derive(Debug, Args)]
-#[command(group(ArgGroup::new("destination").required(true).args(["to", "into"])))]
+#[command(group(ArgGroup::new("destination").required(true).args(["file", "into"])))]
 pub struct PostgresExtractOptions {
     /// Where the backups are.
     #[command(flatten)]
@@ -224,7 +228,7 @@ pub struct PostgresExtractOptions {
     pub table: Vec<String>,
     /// A new file: of statements where its name ends in .sql, an archive for pg_restore otherwise.
     #[arg(long, value_name = "FILE")]
-    pub to: Option<PathBuf>,
+    pub file: Option<PathBuf>,
     /// A database of a server, which must be there: "host=db user=admin dbname=shop". All of it goes there, or nothing.
     #[arg(long, value_name = "CONNECTION")]
     pub into: Option<String>,
@@ -240,4 +244,65 @@ pub struct PostgresExtractOptions {
     /// Where to recover to before.
     #[command(flatten)]
     pub recovery: RecoveryOptions,
+}
+
+/// A logical export.
+#[derive(Debug, Args)]
+pub struct PostgresExportOptions {
+    /// Where to.
+    #[command(flatten)]
+    pub kept: ServerPlace,
+    /// The server, with the database to export as its dbname.
+    #[command(flatten)]
+    pub address: ServerAddress,
+    /// Where PostgreSQL's client programs are, of the server's version or a later one [default: /usr/lib/postgresql/VERSION/bin].
+    #[arg(long, value_name = "DIR")]
+    pub programs: Option<PathBuf>,
+    /// Tables that are copied at one time.
+    #[arg(long, value_name = "N", default_value = "4")]
+    pub jobs: NonZeroUsize,
+}
+
+/// An import of a logical export.
+#[derive(Debug, Args)]
+pub struct PostgresImportOptions {
+    /// Where the exports are.
+    #[command(flatten)]
+    pub kept: ServerPlace,
+    /// The database that was exported.
+    #[arg(long, value_name = "NAME")]
+    pub database: String,
+    /// This export [default: the newest].
+    #[arg(long, value_name = "SNAPSHOT")]
+    pub export: Option<String>,
+    /// Only this table, as schema.table, or table where one schema alone has it; may be given several times.
+    #[arg(long, value_name = "TABLE")]
+    pub table: Vec<String>,
+    /// A database of a server, which must be there, without what is imported: "host=db user=admin dbname=shop".
+    #[arg(long, value_name = "CONNECTION")]
+    pub into: String,
+    /// A file with that role's password in its first line, and nothing else.
+    #[arg(long, value_name = "FILE")]
+    pub into_password_file: Option<PathBuf>,
+    /// Leave out owners and rights, for a server that does not have the same roles.
+    #[arg(long)]
+    pub no_owner: bool,
+    /// Where PostgreSQL's client programs are, of the servers' version or a later one [default: /usr/lib/postgresql/VERSION/bin].
+    #[arg(long, value_name = "DIR")]
+    pub programs: Option<PathBuf>,
+    /// Tables that are copied, and indexes that are built, at one time.
+    #[arg(long, value_name = "N", default_value = "4")]
+    pub jobs: NonZeroUsize,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use crate::args::Arguments;
+
+    #[test]
+    fn no_two_words_of_a_command_are_the_same() {
+        Arguments::command().debug_assert();
+    }
 }

@@ -72,3 +72,76 @@ pub struct ReportOptions {
     #[command(flatten)]
     pub place: Place,
 }
+
+/// The server.
+#[derive(Debug, Args)]
+pub struct ServeOptions {
+    /// Tell guards who may write, at this address, as in 10.0.0.5:7080.
+    #[arg(long, value_name = "ADDRESS", requires = "token_file")]
+    pub authority: Option<std::net::SocketAddr>,
+    /// The file whose first line is the secret that guards show.
+    #[arg(long, value_name = "FILE", requires = "authority")]
+    pub token_file: Option<PathBuf>,
+    /// Where the configuration and the data are.
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// A move of a workload.
+#[derive(Debug, Args)]
+pub struct MoveOptions {
+    /// The recovery plan.
+    pub plan: String,
+    /// Who asks for it.
+    #[arg(long, value_name = "NAME")]
+    pub by: String,
+    /// Where the configuration and the data are.
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// What a run is told.
+#[derive(Debug, Args)]
+pub struct RunOptions {
+    /// The run.
+    pub run: String,
+    /// What to tell it.
+    #[command(subcommand)]
+    pub command: RunCommand,
+    /// Who says it.
+    #[arg(long, value_name = "NAME", global = true, default_value = "nobody named")]
+    pub by: String,
+    /// Where the configuration and the data are.
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// What a run can be told.
+#[derive(Debug, Subcommand)]
+pub enum RunCommand {
+    /// Only say how far it is.
+    Status,
+    /// Begin nothing more until told to go on.
+    Pause,
+    /// Go on; one that is stuck tries again what failed.
+    Resume,
+    /// Take back what was changed, and end.
+    Abort {
+        /// Why.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Go on without a step.
+    Skip {
+        /// The step.
+        step: String,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Agree to a step that waits for people.
+    Approve {
+        /// The step.
+        step: String,
+    },
+}

@@ -19,7 +19,7 @@ use holdfast_repository::progress::NoProgress;
 use holdfast_repository::storage::DiskStorage;
 use holdfast_repository::{InitOptions, Repository};
 use holdfast_sources::postgres::cluster::{ClusterRestore, back_up, bases, choose, restore};
-use holdfast_sources::postgres::follow::{Follower, Following, follow};
+use holdfast_sources::postgres::follow::{Acknowledge, Follower, Following, follow};
 use holdfast_sources::postgres::log::windows::{Base, windows};
 use holdfast_sources::postgres::log::{FetchOptions, LogArchive, PieceContent, fetch};
 use holdfast_sources::postgres::recovery::{Recovery, Target, TargetTimeline};
@@ -104,6 +104,8 @@ fn with_server(report: &mut Report, place: &Place, repository: &Repository) -> R
         resource: NAME,
         spool: &place.path("spool"),
         partial_every: SignedDuration::from_secs(1),
+        acknowledge: Acknowledge::Spooled,
+        from_slot: false,
         client: &client,
         options: &options,
     };

@@ -22,10 +22,10 @@ pub struct Installation {
 pub fn load(place: &Place, now: Timestamp) -> Result<Installation, CliError> {
     let installation = read(place, now)?;
     let resources = &installation.config.resources;
-    if let Some(resource) = resources.iter().find(|one| one.kind != ResourceKind::Files) {
+    if let Some(resource) = resources.iter().find(|one| !is_ours(one.kind)) {
         return Err(CliError::usage(format!(
             "{}: resource \"{}\" is of kind {}, which only a deployment on AWS can work on; this program protects \
-             files. Nothing was applied",
+             files and PostgreSQL servers. Nothing was applied",
             place.config.display(),
             resource.id,
             resource.kind.as_str()
@@ -58,12 +58,25 @@ pub fn read(place: &Place, now: Timestamp) -> Result<Installation, CliError> {
     for resource in config.resources.iter_mut().filter(on_disk) {
         resource.path = folder.join(&resource.path).to_string_lossy().into_owned();
     }
+    for server in config
+        .resources
+        .iter_mut()
+        .filter_map(|resource| resource.server.as_mut())
+    {
+        if let Some(file) = server.password.as_mut().filter(|place| !place.starts_with("arn:")) {
+            *file = folder.join(&*file).to_string_lossy().into_owned();
+        }
+    }
     let data = match (&place.data, &config.settings.data) {
         (Some(data), _) => absolute(data)?,
         (None, Some(data)) => folder.join(data),
         (None, None) => folder.join("holdfast-data"),
     };
     Ok(Installation { config, data })
+}
+
+fn is_ours(kind: ResourceKind) -> bool {
+    matches!(kind, ResourceKind::Files | ResourceKind::Postgres)
 }
 
 fn folder_of(file: &Path) -> Result<PathBuf, CliError> {

@@ -1,10 +1,12 @@
 //! The embedded system: the same handlers that run on Lambda, in this process, on embedded parts.
 
+mod authorities;
 mod configuration;
 mod dispatch;
 mod session;
 mod system;
 
+pub use authorities::CatalogAuthorities;
 pub use configuration::{Installation, absolute, load, read};
 pub use dispatch::{invoke, pump, wake};
 pub use session::{Session, pause, progress_bar, show, turn};

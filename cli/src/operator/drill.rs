@@ -1,10 +1,12 @@
-//! `holdfast drill`.
+//! `holdfast drill`, `switchover` and `failover`.
 
 use holdfast_core::domain::{Detail, PlanId, Run, RunId, RunKind, RunState, Span, StepRecord};
 use holdfast_core::workflow::records;
 
+use serde_json::json;
+
 use super::REQUESTED_BY;
-use crate::args::DrillOptions;
+use crate::args::{DrillOptions, MoveOptions};
 use crate::embedded::{Session, progress_bar};
 use crate::error::{CliError, Done};
 use crate::output;
@@ -36,13 +38,35 @@ pub async fn run(options: DrillOptions, json: bool) -> Result<Done, CliError> {
             requested_by: REQUESTED_BY.to_owned(),
         })
         .await?;
-    let bar = progress_bar("drill");
+    follow(&session, &id, "drill", json).await
+}
+
+/// Moves a workload. What refuses the run is told at once.
+pub async fn order(options: MoveOptions, kind: RunKind, json: bool) -> Result<Done, CliError> {
+    let (session, _) = Session::open(&options.place).await?;
+    let world = &session.system.world;
+    let request = world.ids.fresh();
+    let order = json!({
+        "plan": options.plan,
+        "kind": kind,
+        "requested_by": options.by,
+        "request": request,
+    });
+    holdfast_dr_failover::answer(world, &order).await?;
+    let id = RunId::derive(&["run", &request]);
+    eprintln!("holdfast: run {id}; `holdfast run {id} status` looks at it from elsewhere");
+    follow(&session, &id, kind.as_str(), json).await
+}
+
+/// Brings a run further until it is over or waits for a person, and says what came of it.
+async fn follow(session: &Session, id: &RunId, what: &str, json: bool) -> Result<Done, CliError> {
+    let bar = progress_bar(what);
+    let world = &session.system.world;
+    let waits = |run: &Run| matches!(run.state, RunState::Stuck | RunState::Paused);
     let run = loop {
-        let stored = records::read::<Run>(world.catalog.as_ref(), &records::run_key(&id)).await?;
-        let ended = stored
-            .map(|stored| stored.value)
-            .filter(|run| matches!(run.state, RunState::Succeeded | RunState::Failed));
-        if let Some(run) = ended {
+        let stored = records::read::<Run>(world.catalog.as_ref(), &records::run_key(id)).await?;
+        let run = stored.map(|stored| stored.value);
+        if let Some(run) = run.filter(|run| run.state.is_over() || waits(run)) {
             break run;
         }
         session.step(&bar).await?;
@@ -55,10 +79,9 @@ pub async fn run(options: DrillOptions, json: bool) -> Result<Done, CliError> {
             say!("{line}");
         }
     }
-    Ok(if run.state == RunState::Succeeded {
-        Done::Done
-    } else {
-        Done::Failed
+    Ok(match run.state {
+        RunState::Succeeded => Done::Done,
+        _ => Done::Failed,
     })
 }
 
@@ -77,6 +100,18 @@ pub fn lines(run: &Run) -> Vec<String> {
     };
     let recovery = run.recovered_at.map(|at| at.duration_since(run.declared_at).as_secs());
     let mut lines: Vec<String> = run.steps.iter().map(step).collect();
+    lines.extend(
+        run.conduct
+            .goes_back
+            .iter()
+            .map(|why| format!("went back            {why}")),
+    );
+    lines.extend(
+        run.conduct
+            .stuck
+            .iter()
+            .map(|why| format!("STUCK                {why}")),
+    );
     lines.push(format!(
         "recovery time        {}",
         against(recovery, run.plan.objectives.rto)

@@ -9,6 +9,7 @@ pub mod points;
 pub mod policy;
 pub mod report;
 pub mod restore;
+pub mod run;
 pub mod verify;
 
 use holdfast_core::domain::{Job, JobState, Point, Resource};

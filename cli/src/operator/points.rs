@@ -1,12 +1,12 @@
 //! `holdfast points`.
 
-use holdfast_core::domain::{Point, PointState, ResourceId};
+use holdfast_core::domain::{Point, PointState, ResourceId, Window};
 use holdfast_core::workflow::inventory;
 
 use crate::args::PointsOptions;
 use crate::embedded::Session;
 use crate::error::{CliError, Done};
-use crate::output;
+use crate::output::{self, say};
 
 /// Lists recovery points, newest first.
 pub async fn run(options: PointsOptions, json: bool) -> Result<Done, CliError> {
@@ -18,9 +18,10 @@ pub async fn run(options: PointsOptions, json: bool) -> Result<Done, CliError> {
         Some(id) => vec![inventory::resource(world, &id).await?],
         None => inventory::resources(world).await?,
     };
-    let mut points = Vec::new();
+    let (mut points, mut windows) = (Vec::new(), Vec::new());
     for resource in resources {
         points.extend(inventory::points(world, &resource.id).await?);
+        windows.extend(inventory::windows(world, &resource.id).await?);
     }
     points.sort_by_key(|point| std::cmp::Reverse(point.taken_at));
     if json {
@@ -45,7 +46,27 @@ pub async fn run(options: PointsOptions, json: bool) -> Result<Done, CliError> {
         ],
         &rows,
     );
+    windows.iter().for_each(tell);
     Ok(Done::Done)
+}
+
+/// From when until when a server can be restored.
+fn tell(window: &Window) {
+    let covered = window.state.covered_at.map_or_else(
+        || "no log that leads on from a base backup yet".to_owned(),
+        |at| format!("all that was committed before {}", output::time(at)),
+    );
+    say!("\n{} in vault {}: {covered}", window.resource, window.vault);
+    for stretch in &window.state.stretches {
+        let (from, until) = (output::time(stretch.earliest_at), output::time(stretch.latest_at));
+        say!(
+            "  any moment from {from} until {until}, on timeline {}",
+            stretch.timeline
+        );
+    }
+    for gap in &window.state.gaps {
+        say!("  MISSING log {gap}");
+    }
 }
 
 fn row(point: &Point) -> Vec<String> {

@@ -18,7 +18,7 @@ pub fn run(options: &PostgresExtractOptions, interrupt: &Interrupt, json: bool) 
     let kept = &options.kept;
     let name = checked(&kept.name)?;
     let recovery = recovery(&options.recovery)?;
-    let file = options.to.as_deref().map(absolute).transpose()?;
+    let file = options.file.as_deref().map(absolute).transpose()?;
     let into = options.into.as_deref();
     let address = into
         .map(|words| address_of(words, options.into_password_file.as_deref()))
@@ -26,7 +26,7 @@ pub fn run(options: &PostgresExtractOptions, interrupt: &Interrupt, json: bool) 
     let to = match (&file, &address) {
         (Some(file), _) => Destination::File(file),
         (None, Some(address)) => Destination::Server(address),
-        (None, None) => return Err(CliError::usage("say where to: --to FILE or --into CONNECTION")),
+        (None, None) => return Err(CliError::usage("say where to: --file FILE or --into CONNECTION")),
     };
     let repository = open::to_read(&kept.place)?;
     let lock = open::reader_lock(&repository)?;

@@ -2,8 +2,10 @@
 
 mod backup;
 mod check;
+mod export;
 mod extract;
 mod forget;
+mod import;
 mod prove;
 mod receive;
 mod restore;
@@ -54,6 +56,8 @@ pub fn run(command: PostgresCommand, json: bool) -> Result<Done, CliError> {
         } => forget::run(&kept, keep_last, dry_run, json),
         PostgresCommand::Restore(options) => restore::run(&options, &interrupt, json),
         PostgresCommand::Extract(options) => extract::run(&options, &interrupt, json),
+        PostgresCommand::Export(options) => export::run(&options, &interrupt, json),
+        PostgresCommand::Import(options) => import::run(&options, &interrupt, json),
         PostgresCommand::Prove(options) => prove::run(&options, &interrupt, json),
     }
 }

@@ -63,8 +63,8 @@ fn checks(path: &Path) -> Result<Checks, CliError> {
     let usage = |error: &dyn std::fmt::Display| CliError::usage(format!("{}: {error}", path.display()));
     let text = fs::read_to_string(path).map_err(|error| usage(&error))?;
     toml::from_str(&text).map_err(|error| {
-        let before = error.span().map(|span| &text[..span.start.min(text.len())]);
-        let line = before.map_or(1, |before| before.lines().count().max(1));
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        let line = 1 + before.matches('\n').count();
         usage(&format!("line {line}: {}", error.message()))
     })
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use holdfast_core::domain::Span;
 use holdfast_repository::backup::BackupOptions;
 use holdfast_repository::progress::NoProgress;
-use holdfast_sources::postgres::follow::{Follower, Following, follow};
+use holdfast_sources::postgres::follow::{Acknowledge, Follower, Following, follow};
 use holdfast_sources::postgres::{LogFile, PostgresError, SegmentSize, SlotName, Until};
 use jiff::SignedDuration;
 use std::sync::atomic::AtomicBool;
@@ -76,6 +76,8 @@ pub fn run(
         resource: name,
         spool: &absolute(&request.spool)?,
         partial_every: SignedDuration::from_secs(every.as_seconds()),
+        acknowledge: Acknowledge::Spooled,
+        from_slot: false,
         client: &client(interrupt),
         options: &options,
     };

@@ -1,11 +1,13 @@
 //! Declaring runs.
 
 use holdfast_core::domain::{
-    Failure, FailureKind, PlanId, RecoveryPlan, Run, RunId, RunKind, RunState, StepAction, StepRecord, StepState,
+    Conduct, Failure, FailureKind, PlanId, RecoveryPlan, Run, RunId, RunKind, RunState, StepAction, StepRecord,
+    StepState,
 };
 use holdfast_core::planning::order_steps;
-use holdfast_core::workflow::records;
-use holdfast_core::workflow::{World, inventory};
+use holdfast_core::workflow::records::{self, HELD_RUN, OPEN_RUN};
+use holdfast_core::workflow::{World, authority, inventory};
+use jiff::Timestamp;
 
 /// Records a run of a plan as it stands now. Asking twice with one request id is asking once.
 pub async fn declare(
@@ -28,12 +30,7 @@ pub async fn declare(
         )
     })?;
     if kind.touches_production() {
-        let message = format!(
-            "recovery plan {plan}: a {} run needs steps that move production",
-            kind.as_str(),
-            plan = plan.id
-        );
-        return Err(Failure::new(FailureKind::Invalid, message));
+        refuse_move(world, &plan, kind, &RunId::derive(&["run", request])).await?;
     }
     if kind == RunKind::Drill {
         refuse_services(world, &plan).await?;
@@ -61,10 +58,45 @@ pub async fn declare(
         point_age_seconds: None,
         data_loss_seconds: None,
         statement: None,
+        conduct: Conduct::default(),
         next_action_at: now,
     };
     records::insert(world.catalog.as_ref(), &run).await?;
     Ok(())
+}
+
+/// A run that touches production needs a plan that says what moves, a workload that is where the plan moves it from, and no
+/// other run that moves it. What comes between this look and the run's first change is found by its claim of authority.
+async fn refuse_move(world: &World, plan: &RecoveryPlan, kind: RunKind, run: &RunId) -> Result<(), Failure> {
+    let Some(moves) = &plan.moves else {
+        let message = format!(
+            "recovery plan {} moves nothing, so it cannot be run as {}: add [plan.moves], or drill it",
+            plan.id,
+            kind.as_str()
+        );
+        return Err(Failure::new(FailureKind::Invalid, message));
+    };
+    for status in [OPEN_RUN, HELD_RUN] {
+        for entry in world.catalog.waking(status, Timestamp::MAX).await? {
+            let other: Run = records::decode(entry)?.value;
+            let moved = other.plan.moves.as_ref().map(|other| &other.workload);
+            if &other.id != run && other.kind.touches_production() && moved == Some(&moves.workload) {
+                let message = format!(
+                    "run {} of plan {} moves {} already",
+                    other.id, other.plan.id, moves.workload
+                );
+                return Err(Failure::new(FailureKind::Fenced, message));
+            }
+        }
+    }
+    if records::read::<Run>(world.catalog.as_ref(), &records::run_key(run))
+        .await?
+        .is_some()
+    {
+        return Ok(());
+    }
+    let record = authority::of(world, moves).await?.value;
+    authority::refuse_elsewhere(&record, moves)
 }
 
 /// A drill restores into a folder of its own and empties it afterwards; what a service restores does not go there.

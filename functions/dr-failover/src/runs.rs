@@ -2,27 +2,83 @@
 
 use std::collections::BTreeMap;
 
-use holdfast_core::domain::{Detail, Failure, Level, Run, RunKind, RunState, Span, Statement, StepState, Subject};
-use holdfast_core::planning::ready_steps;
+use holdfast_core::domain::{
+    Detail, Failure, FailureKind, Level, Run, RunKind, RunState, Span, Statement, StepRecord, StepState, Subject,
+};
+use holdfast_core::planning::{Phase, phase, ready_steps, steps_to_undo};
 use holdfast_core::ports::{Page, Severity};
 use holdfast_core::workflow::records::{self, Stored};
-use holdfast_core::workflow::{World, evidence};
+use holdfast_core::workflow::{World, authority, evidence};
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::{cleaning, steps};
+use crate::{acts, cleaning, steps, unwinding};
 
 /// Brings a run as far as it can go now.
 pub async fn advance(world: &World, mut run: Stored<Run>) -> Result<(), Failure> {
-    while run.value.state == RunState::Running && advance_steps(world, &mut run).await? {}
-    if run.value.state == RunState::Cleaning && cleaning::is_done(world, &mut run).await? {
-        return finish(world, &mut run).await;
+    match go_on(world, &mut run).await {
+        Err(failure) if failure.kind == FailureKind::Fenced && run.value.kind.touches_production() => {
+            fenced(world, &mut run, &failure.message).await
+        }
+        gone_on => gone_on,
     }
-    if run.value.state == RunState::Running || run.value.state == RunState::Cleaning {
-        run.value.next_action_at = world.now().checked_add(world.settings.poll).unwrap_or(Timestamp::MAX);
-        records::update(world.catalog.as_ref(), &mut run).await?;
+}
+
+async fn go_on(world: &World, run: &mut Stored<Run>) -> Result<(), Failure> {
+    loop {
+        let changed = match run.value.state {
+            RunState::Running => advance_steps(world, run).await?,
+            RunState::Undoing => unwinding::advance(world, run).await?,
+            RunState::Cleaning => {
+                if cleaning::is_done(world, run).await? {
+                    return finish(world, run).await;
+                }
+                false
+            }
+            RunState::Paused | RunState::Stuck | RunState::Succeeded | RunState::Failed => return Ok(()),
+        };
+        if !changed {
+            break;
+        }
     }
-    Ok(())
+    run.value.next_action_at = world.now().checked_add(world.settings.poll).unwrap_or(Timestamp::MAX);
+    records::update(world.catalog.as_ref(), run).await
+}
+
+/// Something has seen a later generation. Where the authority is still the run's, nobody else will mend what it left half
+/// done: a person must. Otherwise another goes on from there.
+async fn fenced(world: &World, run: &mut Stored<Run>, why: &str) -> Result<(), Failure> {
+    let held = match acts::moves_production(&run.value) {
+        Some(moves) => authority::hold(world, &run.value, moves).await,
+        None => return stand_down(world, run, why).await,
+    };
+    match held {
+        Ok(_) => unwinding::halt(world, run, why).await,
+        Err(failure) if failure.kind == FailureKind::Fenced => stand_down(world, run, why).await,
+        Err(failure) => Err(failure),
+    }
+}
+
+/// Another has the authority: this run changes nothing any more, and takes nothing back that is not its own.
+async fn stand_down(world: &World, run: &mut Stored<Run>, why: &str) -> Result<(), Failure> {
+    for step in &mut run.value.steps {
+        match step.state {
+            StepState::Running | StepState::Undoing => {
+                step.state = StepState::Failed;
+                step.finished_at = Some(world.now());
+                step.note = why.to_owned();
+            }
+            StepState::Pending => {
+                step.state = StepState::Skipped;
+                step.note = "the run has no authority".to_owned();
+            }
+            StepState::Succeeded | StepState::Failed | StepState::Skipped | StepState::Undone => {}
+        }
+    }
+    run.value.conduct.goes_back = Some(why.to_owned());
+    run.value.state = RunState::Cleaning;
+    run.value.next_action_at = world.now();
+    records::update(world.catalog.as_ref(), run).await
 }
 
 /// Does what can be done on the steps now. True when something changed, so that more may be possible.
@@ -33,34 +89,61 @@ async fn advance_steps(world: &World, run: &mut Stored<Run>) -> Result<bool, Fai
             changed |= steps::watch(world, run, place).await?;
         }
     }
-    if has_failed(&run.value) {
+    if let Some(why) = failure_of(&run.value) {
+        if can_turn_back(&run.value) {
+            if run.value.steps.iter().any(|step| step.state == StepState::Running) {
+                return keep(world, run, changed).await;
+            }
+            unwinding::turn_back(world, run, &why).await?;
+            return Ok(true);
+        }
         skip_pending(&mut run.value, "the run had failed");
     }
     for place in ready_steps(&run.value) {
+        changed = true;
+        if let Some(why) = acts::left_out(&run.value, place) {
+            let step = &mut run.value.steps[place];
+            step.state = StepState::Skipped;
+            step.note = why;
+            continue;
+        }
         let step = &mut run.value.steps[place];
         step.started_at = Some(world.now());
         step.state = StepState::Running;
+        step.note = String::new();
         run.value.started_at.get_or_insert(world.now());
         records::update(world.catalog.as_ref(), run).await?;
         steps::begin(world, run, place).await?;
-        changed = true;
     }
-    if run.value.steps.iter().all(|step| is_over(step.state)) {
+    // What failed just now is looked at once more, before anything is concluded.
+    let turns_back = failure_of(&run.value).is_some() && can_turn_back(&run.value);
+    if !turns_back && run.value.steps.iter().all(|step| step.state.is_over()) {
         conclude(world, &mut run.value);
         changed = true;
     }
+    keep(world, run, changed).await
+}
+
+/// Whether a run that fails has changed something, or may have.
+fn can_turn_back(run: &Run) -> bool {
+    run.kind.touches_production() || !steps_to_undo(run).is_empty()
+}
+
+async fn keep(world: &World, run: &mut Stored<Run>, changed: bool) -> Result<bool, Failure> {
     if changed {
         records::update(world.catalog.as_ref(), run).await?;
     }
     Ok(changed)
 }
 
-fn is_over(state: StepState) -> bool {
-    matches!(state, StepState::Succeeded | StepState::Failed | StepState::Skipped)
+/// What failed first, for people.
+fn failure_of(run: &Run) -> Option<String> {
+    let failed = run.steps.iter().find(|step| step.state == StepState::Failed)?;
+    Some(format!("step {} failed: {}", failed.step.name, failed.note))
 }
 
 fn has_failed(run: &Run) -> bool {
-    run.steps.iter().any(|step| step.state == StepState::Failed)
+    run.conduct.goes_back.is_some() || failure_of(run).is_some()
 }
 
 fn skip_pending(run: &mut Run, why: &str) {
@@ -70,16 +153,23 @@ fn skip_pending(run: &mut Run, why: &str) {
     }
 }
 
+/// All steps have ended. A drill takes back what it changed of what stands for production.
 fn conclude(world: &World, run: &mut Run) {
-    if !has_failed(run) && run.kind == RunKind::Drill {
-        run.recovered_at = run
+    if !has_failed(run) && run.kind != RunKind::Simulate {
+        let gives_service = |step: &&StepRecord| phase(&run.plan, &step.step.name) != Phase::PostRecovery;
+        let ended = run
             .steps
             .iter()
-            .filter_map(|step| step.finished_at)
-            .max()
-            .or(Some(world.now()));
+            .filter(gives_service)
+            .filter_map(|step| step.finished_at);
+        run.recovered_at = ended.max().or(Some(world.now()));
     }
-    run.state = RunState::Cleaning;
+    let takes_back = run.kind == RunKind::Drill && !steps_to_undo(run).is_empty();
+    run.state = if takes_back {
+        RunState::Undoing
+    } else {
+        RunState::Cleaning
+    };
     run.next_action_at = world.now();
 }
 
@@ -137,6 +227,11 @@ fn statement_of(world: &World, run: &Run, passed: bool) -> Statement {
             ("rpo_seconds".to_owned(), json!(run.plan.objectives.rpo.as_seconds())),
             ("recovery_point_age_seconds".to_owned(), json!(run.point_age_seconds)),
             ("data_loss_seconds".to_owned(), json!(run.data_loss_seconds)),
+            ("generation".to_owned(), json!(run.conduct.generation)),
+            ("approvals".to_owned(), json!(run.conduct.approvals)),
+            ("lag_milliseconds".to_owned(), json!(run.conduct.lag_milliseconds)),
+            ("went_back".to_owned(), json!(run.conduct.goes_back)),
+            ("people".to_owned(), json!(run.conduct.log)),
             ("steps".to_owned(), json!(steps)),
         ]),
     }
@@ -144,9 +239,10 @@ fn statement_of(world: &World, run: &Run, passed: bool) -> Statement {
 
 async fn tell_failed(world: &World, run: &Run) -> Result<(), Failure> {
     let failed = run.steps.iter().filter(|step| step.state == StepState::Failed);
-    let named: Vec<String> = failed
+    let mut named: Vec<String> = failed
         .map(|step| format!("step {}: {}", step.step.name, step.note))
         .collect();
+    named.extend(run.conduct.goes_back.clone());
     let page = Page {
         key: format!("run/{}", run.id),
         severity: Severity::Critical,

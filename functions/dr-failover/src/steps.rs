@@ -8,17 +8,26 @@ use holdfast_core::ports::{Page, Severity};
 use holdfast_core::workflow::records::{self, Stored};
 use holdfast_core::workflow::{World, inventory, jobs};
 
+use crate::acts;
+
 /// Begins a step whose record says that it runs.
 pub async fn begin(world: &World, run: &mut Stored<Run>, place: usize) -> Result<(), Failure> {
     let action = run.value.steps[place].step.action.clone();
     match action {
         StepAction::Check(check) => {
             let (holds, note) = evaluate(world, &check).await?;
-            end(world, &mut run.value, place, holds, note);
+            // The world outside may answer a little later, until the step's time is over.
+            if holds || !matches!(check, Check::Answers(_)) {
+                end(world, &mut run.value, place, holds, note);
+            } else {
+                run.value.steps[place].note = note;
+            }
         }
         _ if run.value.kind == RunKind::Simulate => end(world, &mut run.value, place, true, would_do(&action)),
         StepAction::Restore { resource, vault } => begin_restore(world, run, place, &resource, &vault).await?,
         StepAction::Notify { message } => notify(world, &mut run.value, place, &message).await?,
+        StepAction::Act { .. } => acts::begin(world, run, place).await?,
+        StepAction::Approve { people } => ask_for_approval(world, &run.value, place, people).await?,
         StepAction::Verify { .. } | StepAction::Wait { .. } => {}
     }
     Ok(())
@@ -51,23 +60,24 @@ pub async fn watch(world: &World, run: &mut Stored<Run>, place: usize) -> Result
             end(world, &mut run.value, place, holds, note);
         }
         StepAction::Check(_) | StepAction::Notify { .. } => begin(world, run, place).await?,
+        StepAction::Act { .. } => acts::begin(world, run, place).await?,
+        StepAction::Approve { people } => count_approvals(world, &mut run.value, place, people),
         StepAction::Wait { .. } => {}
     }
     let still_runs = run.value.steps[place].state == StepState::Running;
     if still_runs && timeout.after(started_at) <= world.now() {
-        end(
-            world,
-            &mut run.value,
-            place,
-            false,
-            format!("took longer than its timeout of {timeout}"),
-        );
+        let note = match run.value.steps[place].note.as_str() {
+            "" => format!("took longer than its timeout of {timeout}"),
+            last => format!("took longer than its timeout of {timeout}; last seen: {last}"),
+        };
+        end(world, &mut run.value, place, false, note);
         return Ok(true);
     }
     Ok(!still_runs)
 }
 
-fn end(world: &World, run: &mut Run, place: usize, holds: bool, note: String) {
+/// Ends a step.
+pub fn end(world: &World, run: &mut Run, place: usize, holds: bool, note: String) {
     let record = &mut run.steps[place];
     record.state = if holds { StepState::Succeeded } else { StepState::Failed };
     record.finished_at = Some(world.now());
@@ -106,6 +116,10 @@ async fn evaluate(world: &World, check: &Check) -> Result<(bool, String), Failur
                 None => (false, format!("{resource} has no point that can be restored")),
             })
         }
+        Check::Answers(probe) => Ok(match world.probes.ask(probe).await {
+            Ok(answer) => (answer.holds, answer.note),
+            Err(failure) => (false, failure.message),
+        }),
     }
 }
 
@@ -257,5 +271,34 @@ fn would_do(action: &StepAction) -> String {
         }
         StepAction::Wait { span } => format!("would wait {span}"),
         StepAction::Notify { message } => format!("would tell people: {message}"),
+        StepAction::Approve { people } => format!("would wait until {people} others approve"),
+        StepAction::Act { actuator, act, .. } => format!("would {} {actuator}", act.as_str()),
+    }
+}
+
+async fn ask_for_approval(world: &World, run: &Run, place: usize, people: u32) -> Result<(), Failure> {
+    let step = &run.steps[place].step.name;
+    let page = Page {
+        key: format!("run/{}/{step}", run.id),
+        severity: Severity::Critical,
+        subject: format!(
+            "{} of recovery plan {} waits for approval",
+            run.kind.as_str(),
+            run.plan.id
+        ),
+        text: format!(
+            "{} asked for it. {people} others must approve step {step} of run {}: holdfast run approve {} {step}",
+            run.requested_by, run.id, run.id
+        ),
+    };
+    world.pager.page(&page).await
+}
+
+fn count_approvals(world: &World, run: &mut Run, place: usize, people: u32) {
+    let step = &run.steps[place].step.name;
+    let given = run.conduct.approvals.iter().filter(|approval| &approval.step == step);
+    let names: Vec<String> = given.map(|approval| approval.by.clone()).collect();
+    if names.len() >= people as usize {
+        end(world, run, place, true, format!("approved by {}", names.join(" and ")));
     }
 }

@@ -38,6 +38,7 @@ fn ready() -> World {
     };
     let plan = RecoveryPlan {
         id: PlanId::new("evacuate").unwrap(),
+        moves: None,
         description: String::new(),
         objectives: Objectives {
             rpo: Span::hours(8),
@@ -80,10 +81,14 @@ fn asking_twice_by_one_name_is_one_run_and_looking_drives_it() {
 #[test]
 fn what_is_wrong_is_told_all_at_once() {
     let world = ready();
-    let payload = json!({ "plan": "elsewhere", "kind": "disaster", "force": true });
+    let payload = json!({ "plan": "elsewhere", "kind": "rehearsal", "force": true });
     let failure = ask(&world, &payload).unwrap_err();
     assert_eq!(failure.kind, FailureKind::Invalid);
-    for culprit in ["\"elsewhere\"", "known: simulate, drill", "`force` is not known"] {
+    for culprit in [
+        "\"elsewhere\"",
+        "known: simulate, drill, planned, disaster",
+        "`force` is not known",
+    ] {
         assert!(failure.message.contains(culprit), "{failure} does not say {culprit}");
     }
     let failure = ask(&world, &json!({ "plan": "evacuate", "kind": "drill" })).unwrap_err();

@@ -183,6 +183,7 @@ async fn resource(world: &World, read: &mut Payload<'_>) -> Result<(Option<Resou
 fn example(resource: &Resource) -> &'static str {
     match resource.kind {
         ResourceKind::Files | ResourceKind::S3 => "s3://bucket/restored",
+        ResourceKind::Postgres => "/var/lib/postgresql/restored",
         ResourceKind::Rds | ResourceKind::Aurora => "orders-restored",
         ResourceKind::Dynamodb | ResourceKind::AwsBackup => "orders_restored",
     }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::stream::{self, StreamExt};
-use holdfast_core::domain::{Detail, Failure, Objectives, Point, Policy, Resource, ResourceId};
+use holdfast_core::domain::{Detail, Failure, Objectives, Point, Policy, Resource, ResourceId, ResourceKind};
 use holdfast_core::planning::{ObjectiveBreach, check_objectives, is_checked};
 use holdfast_core::ports::{Key, Page, Severity};
 use holdfast_core::workflow::records::{self, Alarm};
@@ -87,15 +87,25 @@ fn matter(resource: &Resource) -> String {
 
 /// Whether the objective is broken. Most often the newest point says that it is not, and no other is read.
 async fn look(world: &World, resource: &Resource, objectives: &Objectives) -> Result<Option<ObjectiveBreach>, Failure> {
+    let covered_at = match resource.kind {
+        ResourceKind::Postgres => covered_at(world, &resource.id).await?,
+        _ => None,
+    };
     let newest: Vec<Point> = inventory::newest_point(world, &resource.id)
         .await?
         .into_iter()
         .collect();
-    if check_objectives(objectives, resource, &newest, world.now()).is_none() {
+    if check_objectives(objectives, resource, &newest, covered_at, world.now()).is_none() {
         return Ok(None);
     }
     let points = inventory::points(world, &resource.id).await?;
-    Ok(check_objectives(objectives, resource, &points, world.now()))
+    Ok(check_objectives(objectives, resource, &points, covered_at, world.now()))
+}
+
+/// Up to when a server can be restored from some vault, where its log is pulled.
+async fn covered_at(world: &World, resource: &ResourceId) -> Result<Option<Timestamp>, Failure> {
+    let windows = inventory::windows(world, resource).await?;
+    Ok(windows.into_iter().filter_map(|window| window.state.covered_at).max())
 }
 
 async fn raise(world: &World, breach: &ObjectiveBreach) -> Result<(), Failure> {

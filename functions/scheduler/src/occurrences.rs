@@ -3,7 +3,7 @@
 use futures::stream::{self, StreamExt};
 use holdfast_core::domain::{
     BackupKind, Detail, Failure, FailureKind, Job, Occurrence, OccurrenceKey, OccurrenceState, Order, Origin, Policy,
-    Resource, Rule,
+    Resource, ResourceKind, Rule,
 };
 use holdfast_core::planning::{OccurrencePlan, plan_occurrences};
 use holdfast_core::ports::{Page, Severity};
@@ -34,7 +34,13 @@ pub async fn record_due(
     let now = world.now();
     for policy in policies {
         for resource in policy.draft.selection.covered(resources) {
-            for rule in &policy.draft.rules {
+            let has_log = resource.kind == ResourceKind::Postgres;
+            for rule in policy
+                .draft
+                .rules
+                .iter()
+                .filter(|rule| has_log || rule.kind != BackupKind::Log)
+            {
                 let rule = Owed { policy, rule, resource };
                 let plan = failures.keep(rule.plan(settled_until, now));
                 if plan.is_some_and(|plan| plan.due.is_some() || !plan.missed.is_empty()) {
@@ -195,6 +201,7 @@ fn backup_job(world: &World, policy: &Policy, resource: &Resource, occurrence: &
         base: None,
         patterns: policy.draft.patterns.clone(),
         bandwidth_limit: policy.draft.bandwidth_limit,
+        server: resource.server.clone(),
     };
     let origin = Origin::Occurrence {
         occurrence: occurrence.key.clone(),

@@ -3,12 +3,14 @@
 use async_trait::async_trait;
 use holdfast_core::domain::{
     BackupKind, Copy, CopyState, Detail, Failure, FailureKind, Job, JobId, Occurrence, OccurrenceState, Order, Origin,
-    Outcome, Point, PointId, PointState, ResourceId, total,
+    Outcome, Point, PointId, PointState, ResourceId, ResourceKind, total,
 };
 use holdfast_core::ports::{Page, Severity};
 use holdfast_core::workflow::jobs::Settle;
 use holdfast_core::workflow::records::{self, Stored};
 use holdfast_core::workflow::{World, inventory, jobs};
+
+use crate::windows;
 
 /// Records the backup job that a person asks for. Asking twice with one request id is asking once.
 pub async fn request(world: &World, request: &str, resource: &ResourceId, requested_by: &str) -> Result<Job, Failure> {
@@ -29,6 +31,7 @@ pub async fn request(world: &World, request: &str, resource: &ResourceId, reques
         base: None,
         patterns: policy.draft.patterns.clone(),
         bandwidth_limit: policy.draft.bandwidth_limit,
+        server: resource.server.clone(),
     };
     let origin = Origin::Request {
         request: request.to_owned(),
@@ -58,8 +61,13 @@ impl Settle for Backups {
         else {
             return Ok(());
         };
-        if !inventory::resource(world, resource).await?.kind.is_content() {
-            // A service decides by itself what it compares with, and each of its snapshots stands alone.
+        if *kind == BackupKind::Log {
+            return mark_occurrence(world, job, OccurrenceState::Started).await;
+        }
+        let of = inventory::resource(world, resource).await?.kind;
+        if !of.is_content() || of == ResourceKind::Postgres {
+            // A service decides by itself what it compares with, and each of its snapshots stands alone. A server sends
+            // everything each time, and what did not change is not stored again.
             *kind = BackupKind::Full;
             return mark_occurrence(world, job, OccurrenceState::Started).await;
         }
@@ -84,6 +92,10 @@ impl Settle for Backups {
     }
 
     async fn completed(&self, world: &World, job: &mut Stored<Job>, outcome: &Outcome) -> Result<(), Failure> {
+        if let (Order::Backup { resource, vault, .. }, Outcome::Log(state)) = (&job.value.order, outcome) {
+            windows::record(world, &job.value, (resource, vault), state).await?;
+            return mark_occurrence(world, &job.value, OccurrenceState::Completed).await;
+        }
         let point = point_of(world, &job.value, outcome).await?;
         records::insert(world.catalog.as_ref(), &point).await?;
         mark_occurrence(world, &job.value, OccurrenceState::Completed).await?;

@@ -1,6 +1,7 @@
 //! Starts and observes backup jobs; makes recovery points.
 
 mod backups;
+mod windows;
 
 use holdfast_core::domain::{Detail, Event, Failure, JobKind};
 use holdfast_core::workflow::{World, jobs};

@@ -15,8 +15,11 @@ resource "aws_iam_policy" "boundary" {
         Sid    = "Services"
         Effect = "Allow"
         Action = [
-          "backup:*", "dynamodb:*", "events:PutEvents", "iam:PassRole", "kms:*", "logs:CreateLogStream", "logs:PutLogEvents",
-          "rds:*", "s3:*", "secretsmanager:GetSecretValue", "sns:Publish", "sqs:*", "xray:Put*",
+          "autoscaling:DescribeAutoScalingGroups", "autoscaling:SetDesiredCapacity", "backup:*", "dynamodb:*", "ecs:DescribeServices",
+          "ecs:UpdateService", "events:PutEvents", "iam:PassRole", "kms:*", "lambda:DeleteFunctionConcurrency",
+          "lambda:GetFunctionConcurrency", "lambda:InvokeFunction", "lambda:PutFunctionConcurrency", "logs:CreateLogStream",
+          "logs:PutLogEvents", "rds:*", "route53-recovery-cluster:GetRoutingControlState", "route53-recovery-cluster:UpdateRoutingControlStates",
+          "s3:*", "secretsmanager:GetSecretValue", "sns:Publish", "sqs:*", "xray:Put*",
         ]
         Resource = "*" # a ceiling, not a grant
       },

@@ -102,6 +102,56 @@ locals {
     { Sid = "CleanDrills", Effect = "Allow", Action = ["s3:DeleteObject", "s3:DeleteObjectVersion"], Resource = local.drill_objects },
   ]
 
+  # What plans may change stands in var.actuators and nowhere else; without any there is nothing to grant.
+  recovers = concat(
+    [
+      {
+        Sid      = "Markers"
+        Effect   = "Allow"
+        Action   = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
+        Resource = "${local.arn}:s3:::${var.marker_bucket}/traffic/*"
+      },
+      # Without it a marker that is not there looks like one that may not be read.
+      { Sid = "FindMarkers", Effect = "Allow", Action = "s3:ListBucket", Resource = "${local.arn}:s3:::${var.marker_bucket}" },
+    ],
+    [for statement in [
+      {
+        Sid      = "MoveGlobalDatabases"
+        Effect   = "Allow"
+        Action   = ["rds:DescribeGlobalClusters", "rds:SwitchoverGlobalCluster", "rds:FailoverGlobalCluster"]
+        Resource = local.actuators["global"]
+      },
+      {
+        Sid      = "PromoteReplicas"
+        Effect   = "Allow"
+        Action   = ["rds:DescribeDBInstances", "rds:PromoteReadReplica"]
+        Resource = local.actuators["replica"]
+      },
+      { Sid = "ScaleServices", Effect = "Allow", Action = ["ecs:DescribeServices", "ecs:UpdateService"], Resource = local.actuators["ecs"] },
+      {
+        Sid    = "GateFunctions"
+        Effect = "Allow"
+        Action = [
+          "lambda:GetFunctionConcurrency", "lambda:PutFunctionConcurrency", "lambda:DeleteFunctionConcurrency", "lambda:InvokeFunction",
+        ]
+        Resource = local.actuators["function"]
+      },
+      { Sid = "ScaleGroups", Effect = "Allow", Action = ["autoscaling:SetDesiredCapacity"], Resource = local.actuators["group"] },
+      {
+        Sid      = "LookAtGroups"
+        Effect   = "Allow"
+        Action   = ["autoscaling:DescribeAutoScalingGroups"]
+        Resource = length(local.actuators["group"]) == 0 ? [] : ["*"] # IAM knows no resource for it
+      },
+      {
+        Sid      = "SwitchRouting"
+        Effect   = "Allow"
+        Action   = ["route53-recovery-cluster:GetRoutingControlState", "route53-recovery-cluster:UpdateRoutingControlStates"]
+        Resource = local.actuators["control"]
+      },
+    ] : statement if length(statement.Resource) > 0],
+  )
+
   # No function destroys a version: what is deleted in a vault can be brought back for as long as the bucket keeps versions.
   keeps_versions = [
     { Sid = "NeverDestroysVersions", Effect = "Deny", Action = "s3:DeleteObjectVersion", NotResource = local.drill_objects },
@@ -142,7 +192,7 @@ locals {
       local.reads_vaults, local.unlocks, local.restores, local.signs_evidence,
       local.hands_role_to_backup, local.lets_services_use_keys, local.never_destroys,
     )
-    dr-failover = concat(local.cleans_drills, local.signs_evidence, local.never_destroys)
+    dr-failover = concat(local.cleans_drills, local.recovers, local.signs_evidence, local.never_destroys)
   }
 }
 

@@ -49,5 +49,19 @@ locals {
     "${local.arn}:dynamodb:${region}:${var.account}:table/*/backup/*",
   ]])
 
+  # The state machines of recovery runs: what a drill touches is its own; the others move production.
+  machines   = { for name in ["drill", "switchover", "failover"] : name => "${local.arn}:states:${local.home}:stateMachine:holdfast-${name}" }
+  executions = [for name in keys(local.machines) : "${local.arn}:states:${local.home}:execution:holdfast-${name}:*"]
+
+  # What recovery plans may change, by what the ARNs say.
+  actuators = { for kind, pattern in {
+    global   = ":rds:[^:]*:[0-9]+:(global-cluster|cluster):"
+    replica  = ":rds:[^:]*:[0-9]+:db:"
+    ecs      = ":ecs:[^:]+:[0-9]+:service/"
+    function = ":lambda:[^:]+:[0-9]+:function:"
+    group    = ":autoscaling:[^:]+:[0-9]+:autoScalingGroup:"
+    control  = ":route53-recovery-control::[0-9]+:controlpanel/"
+  } : kind => [for arn in var.actuators : arn if can(regex(pattern, arn))] }
+
   backup_role = "${local.arn}:iam::${var.account}:role/holdfast-AWSBackup"
 }

@@ -14,8 +14,8 @@ output "timers_role" {
   value = aws_iam_role.timers.arn
 }
 
-output "drill_role" {
-  value = aws_iam_role.drill.arn
+output "recovery_role" {
+  value = aws_iam_role.recovery.arn
 }
 
 # For the tests of the policies.

@@ -1,4 +1,4 @@
-# Roles of services: AWS Backup, the timers, the state machine of drills.
+# Roles of services: AWS Backup, the timers, the state machines of recovery runs.
 
 locals {
   trust = { for service in ["backup", "scheduler", "states"] : service => jsonencode({
@@ -45,18 +45,18 @@ resource "aws_iam_role_policy" "timers" {
   })
 }
 
-resource "aws_iam_role" "drill" {
-  name               = "holdfast-drill-steps"
-  description        = "Drives drills and failovers step by step"
+resource "aws_iam_role" "recovery" {
+  name               = "holdfast-recovery-steps"
+  description        = "Drives drills, switchovers and failovers step by step"
   assume_role_policy = local.trust["states"]
 }
 
-resource "aws_iam_role_policy" "drill" {
+resource "aws_iam_role_policy" "recovery" {
   # checkov:skip=CKV_AWS_355:log delivery and traces have no resources to name
   # checkov:skip=CKV_AWS_290:as above
-  # checkov:skip=CKV_AWS_289:as above; the state machine manages the delivery of its own log only
+  # checkov:skip=CKV_AWS_289:as above; the state machines manage the delivery of their own log only
   name = "drive"
-  role = aws_iam_role.drill.id
+  role = aws_iam_role.recovery.id
   policy = jsonencode({
     Version = "2012-10-17"
     Statement = [
@@ -68,6 +68,15 @@ resource "aws_iam_role_policy" "drill" {
         Action    = ["kms:GenerateDataKey", "kms:Decrypt"]
         Resource  = var.alert_key
         Condition = { StringEquals = { "kms:ViaService" = "sns.${var.home_region}.amazonaws.com" } }
+      },
+      { Sid = "ReadOwnHistory", Effect = "Allow", Action = "states:GetExecutionHistory", Resource = local.executions },
+      { Sid = "KeepHistory", Effect = "Allow", Action = "s3:PutObject", Resource = "${local.arn}:s3:::${var.history_bucket}/histories/*" },
+      {
+        Sid       = "EvidenceKeys"
+        Effect    = "Allow"
+        Action    = "kms:GenerateDataKey"
+        Resource  = var.evidence_keys
+        Condition = { StringEquals = { "kms:ViaService" = "s3.${var.home_region}.amazonaws.com" } }
       },
       {
         Sid    = "Log"

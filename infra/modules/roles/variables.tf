@@ -14,6 +14,11 @@ variable "vault_buckets" { type = list(string) }
 variable "vault_keys" { type = list(string) }
 variable "backup_vaults" { type = list(string) }
 
+variable "history_bucket" {
+  description = "The bucket of evidence in the home Region, which keeps the histories of recovery runs as well."
+  type        = string
+}
+
 variable "evidence_buckets" { type = list(string) }
 variable "evidence_keys" { type = list(string) }
 variable "drill_bucket" { type = string }
@@ -30,5 +35,15 @@ variable "escrow_key" { type = string }
 variable "protected_buckets" { type = list(string) }
 variable "restore_buckets" { type = list(string) }
 variable "restore_tables" { type = list(string) }
+variable "actuators" {
+  description = "ARNs of what recovery plans may change."
+  type        = list(string)
+}
+
+variable "marker_bucket" {
+  description = "The bucket of the markers that lead traffic."
+  type        = string
+}
+
 variable "operator_principals" { type = list(string) }
 variable "approver_principals" { type = list(string) }

@@ -6,6 +6,11 @@ variable "protected_buckets" { type = list(string) }
 variable "restore_buckets" { type = list(string) }
 variable "operator_principals" { type = list(string) }
 
+variable "actuators" {
+  type    = list(string)
+  default = []
+}
+
 module "roles" {
   source = "../../modules/roles"
 
@@ -19,6 +24,9 @@ module "roles" {
   vault_buckets       = ["holdfast-vault-primary-111122223333-${var.home_region}", "holdfast-vault-recovery-111122223333-${var.recovery_region}"]
   vault_keys          = [for region in [var.home_region, var.recovery_region] : "arn:aws:kms:${region}:111122223333:key/00000000-0000-0000-0000-0000000000b1"]
   backup_vaults       = [for region in [var.home_region, var.recovery_region] : "arn:aws:backup:${region}:111122223333:backup-vault:holdfast-${region}"]
+  history_bucket      = "holdfast-evidence-111122223333-${var.home_region}"
+  marker_bucket       = "holdfast-markers-111122223333-${var.home_region}"
+  actuators           = var.actuators
   evidence_buckets    = [for region in [var.home_region, var.recovery_region] : "holdfast-evidence-111122223333-${region}"]
   evidence_keys       = [for region in [var.home_region, var.recovery_region] : "arn:aws:kms:${region}:111122223333:key/00000000-0000-0000-0000-0000000000c1"]
   drill_bucket        = "holdfast-drills-111122223333-${var.home_region}"
@@ -62,6 +70,8 @@ output "holders" {
   value = { for action in [
     "s3:DeleteObjectVersion", "s3:ListBucketVersions", "s3:PutObjectRetention", "dynamodb:UpdateItem", "dynamodb:BatchWriteItem",
     "dynamodb:DeleteItem", "backup:CopyIntoBackupVault", "kms:Encrypt", "secretsmanager:GetSecretValue",
+    "rds:FailoverGlobalCluster", "rds:PromoteReadReplica", "ecs:UpdateService", "lambda:PutFunctionConcurrency",
+    "autoscaling:SetDesiredCapacity", "route53-recovery-cluster:UpdateRoutingControlStates",
     ] : action => sort([for function, statements in local.statements : function if anytrue([
       for statement in statements : statement.Effect == "Allow" && contains(flatten([statement.Action]), action)
   ])]) }
@@ -90,6 +100,7 @@ output "without_resources" {
   value = [
     "xray:PutTraceSegments", "xray:PutTelemetryRecords", "backup:DescribeBackupJob", "backup:DescribeCopyJob",
     "backup:DescribeRestoreJob", "dynamodb:ListBackups", "rds:DescribeAccountAttributes",
+    "autoscaling:DescribeAutoScalingGroups",
   ]
 }
 
@@ -111,6 +122,10 @@ output "trust_of_people" {
 
 output "people_may" {
   value = { for name, policy in module.roles.people_policies : name => flatten([for statement in jsondecode(policy).Statement : statement.Action]) }
+}
+
+output "people_statements" {
+  value = { for name, policy in module.roles.people_policies : name => jsondecode(policy).Statement }
 }
 
 output "drill_area" {

@@ -115,10 +115,13 @@ impl Clients {
 #[derive(Debug)]
 pub struct RegionClients {
     config: SdkConfig,
+    autoscaling: OnceLock<aws_sdk_autoscaling::Client>,
     backup: OnceLock<aws_sdk_backup::Client>,
     dynamodb: OnceLock<aws_sdk_dynamodb::Client>,
+    ecs: OnceLock<aws_sdk_ecs::Client>,
     eventbridge: OnceLock<aws_sdk_eventbridge::Client>,
     kms: OnceLock<aws_sdk_kms::Client>,
+    lambda: OnceLock<aws_sdk_lambda::Client>,
     rds: OnceLock<aws_sdk_rds::Client>,
     s3: OnceLock<aws_sdk_s3::Client>,
     secretsmanager: OnceLock<aws_sdk_secretsmanager::Client>,
@@ -130,10 +133,13 @@ impl Default for RegionClients {
     fn default() -> Self {
         Self {
             config: SdkConfig::builder().build(),
+            autoscaling: OnceLock::new(),
             backup: OnceLock::new(),
             dynamodb: OnceLock::new(),
+            ecs: OnceLock::new(),
             eventbridge: OnceLock::new(),
             kms: OnceLock::new(),
+            lambda: OnceLock::new(),
             rds: OnceLock::new(),
             s3: OnceLock::new(),
             secretsmanager: OnceLock::new(),
@@ -154,14 +160,26 @@ macro_rules! client {
 }
 
 impl RegionClients {
+    client!(autoscaling, aws_sdk_autoscaling, "Auto Scaling");
     client!(backup, aws_sdk_backup, "AWS Backup");
     client!(dynamodb, aws_sdk_dynamodb, "DynamoDB");
+    client!(ecs, aws_sdk_ecs, "ECS");
     client!(eventbridge, aws_sdk_eventbridge, "EventBridge");
     client!(kms, aws_sdk_kms, "KMS");
+    client!(lambda, aws_sdk_lambda, "Lambda");
     client!(rds, aws_sdk_rds, "RDS");
     client!(secretsmanager, aws_sdk_secretsmanager, "Secrets Manager");
     client!(sns, aws_sdk_sns, "SNS");
     client!(sqs, aws_sdk_sqs, "SQS");
+
+    /// A client of one endpoint of a cluster of routing controls. It asks once: there are four more to ask.
+    pub fn routing_control_at(&self, endpoint: &str) -> aws_sdk_route53recoverycluster::Client {
+        let config = aws_sdk_route53recoverycluster::config::Builder::from(&self.config)
+            .endpoint_url(endpoint)
+            .retry_config(RetryConfig::disabled())
+            .build();
+        aws_sdk_route53recoverycluster::Client::from_conf(config)
+    }
 
     /// The client of S3. What it carries may be large, so that a call takes as long as bytes move. It adds no checksums of its own: whoever writes sends the SHA-256 of what it writes, and whoever
     /// reads compares with the SHA-256 it knows, which holds for every store that speaks S3.

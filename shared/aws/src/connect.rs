@@ -6,9 +6,10 @@ use holdfast_core::config::deployment::Deployment;
 use holdfast_core::domain::{Failure, ResourceKind, Span};
 use holdfast_core::ports::{Catalog, Clock, Ids, Keys, Workers};
 use holdfast_core::workflow::engines::EnginesByKind;
-use holdfast_core::workflow::{Settings, World};
+use holdfast_core::workflow::{Elsewhere, Settings, World};
 use jiff::SignedDuration;
 
+use crate::actuators::AwsActuators;
 use crate::bus::EventBridgeBus;
 use crate::catalog::DynamoCatalog;
 use crate::clients::Clients;
@@ -65,6 +66,7 @@ pub async fn connect_by(clients: Arc<Clients>, deployment: &Deployment) -> Resul
     // What a drill restored is content of no resource, and goes by the first of its kinds.
     engines.insert(ResourceKind::Files, content.clone());
     engines.insert(ResourceKind::S3, content.clone());
+    engines.insert(ResourceKind::Postgres, content.clone());
     let world = World {
         bus: Arc::new(EventBridgeBus::new(home.eventbridge(), &deployment.bus)),
         engine: Arc::new(EnginesByKind {
@@ -74,6 +76,8 @@ pub async fn connect_by(clients: Arc<Clients>, deployment: &Deployment) -> Resul
         pager: Arc::new(SnsPager::new(clients.of_arn(topic).sns(), topic)),
         keys,
         evidence: Arc::new(S3Evidence::new(evidence.collect(), clock.clone())),
+        actuators: Arc::new(AwsActuators::new(&clients, catalog.clone())),
+        probes: Arc::new(Elsewhere),
         catalog,
         clock,
         ids,

@@ -9,13 +9,13 @@ use holdfast_core::ports::{Catalog, Clock, Ids, Keys};
 use holdfast_repository::storage::Storage;
 use holdfast_sources::content_engine::places::PlacesByScheme;
 use holdfast_sources::content_engine::{
-    ContentEngine, ContentEngineParts, ExecutorParts, OpenStorage, ReceiptStore, SharedEngine,
+    ContentEngine, ContentEngineParts, ExecutorParts, OpenStorage, ReceiptStore, ServerPassword, SharedEngine,
 };
 use tokio::runtime::Handle;
 
 use crate::clients::Clients;
 use crate::s3::{S3Address, S3Places};
-use crate::secrets::EscrowPassword;
+use crate::secrets::Secret;
 use crate::storage::{S3Storage, S3StorageOptions};
 use crate::system::ambient;
 
@@ -49,11 +49,11 @@ pub(crate) fn engine(
         Failure::caused(FailureKind::Invalid, message, error)
     })?;
     let places = S3Places::new(Arc::clone(clients), runtime.clone(), drill_area);
-    let escrow = EscrowPassword::new(
+    let escrow = Secret::new(
         clients.of_arn(&deployment.escrow_secret).secretsmanager(),
         deployment.escrow_secret.clone(),
     );
-    let asking = runtime.clone();
+    let (asking, passwords) = (runtime.clone(), runtime.clone());
     let engine = ContentEngine::new(ContentEngineParts {
         open_storage: vaults(clients, deployment, runtime),
         keys,
@@ -61,6 +61,8 @@ pub(crate) fn engine(
         escrow_password: Arc::new(move || asking.block_on(escrow.read()).map(str::to_owned)),
         receipts: ReceiptStore::Catalog(Arc::clone(catalog)),
         places: Arc::new(PlacesByScheme::only("s3://", Arc::new(places))),
+        server_password: server_passwords(clients, passwords),
+        spools: std::env::temp_dir().join("holdfast-log"),
         readers: READERS,
         threads: std::thread::available_parallelism().map_or(THREADS, |cores| cores.get().max(THREADS)),
     })?;
@@ -73,6 +75,19 @@ pub(crate) fn engine(
         at_once: AT_ONCE,
     };
     Ok(SharedEngine::new(engine, parts))
+}
+
+/// The passwords of servers, each read anew, so that one that was changed is the one that counts.
+fn server_passwords(clients: &Arc<Clients>, runtime: Handle) -> ServerPassword {
+    let clients = Arc::clone(clients);
+    Arc::new(move |place: &str| {
+        if !place.starts_with("arn:") {
+            let message = "a function has no files: name the password of the server as \"password-secret\"";
+            return Err(Failure::new(FailureKind::Invalid, message));
+        }
+        let secret = Secret::new(clients.of_arn(place).secretsmanager(), place);
+        runtime.block_on(secret.read()).map(str::to_owned)
+    })
 }
 
 /// Leads to the repository of a resource: below `repositories/<resource>` in its vault's bucket.

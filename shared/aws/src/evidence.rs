@@ -173,7 +173,8 @@ impl Copies {
     }
 
     async fn names(&self) -> Result<BTreeSet<String>, Failure> {
-        let request = self.at.client.list_objects_v2().bucket(&self.at.bucket);
+        // Statements stand at the top; the histories of executions, which Step Functions keeps there, below.
+        let request = self.at.client.list_objects_v2().bucket(&self.at.bucket).delimiter("/");
         let mut pages = request.into_paginator().send();
         let mut names = BTreeSet::new();
         while let Some(page) = pages.next().await {

@@ -1,5 +1,6 @@
 //! AWS adapters, one module a service. SDK types never leave this crate.
 
+mod actuators;
 mod bus;
 mod catalog;
 pub mod clients;
@@ -16,6 +17,7 @@ mod secrets;
 pub mod storage;
 mod system;
 
+pub use actuators::AwsActuators;
 pub use bus::EventBridgeBus;
 pub use catalog::DynamoCatalog;
 pub use clients::Clients;
@@ -24,5 +26,5 @@ pub use evidence::{EvidenceRegion, S3Evidence};
 pub use keys::KmsKeys;
 pub use pager::SnsPager;
 pub use queue::{QueueUrls, SqsQueue};
-pub use secrets::EscrowPassword;
+pub use secrets::Secret;
 pub use system::{SystemClock, SystemIds};

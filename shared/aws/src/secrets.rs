@@ -1,4 +1,4 @@
-//! The password in escrow, kept by Secrets Manager.
+//! Passwords that Secrets Manager keeps: the one in escrow, and those of PostgreSQL servers.
 
 use std::fmt;
 
@@ -8,14 +8,14 @@ use tokio::sync::OnceCell;
 
 use crate::failure::failure;
 
-/// The password of the escrow key file of every repository: read once, when it is first needed.
-pub struct EscrowPassword {
+/// A password: read once, when it is first needed.
+pub struct Secret {
     client: Client,
     secret: String,
     password: OnceCell<String>,
 }
 
-impl EscrowPassword {
+impl Secret {
     /// The password that the secret of this ARN holds.
     pub fn new(client: Client, secret: impl Into<String>) -> Self {
         Self {
@@ -40,7 +40,7 @@ impl EscrowPassword {
         let text = answer.secret_string.as_deref().map(str::trim_end).unwrap_or_default();
         if text.is_empty() {
             let message = format!(
-                "secret {} holds no text: put the escrow password into it, as plain text",
+                "secret {} holds no text: put the password into it, as plain text",
                 self.secret
             );
             return Err(Failure::new(FailureKind::Invalid, message));
@@ -49,9 +49,9 @@ impl EscrowPassword {
     }
 }
 
-impl fmt::Debug for EscrowPassword {
+impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EscrowPassword")
+        f.debug_struct("Secret")
             .field("secret", &self.secret)
             .finish_non_exhaustive()
     }

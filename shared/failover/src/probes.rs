@@ -6,8 +6,8 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use holdfast_core::domain::{Failure, FailureKind};
-use holdfast_core::ports::{Answer, Probe, Probes};
+use holdfast_core::domain::{Answer, Failure, FailureKind, Probe};
+use holdfast_core::ports::Probes;
 use holdfast_sources::postgres::{Address, ClientOptions, Connection, Purpose};
 use jiff::Timestamp;
 use ureq::Agent;

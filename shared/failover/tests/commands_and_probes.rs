@@ -13,10 +13,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use holdfast_core::domain::{
-    Act, ActOrder, Actuator, ActuatorKind, ActuatorName, AuthorityRecord, Bound, Failure, FailureKind, Region, Run,
-    Seen, StepName, WorkloadName,
+    Act, ActOrder, Actuator, ActuatorKind, ActuatorName, AuthorityRecord, Bound, Failure, FailureKind, Probe, Region,
+    Run, Seen, StepName, WorkloadName,
 };
-use holdfast_core::ports::{Actuators, Clock, Probe, Probes};
+use holdfast_core::ports::{Actuators, Clock, Probes};
 use holdfast_failover::actuators::EmbeddedActuators;
 use holdfast_failover::authority::Authorities;
 use holdfast_failover::probes::NetworkProbes;

@@ -86,7 +86,6 @@ fn a_sound_backup_is_proven_to_a_moment_with_what_it_loses() {
     server.sql("ALTER SYSTEM SET synchronous_standby_names = 'elsewhere'");
     server.sql("ALTER SYSTEM SET shared_preload_libraries = 'not_installed'");
     server.sql("ALTER DATABASE template1 SET default_transaction_read_only = on");
-    server.sql("ALTER DATABASE template1 SET statement_timeout = '1ms'");
     let repository = repository();
     store(&repository, &server);
     server.sql("INSERT INTO beats VALUES (clock_timestamp())");

@@ -121,6 +121,7 @@ impl EngineWorld for FakeEngines {
             base: None,
             patterns: Patterns::default(),
             bandwidth_limit: None,
+            server: None,
         };
         Task { job, attempt, order }
     }

@@ -53,6 +53,7 @@ fn backup(kind: BackupKind, base: Option<&str>) -> Order {
         base: base.map(|artefact| (PointId::derive(&["base"]), artefact.to_owned())),
         patterns: Patterns::default(),
         bandwidth_limit: None,
+        server: None,
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::state::{ACCOUNT, State};
+use super::topologies::promotion_word;
 use super::xml::{element, text};
 
 /// An instance or cluster.
@@ -22,6 +23,10 @@ pub(super) struct Database {
     pub tags: BTreeMap<String, String>,
     /// The cluster of an instance.
     pub cluster: Option<String>,
+    /// What it is a read replica of.
+    pub source: Option<String>,
+    /// When its promotion ends.
+    pub promoted_at: Option<Timestamp>,
     pub made_at: Timestamp,
     /// From here on it is available.
     pub ready_at: Timestamp,
@@ -50,6 +55,8 @@ impl Database {
             parameter_group: "tuned".to_owned(),
             tags: BTreeMap::new(),
             cluster: None,
+            source: None,
+            promoted_at: None,
             made_at,
             ready_at: made_at,
             word: None,
@@ -62,10 +69,11 @@ impl Database {
     }
 
     pub(super) fn state(&self, now: Timestamp) -> &str {
-        match &self.word {
-            Some(word) => word,
-            None if self.ready_at > now => "creating",
-            None => "available",
+        match (&self.word, self.promoted_at) {
+            (Some(word), _) => word,
+            (None, Some(at)) if at > now => promotion_word(at, now),
+            _ if self.ready_at > now => "creating",
+            _ => "available",
         }
     }
 }
@@ -116,6 +124,11 @@ impl State {
             .cluster
             .as_deref()
             .map(|name| text("DBClusterIdentifier", name))
+            .unwrap_or_default();
+        inside += &database
+            .source
+            .as_deref()
+            .map(|name| text("ReadReplicaSourceDBInstanceIdentifier", name))
             .unwrap_or_default();
         inside += &text("DBInstanceArn", &database.arn());
         inside += &tag_list(&database.tags);

@@ -13,7 +13,7 @@ use super::faults::{Trouble, meet};
 use super::rds::Refusal;
 use super::requests::Request;
 use super::state::State;
-use super::{Shared, backup, dynamodb, rds, xml};
+use super::{Shared, backup, dynamodb, rds, services, xml};
 
 pub(super) fn router(shared: Arc<Shared>) -> axum::Router {
     axum::Router::new().fallback(answer).with_state(shared)
@@ -22,11 +22,11 @@ pub(super) fn router(shared: Arc<Shared>) -> axum::Router {
 /// How a service speaks.
 #[derive(Clone, Copy)]
 enum Protocol {
-    /// RDS: forms in, XML out.
+    /// RDS and Auto Scaling: forms in, XML out.
     Query,
-    /// AWS Backup: paths and JSON.
+    /// AWS Backup and Lambda: paths and JSON.
     Rest,
-    /// DynamoDB: JSON, the operation in a header.
+    /// DynamoDB, ECS and routing controls: JSON, the operation in a header.
     Json,
 }
 
@@ -48,7 +48,12 @@ async fn answer(
         let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
         let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
         return respond(&shared, Protocol::Json, &operation, region, |state| {
-            dynamodb::carry_out(state, region, &operation, &body).map(|answer| answer.to_string())
+            let answer = match target.split('.').next() {
+                Some("AmazonEC2ContainerServiceV20141113") => services::ecs(state, region, &operation, &body),
+                Some("ToggleCustomerAPI") => services::routing_controls(state, &operation, &body),
+                _ => dynamodb::carry_out(state, region, &operation, &body),
+            };
+            answer.map(|answer| answer.to_string())
         });
     }
     if header(header::CONTENT_TYPE).starts_with("application/x-www-form-urlencoded") {
@@ -63,11 +68,16 @@ async fn answer(
             rds::carry_out(state, &call).map(|inside| xml::answer(&operation, &inside))
         });
     }
-    let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    let raw = body;
+    let body = serde_json::from_slice(&raw).unwrap_or(Value::Null);
     let request = Request::read(&method, &uri, region, body);
     let operation = request.operation();
     respond(&shared, Protocol::Rest, operation, region, |state| {
-        backup::carry_out(state, &request).map(|answer| answer.to_string())
+        let answer = match request.is_of_lambda() {
+            true => services::lambda(state, &request, &raw),
+            false => backup::carry_out(state, &request),
+        };
+        answer.map(|answer| answer.to_string())
     })
 }
 

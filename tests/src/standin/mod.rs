@@ -1,4 +1,5 @@
-//! A stand-in for RDS, AWS Backup and the backups of DynamoDB: one process for all Regions, over the wire protocols that the
+//! A stand-in for RDS, AWS Backup, the backups of DynamoDB, and what recovery plans change (global databases, ECS, Auto
+//! Scaling, the concurrency of functions, routing controls): one process for all Regions, over the wire protocols that the
 //! SDKs speak, with snapshots and jobs that take time on a clock that the test moves. Written from the public service models;
 //! what it does not do is in `docs/emulation.md`.
 
@@ -12,8 +13,10 @@ mod points;
 mod rds;
 mod requests;
 mod restores;
+mod services;
 mod snapshots;
 mod state;
+mod topologies;
 mod xml;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::databases::tag_list;
+use super::services;
 use super::snapshots::{Snapshot, keeps_busy};
 use super::state::State;
 use super::xml::{element, text};
@@ -118,6 +119,10 @@ pub(super) fn carry_out(state: &mut State, call: &Call<'_>) -> Result<String, Re
         "DescribeDBInstances" | "DescribeDBClusters" => state.describe_databases(call),
         "DeleteDBInstance" | "DeleteDBCluster" => state.delete_database(call),
         "DescribeAccountAttributes" => Ok(state.account_attributes(call)),
+        "DescribeGlobalClusters" => state.describe_globals(call),
+        "SwitchoverGlobalCluster" | "FailoverGlobalCluster" => state.move_global(call),
+        "PromoteReadReplica" => state.promote_replica(call),
+        "DescribeAutoScalingGroups" | "SetDesiredCapacity" => services::auto_scaling(state, call),
         "ListTagsForResource" => state.list_tags(call),
         other => refuse(
             "InvalidAction",

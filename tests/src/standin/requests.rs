@@ -1,4 +1,4 @@
-//! Requests to AWS Backup.
+//! Requests to AWS Backup and Lambda.
 
 use std::collections::BTreeMap;
 
@@ -59,8 +59,17 @@ impl Request {
                 "GetRecoveryPointRestoreMetadata"
             }
             ("GET", ["tags", _]) => "ListTags",
+            ("GET", [_, "functions", _, "concurrency"]) => "GetFunctionConcurrency",
+            ("PUT", [_, "functions", _, "concurrency"]) => "PutFunctionConcurrency",
+            ("DELETE", [_, "functions", _, "concurrency"]) => "DeleteFunctionConcurrency",
+            ("POST", [_, "functions", _, "invocations"]) => "Invoke",
             _ => "Unknown",
         }
+    }
+
+    /// Whether it is for Lambda, whose paths begin with the date of the interface.
+    pub(super) fn is_of_lambda(&self) -> bool {
+        self.part(1) == "functions"
     }
 
     pub(super) fn part(&self, at: usize) -> &str {

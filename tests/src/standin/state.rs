@@ -10,7 +10,9 @@ use super::databases::Database;
 use super::dynamodb::Dynamo;
 use super::events::Delivery;
 use super::faults::Fault;
+use super::services::Services;
 use super::snapshots::Snapshot;
+use super::topologies::GlobalDatabase;
 
 /// The account that everything belongs to.
 pub const ACCOUNT: &str = "123456789012";
@@ -55,6 +57,12 @@ pub struct State {
     pub calls: Vec<String>,
     /// The most copies that were ever in progress into a Region.
     pub most_copies: BTreeMap<String, usize>,
+    /// How long a writer's move, a promotion or a change of capacity takes.
+    pub move_takes: SignedDuration,
+    /// Regions that other Regions cannot reach.
+    pub lost_regions: BTreeSet<String>,
+    pub(super) globals: BTreeMap<String, GlobalDatabase>,
+    pub(super) services: Services,
     pub(super) keys: BTreeSet<String>,
     pub(super) databases: BTreeMap<Place, Database>,
     pub(super) snapshots: BTreeMap<Place, Snapshot>,
@@ -83,6 +91,10 @@ impl State {
             word: None,
             calls: Vec::new(),
             most_copies: BTreeMap::new(),
+            move_takes: SignedDuration::from_mins(2),
+            lost_regions: BTreeSet::new(),
+            globals: BTreeMap::new(),
+            services: Services::default(),
             keys: BTreeSet::new(),
             databases: BTreeMap::new(),
             snapshots: BTreeMap::new(),
@@ -115,6 +127,7 @@ impl State {
     pub(super) fn settle(&mut self) {
         self.settle_snapshots();
         self.settle_jobs();
+        self.settle_moves();
     }
 
     /// Makes a KMS key known in a Region, and gives its ARN.

@@ -181,6 +181,18 @@ async fn with_every_region_lost_nothing_is_pretended() {
     }
 }
 
+/// The state machines keep the histories of their executions below the statements.
+#[tokio::test]
+async fn what_stands_below_a_folder_is_no_statement() {
+    let buckets = Buckets::new().await;
+    let s3 = buckets.ground.clients.home().s3();
+    let history = s3.put_object().bucket(&buckets.home).key("histories/run/1.json");
+    history.body(b"[]".to_vec().into()).send().await.unwrap();
+    let store = buckets.both();
+    store.put("1.json", b"{}").await.unwrap();
+    assert_eq!(store.list().await.unwrap(), ["1.json"]);
+}
+
 #[tokio::test]
 async fn a_document_that_differs_between_regions_is_told() {
     let buckets = Buckets::new().await;

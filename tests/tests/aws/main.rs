@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[path = "../../../shared/sources/tests/postgres_server/mod.rs"]
+mod server;
 #[path = "../tools/mod.rs"]
 mod tools;
 
@@ -12,5 +14,6 @@ mod engines;
 mod evidence;
 mod ground;
 mod lambda;
+mod recovery;
 mod storage;
 mod world;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use holdfast_aws::{Clients, EscrowPassword, connect_by};
+use holdfast_aws::{Clients, Secret, connect_by};
 use holdfast_core::config::deployment::{DeployedVault, Deployment, EvidenceBucket};
 use holdfast_core::domain::{Detail, FailureKind, ResourceId, VaultName};
 use holdfast_core::ports::{Draft, Inserted, Key, Page, Severity};
@@ -107,7 +107,7 @@ async fn the_escrow_password_is_read_from_its_secret() {
     let ground = Ground::new().await;
     let client = || ground.clients.home().secretsmanager();
     let secret = escrow(&ground, &json!({"SecretString": "correct horse\n"}));
-    let password = EscrowPassword::new(client(), &secret);
+    let password = Secret::new(client(), &secret);
     for _ in 0..2 {
         assert_eq!(password.read().await.unwrap(), "correct horse");
     }
@@ -119,7 +119,7 @@ async fn the_escrow_password_is_read_from_its_secret() {
             FailureKind::NotFound,
         ),
     ] {
-        let failure = EscrowPassword::new(client(), &wrong).read().await.unwrap_err();
+        let failure = Secret::new(client(), &wrong).read().await.unwrap_err();
         assert_eq!(failure.kind, kind, "{failure}");
         assert!(failure.message.contains(&wrong), "{failure}");
     }

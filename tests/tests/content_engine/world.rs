@@ -130,6 +130,8 @@ impl World {
             escrow_password: Arc::new(|| Ok(PASSWORD.to_owned())),
             receipts: ReceiptStore::Folder(self.path("receipts")),
             places: Arc::new(PlacesByScheme::files(self.drills())),
+            server_password: Arc::new(|place| panic!("no server has a password, so not {place}")),
+            spools: std::env::temp_dir(),
             readers: 2,
             threads: 2,
         })
@@ -156,6 +158,7 @@ impl World {
                 base,
                 patterns: Patterns::default(),
                 bandwidth_limit: None,
+                server: None,
             },
         )
     }

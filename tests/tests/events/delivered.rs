@@ -8,8 +8,11 @@ use serde_json::Value;
 use super::{decoded, entries, is_delivered, read, samples, workspace_root};
 
 /// Every payload, and what arrives by it.
-const PAYLOADS: [(&str, &[&str]); 20] = [
+const PAYLOADS: [(&str, &[&str]); 23] = [
+    ("dr-failover/console-approve", &["request"]),
     ("dr-failover/console-drill", &["request"]),
+    ("dr-failover/console-failover", &["request"]),
+    ("dr-failover/console-forbid", &["request"]),
     ("dr-failover/console-simulate", &["request"]),
     ("dr-failover/console-status", &["request"]),
     ("replicator/aws-copy-job", &["aws.backup: Copy Job State Change"]),

@@ -25,10 +25,12 @@ const DELIVERED: [&str; 5] = ["aws-", "console-", "s3-", "sns-", "sqs-"];
 const PUBLISHED: &str = "published";
 
 /// Every rejected sample, and what its refusal must name: the wrong word or the field.
-const REJECTED: [(&str, &str); 44] = [
+const REJECTED: [(&str, &str); 46] = [
+    ("dr-failover/instruction-unknown", "`forget`"),
+    ("dr-failover/observation-is-a-word", "\"yes\""),
     ("dr-failover/plan-with-a-space", "\"photos elsewhere\""),
     ("dr-failover/run-id-is-no-id", "run \"../"),
-    ("dr-failover/run-kind-has-no-actuators", "`disaster`"),
+    ("dr-failover/run-kind-unknown", "`rehearsal`"),
     ("dr-failover/run-state-unknown", "`almost`"),
     ("lifecycle/delete-after-in-words", "`detail.delete_after`"),
     ("lifecycle/delete-at-once", "`skip_hold`"),

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use holdfast_core::domain::{
-    Act, ActOrder, Actuator, ActuatorKind, ActuatorName, Authority, AuthorityRecord, Bound, Failure,
+    Act, ActOrder, Actuator, ActuatorKind, ActuatorName, Authority, AuthorityRecord, Bound, Failure, Probe,
     Region as RegionName, Run, RunId, Seen, StepName, WorkloadName,
 };
-use holdfast_core::ports::{Actuators, Clock, Probe, Probes};
+use holdfast_core::ports::{Actuators, Clock, Probes};
 use holdfast_failover::actuators::EmbeddedActuators;
 use holdfast_failover::authority::{self, Authorities};
 use holdfast_failover::probes::NetworkProbes;

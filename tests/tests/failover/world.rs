@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
 
+use holdfast_core::domain::Probe;
 use holdfast_core::domain::{Act, ActuatorName};
-use holdfast_core::ports::Probe;
 use holdfast_failover::guard::{GuardState, Role};
 use holdfast_tests::holdfast_binary;
 use tempfile::TempDir;

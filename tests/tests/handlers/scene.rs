@@ -17,7 +17,7 @@ pub use holdfast_core::domain::{
 pub use holdfast_core::ports::{Catalog, Draft, Entry, Inserted, Key};
 pub use holdfast_core::ports::{Clock, EvidenceStore, Keys, Queue, Severity, Signature};
 pub use holdfast_core::workflow::records::{self, Record};
-pub use holdfast_core::workflow::{Settings, World, apply, chain, inventory};
+pub use holdfast_core::workflow::{Elsewhere, Settings, World, apply, chain, inventory};
 pub use holdfast_testkit::fakes::{
     FakeBus, FakeCatalog, FakeClock, FakeEngine, FakeEvidence, FakeIds, FakeKeys, FakePager, FakeQueue, ResourceModel,
 };
@@ -115,6 +115,7 @@ pub fn restore_step(name: &str) -> Step {
 pub fn plan(steps: Vec<Step>) -> RecoveryPlan {
     RecoveryPlan {
         id: PlanId::new("evacuate").unwrap(),
+        moves: None,
         description: String::new(),
         objectives: Objectives {
             rpo: Span::hours(8),
@@ -158,6 +159,8 @@ impl System {
             pager: pager.clone(),
             keys: keys.clone(),
             evidence: evidence.clone(),
+            actuators: Arc::new(Elsewhere),
+            probes: Arc::new(Elsewhere),
             clock: clock.clone(),
             ids: Arc::new(FakeIds::default()),
             settings: Settings {
@@ -179,6 +182,7 @@ impl System {
             heartbeat: Some("heartbeat".to_owned()),
             registered_at: at(MIDNIGHT),
             retired_at: None,
+            server: None,
         };
         let policies = [(PolicyId::new("main").unwrap(), policy)];
         now(apply::apply(&world, &[resource], &policies, &[plan])).unwrap();

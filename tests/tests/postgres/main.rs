@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod archive;
+mod domain;
+mod proving;
 mod receiving;
 mod recovery;
 #[path = "../../../shared/sources/tests/postgres_server/mod.rs"]

@@ -169,6 +169,7 @@ fn resource(name: &str, registered_at: Timestamp) -> Resource {
         heartbeat: Some("heartbeat".to_owned()),
         registered_at,
         retired_at: None,
+        server: None,
     }
 }
 
@@ -323,6 +324,7 @@ fn plan(random: &mut SeededRandom) -> RecoveryPlan {
     let short = *random.pick(&[Span::minutes(2), Span::hours(3)]);
     RecoveryPlan {
         id: PlanId::new("evacuate").unwrap(),
+        moves: None,
         description: String::new(),
         objectives: Objectives {
             rpo: Span::hours(26),

@@ -14,7 +14,7 @@ use holdfast_core::domain::{
 };
 use holdfast_core::ports::{Bus, Catalog, Delivery, Engine, EvidenceStore, Key, Keys, MAX_RECEIVES, Pager, Queue};
 use holdfast_core::workflow::records::{self, Record};
-use holdfast_core::workflow::{Remembered, Settings, World, apply};
+use holdfast_core::workflow::{Elsewhere, Remembered, Settings, World, apply};
 use holdfast_testkit::fakes::{
     FakeBus, FakeCatalog, FakeClock, FakeEngine, FakeEvidence, FakeIds, FakeKeys, FakePager, FakeQueue,
 };
@@ -191,6 +191,8 @@ impl Sim {
             pager: self.pager.clone(),
             keys: self.keys.clone(),
             evidence: self.evidence.clone(),
+            actuators: Arc::new(Elsewhere),
+            probes: Arc::new(Elsewhere),
             clock: self.clock.clone(),
             ids: Arc::new(FakeIds::default()),
             settings: self.settings(),

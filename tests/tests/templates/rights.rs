@@ -9,7 +9,7 @@ use holdfast_tests::workspace_root;
 use crate::tools::text;
 
 /// A call of the adapters, and the actions that IAM asks about when it is made.
-const CALLS: [(&str, &[&str]); 58] = [
+const CALLS: [(&str, &[&str]); 72] = [
     // DynamoDB, as catalog and as what is protected.
     ("get_item", &["dynamodb:GetItem"]),
     ("batch_get_item", &["dynamodb:BatchGetItem"]),
@@ -113,6 +113,30 @@ const CALLS: [(&str, &[&str]); 58] = [
         ],
     ),
     ("create_db_instance", &["rds:CreateDBInstance"]),
+    // What recovery plans change.
+    ("describe_global_clusters", &["rds:DescribeGlobalClusters"]),
+    ("switchover_global_cluster", &["rds:SwitchoverGlobalCluster"]),
+    ("failover_global_cluster", &["rds:FailoverGlobalCluster"]),
+    ("promote_read_replica", &["rds:PromoteReadReplica"]),
+    ("describe_services", &["ecs:DescribeServices"]),
+    ("update_service", &["ecs:UpdateService"]),
+    (
+        "describe_auto_scaling_groups",
+        &["autoscaling:DescribeAutoScalingGroups"],
+    ),
+    ("set_desired_capacity", &["autoscaling:SetDesiredCapacity"]),
+    ("get_function_concurrency", &["lambda:GetFunctionConcurrency"]),
+    ("put_function_concurrency", &["lambda:PutFunctionConcurrency"]),
+    ("delete_function_concurrency", &["lambda:DeleteFunctionConcurrency"]),
+    (
+        "get_routing_control_state",
+        &["route53-recovery-cluster:GetRoutingControlState"],
+    ),
+    (
+        "update_routing_control_states",
+        &["route53-recovery-cluster:UpdateRoutingControlStates"],
+    ),
+    ("invoke", &["lambda:InvokeFunction"]),
     // AWS Backup.
     (
         "start_backup_job",
@@ -173,7 +197,7 @@ fn actions(terraform: &str) -> BTreeSet<&str> {
 
 fn is_action(text: &str) -> bool {
     text.split_once(':').is_some_and(|(service, action)| {
-        let lower = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+        let lower = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         !service.is_empty()
             && service.chars().all(lower)
             && action.starts_with(|c: char| c.is_ascii_uppercase())

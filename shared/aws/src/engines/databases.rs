@@ -114,7 +114,7 @@ pub(super) fn percent(percent: Option<i32>) -> u64 {
 }
 
 /// Reads the state of an instance or cluster. The list is closed: what is not in it is an error that names it.
-pub(super) fn state(on: &str, word: &str) -> Result<RestoredState, Failure> {
+pub(crate) fn state(on: &str, word: &str) -> Result<RestoredState, Failure> {
     match word {
         "available" | "storage-optimization" | "storage-initialization" => Ok(RestoredState::Available),
         "backing-up"

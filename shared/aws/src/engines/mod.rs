@@ -25,6 +25,10 @@ use self::rds::RdsSnapshots;
 use self::snapshots::SnapshotEngine;
 use crate::clients::Clients;
 
+pub(crate) use self::databases::state as database_state;
+pub(crate) use self::rds::instance as rds_instance;
+pub(crate) use self::snapshots::RestoredState as DatabaseState;
+
 /// The engines of managed resources, by kind. The catalog holds the places of copies, the ids that AWS Backup gave to jobs,
 /// and the tables that restores are about to make; the clock says when such a place is free again.
 pub fn managed(

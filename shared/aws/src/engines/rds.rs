@@ -164,7 +164,7 @@ impl SnapshotService for RdsSnapshots {
 }
 
 /// The instance of this name, if there is one.
-pub(super) async fn instance(client: &Client, name: &str) -> Result<Option<DbInstance>, Failure> {
+pub(crate) async fn instance(client: &Client, name: &str) -> Result<Option<DbInstance>, Failure> {
     match client.describe_db_instances().db_instance_identifier(name).send().await {
         Ok(answer) => Ok(answer.db_instances().first().cloned()),
         Err(error) if code(&error) == Some("DBInstanceNotFound") => Ok(None),

@@ -1,12 +1,14 @@
 //! `holdfast.toml`: what a person wrote, read strictly into the words of the domain.
 
 pub mod deployment;
+mod moves;
 mod names;
 pub mod payload;
 mod plan;
 mod policy;
 mod reader;
 mod review;
+mod server;
 
 use std::fmt;
 use std::path::{Component, Path};
@@ -19,6 +21,7 @@ use crate::domain::{
 };
 use crate::planning::{Finding, Severity};
 
+use moves::{read_actuator, read_workload};
 use names::Names;
 use plan::read_plan;
 pub use policy::Rate;
@@ -107,6 +110,12 @@ fn read_document(mut file: Table<'_>, applied_at: Timestamp, problems: &mut Prob
     for table in file.tables("policy", "[[policy]]", problems) {
         policies.extend(read_policy(table, &mut names, applied_at, problems));
     }
+    for table in file.tables("workload", "[[workload]]", problems) {
+        read_workload(table, &mut names, problems);
+    }
+    for table in file.tables("actuator", "[[actuator]]", problems) {
+        read_actuator(table, &mut names, problems);
+    }
     for table in file.tables("plan", "[[plan]]", problems) {
         plans.extend(read_plan(table, &mut names, problems));
     }
@@ -146,13 +155,14 @@ fn read_vault(mut table: Table<'_>, names: &mut Names, problems: &mut Problems<'
 }
 
 /// The kinds of resources, by the word that the file uses.
-const RESOURCE_KINDS: [(&str, ResourceKind); 6] = [
+const RESOURCE_KINDS: [(&str, ResourceKind); 7] = [
     ("files", ResourceKind::Files),
     ("s3", ResourceKind::S3),
     ("rds", ResourceKind::Rds),
     ("aurora", ResourceKind::Aurora),
     ("dynamodb", ResourceKind::Dynamodb),
     ("aws_backup", ResourceKind::AwsBackup),
+    ("postgres", ResourceKind::Postgres),
 ];
 
 fn read_resource(
@@ -182,11 +192,13 @@ fn read_resource(
         );
     }
     let tags = read_tags(&mut table, problems);
+    let server = server::read(&mut table, kind, problems);
     table.finish(problems);
     Some(Resource {
         id: name?.value,
         kind: kind?,
         path: path?.value,
+        server,
         tags,
         heartbeat: heartbeat.map(|heartbeat| heartbeat.value),
         registered_at,
@@ -214,6 +226,7 @@ fn wrong_path(kind: ResourceKind, path: &str) -> Option<&'static str> {
         ResourceKind::AwsBackup => {
             (!path.starts_with("arn:")).then_some("\"path\" of an aws_backup resource is the ARN of what is protected")
         }
+        ResourceKind::Postgres => server::wrong_connection(path),
         ResourceKind::Files | ResourceKind::Rds | ResourceKind::Aurora | ResourceKind::Dynamodb => None,
     }
 }

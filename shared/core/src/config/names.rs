@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
-use crate::domain::{Objectives, PlanId, PolicyId, ResourceId, VaultName};
+use crate::domain::{
+    Actuator, ActuatorName, Objectives, PlanId, PolicyId, Region, ResourceId, VaultName, WorkloadName,
+};
 
 use super::reader::{At, Problems, did_you_mean};
 
@@ -64,6 +66,12 @@ pub(super) struct Names {
     pub(super) tiers: Placed<String>,
     pub(super) policies: Placed<PolicyId>,
     pub(super) plans: Placed<PlanId>,
+    pub(super) workloads: Placed<WorkloadName>,
+    pub(super) actuators: Placed<ActuatorName>,
+    /// Where each workload takes writes before anything ever moved.
+    pub(super) homes: BTreeMap<WorkloadName, Region>,
+    /// What each actuator is.
+    pub(super) of_actuators: Vec<Actuator>,
     /// What each tier promises.
     pub(super) objectives: BTreeMap<String, Objectives>,
 }
@@ -76,6 +84,10 @@ impl Names {
             tiers: Placed::new("tier"),
             policies: Placed::new("policy"),
             plans: Placed::new("plan"),
+            workloads: Placed::new("workload"),
+            actuators: Placed::new("actuator"),
+            homes: BTreeMap::new(),
+            of_actuators: Vec::new(),
             objectives: BTreeMap::new(),
         }
     }

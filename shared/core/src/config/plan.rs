@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::domain::{Check, PlanId, RecoveryPlan, Span, Step, StepAction, StepName};
 use crate::planning::{PlanError, order_steps};
 
+use super::moves::{ACTS, names_of, read_act, read_moves, read_probe};
 use super::names::Names;
 use super::policy::{read_objectives, values};
 use super::reader::{At, Problems, Table};
@@ -13,7 +14,7 @@ use super::reader::{At, Problems, Table};
 const STEP_TIMEOUT: Span = Span::hours(1);
 
 /// What a step can do; a step has exactly one of these keys.
-const ACTIONS: [&str; 5] = ["check", "restore", "verify", "wait", "notify"];
+const ACTIONS: [&str; 6] = ["check", "restore", "verify", "wait", "notify", "approve"];
 
 /// A plan and where its steps stand.
 pub(super) struct ReadPlan {
@@ -33,15 +34,30 @@ pub(super) fn read_plan(mut table: Table<'_>, names: &mut Names, problems: &mut 
     if !(table.has("tier") || table.has("rpo") || table.has("rto")) {
         problems.add(table.at, "[[plan]] lacks \"tier\", or \"rpo\" and \"rto\"");
     }
-    let mut steps = Vec::new();
+    let mut moves = read_moves(&mut table, names, problems);
     let mut steps_at = BTreeMap::new();
-    for step in table.tables("step", "[[plan.step]]", problems) {
-        let at = step.at;
-        if let Some(step) = read_step(step, names, problems) {
-            steps_at.entry(step.name.clone()).or_insert(at);
-            steps.push(step);
+    let mut read_steps = |key, title, problems: &mut Problems<'_>| {
+        let mut steps = Vec::new();
+        for step in table.tables(key, title, problems) {
+            let at = step.at;
+            if let Some(step) = read_step(step, names, problems) {
+                steps_at.entry(step.name.clone()).or_insert(at);
+                steps.push(step);
+            }
         }
+        steps
+    };
+    let mut steps = read_steps("deactivate", "[[plan.deactivate]]", problems);
+    let activate = read_steps("step", "[[plan.step]]", problems);
+    let post_recovery = read_steps("post-recovery", "[[plan.post-recovery]]", problems);
+    if let Some(moves) = &mut moves {
+        (moves.deactivate, moves.post_recovery) = (names_of(&steps), names_of(&post_recovery));
+    } else if table.has("deactivate") || table.has("post-recovery") {
+        let message = "[[plan]] has steps before or after a move, and no [plan.moves] that says what moves";
+        problems.add(table.at, message);
     }
+    steps.extend(activate);
+    steps.extend(post_recovery);
     if !table.has("step") {
         problems.add(table.at, "[[plan]] has no [[plan.step]]");
     }
@@ -55,12 +71,17 @@ pub(super) fn read_plan(mut table: Table<'_>, names: &mut Names, problems: &mut 
         description: description.map_or_else(String::new, |text| text.value),
         objectives: objectives?,
         steps,
+        moves,
     };
     if let Err(error) = order_steps(&plan) {
         let step = match &error {
             PlanError::DuplicateStep { step }
             | PlanError::UnknownStep { step, .. }
-            | PlanError::NotARestore { step, .. } => Some(step),
+            | PlanError::NotARestore { step, .. }
+            | PlanError::UnknownActuator { step, .. }
+            | PlanError::Unfenced { step, .. }
+            | PlanError::BeginsEarly { step }
+            | PlanError::NoOpposite { step, .. } => Some(step),
             PlanError::Cycle { steps } => steps.first(),
         };
         let at = step.and_then(|step| steps_at.get(step)).copied().unwrap_or(at);
@@ -74,8 +95,9 @@ fn read_step(mut table: Table<'_>, names: &Names, problems: &mut Problems<'_>) -
     let name = table.required("name", problems);
     let after = values(table.words("after", problems));
     let timeout = table.word("timeout", problems);
-    let given: Vec<&str> = ACTIONS.into_iter().filter(|key| table.has(key)).collect();
-    let one_of = "give one of \"check\", \"restore\", \"verify\", \"wait\" and \"notify\"";
+    let known = ACTIONS.into_iter().chain(ACTS);
+    let given: Vec<&str> = known.clone().filter(|key| table.has(key)).collect();
+    let one_of = format!("give one of {}", known.collect::<Vec<&str>>().join(", "));
     match given.as_slice() {
         [] => problems.add(table.at, format!("[[plan.step]] does nothing: {one_of}")),
         [_] => {}
@@ -94,6 +116,10 @@ fn read_step(mut table: Table<'_>, names: &Names, problems: &mut Problems<'_>) -
         table
             .word("notify", problems)
             .map(|text| StepAction::Notify { message: text.value }),
+        table
+            .number("approve", 1..=9, problems)
+            .map(|people| StepAction::Approve { people }),
+        read_act(&mut table, names, problems),
     ];
     table.finish(problems);
     let action = actions.into_iter().flatten().next();
@@ -107,10 +133,14 @@ fn read_step(mut table: Table<'_>, names: &Names, problems: &mut Problems<'_>) -
 
 fn read_check(step: &mut Table<'_>, names: &Names, problems: &mut Problems<'_>) -> Option<Check> {
     let mut table = step.table("check", "\"check\"", problems)?;
-    let that: Option<At<String>> = table.required("that", problems);
+    let that: At<String> = table.required("that", problems)?;
+    if let word @ ("http" | "tcp" | "sql") = that.value.as_str() {
+        let check = read_probe(word, &mut table, problems);
+        table.finish(problems);
+        return check;
+    }
     let resource = table.required("resource", problems);
     names.resources.check(resource.as_ref(), problems);
-    let that = that?;
     let check = match that.value.as_str() {
         "proven-point" => {
             let vault = table.required("vault", problems);
@@ -131,7 +161,7 @@ fn read_check(step: &mut Table<'_>, names: &Names, problems: &mut Problems<'_>) 
             let other: String = other.chars().take(40).collect();
             problems.add(
                 that.at,
-                format!("\"that\": \"{other}\" is no check: use \"proven-point\" or \"point-age\""),
+                format!("\"that\": \"{other}\" is no check: use \"proven-point\", \"point-age\", \"http\", \"tcp\" or \"sql\""),
             );
             return None;
         }

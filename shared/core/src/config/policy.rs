@@ -16,10 +16,11 @@ use super::reader::{At, Problems, Table, choose};
 use super::{RESOURCE_KINDS, is_inside};
 
 /// The kinds of backup, by the word that the file uses.
-const BACKUP_KINDS: [(&str, BackupKind); 3] = [
+const BACKUP_KINDS: [(&str, BackupKind); 4] = [
     ("full", BackupKind::Full),
     ("incremental", BackupKind::Incremental),
     ("differential", BackupKind::Differential),
+    ("log", BackupKind::Log),
 ];
 
 /// Values of keys that may be left out.

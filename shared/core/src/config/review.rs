@@ -96,10 +96,12 @@ fn source(action: &StepAction) -> Option<(&ResourceId, &VaultName)> {
         StepAction::Restore { resource, vault } | StepAction::Check(Check::ProvenPoint { resource, vault }) => {
             Some((resource, vault))
         }
-        StepAction::Check(Check::PointAge { .. })
+        StepAction::Check(Check::PointAge { .. } | Check::Answers(_))
         | StepAction::Verify { .. }
         | StepAction::Wait { .. }
-        | StepAction::Notify { .. } => None,
+        | StepAction::Notify { .. }
+        | StepAction::Approve { .. }
+        | StepAction::Act { .. } => None,
     }
 }
 

@@ -86,6 +86,7 @@ impl Outcome {
                 *unrepairable = bounded(std::mem::take(unrepairable));
             }
             Self::Restore { differences, .. } => *differences = bounded(std::mem::take(differences)),
+            Self::Log(state) => state.gaps = bounded(std::mem::take(&mut state.gaps)),
             Self::Copy { .. } | Self::Delete | Self::Reclaim { .. } | Self::Clean => {}
         }
         self

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    Failure, FailureKind, JobId, JobKind, JobState, Level, OccurrenceKey, PlanId, PointId, PointRef, ResourceId, RunId,
-    RunKind, RunState, VaultName,
+    Failure, FailureKind, Instruction, JobId, JobKind, JobState, Level, OccurrenceKey, PlanId, PointId, PointRef,
+    ResourceId, RunId, RunKind, RunState, VaultName, WorkloadName,
 };
 
 /// The functions of Holdfast.
@@ -162,6 +162,21 @@ pub enum Detail {
         kind: RunKind,
         requested_by: String,
     },
+    /// A person tells a run of a recovery plan something.
+    #[serde(rename = "Recovery Run Instructed")]
+    RunInstructed {
+        run: RunId,
+        instruction: Instruction,
+        by: String,
+    },
+    /// Somebody looked whether a workload answers.
+    #[serde(rename = "Workload Observed")]
+    WorkloadObserved {
+        workload: WorkloadName,
+        place: String,
+        up: bool,
+        note: String,
+    },
     /// A run of a recovery plan came further.
     #[serde(rename = "Recovery Run State Change")]
     RunStateChange { run: RunId, state: RunState },
@@ -186,6 +201,8 @@ impl Detail {
             | Self::VerificationRequested { .. }
             | Self::RestoreRequested { .. }
             | Self::RunRequested { .. }
+            | Self::RunInstructed { .. }
+            | Self::WorkloadObserved { .. }
             | Self::RunStateChange { .. } => None,
         }
     }
@@ -218,7 +235,10 @@ pub fn routes(detail: &Detail) -> &'static [FunctionName] {
         Detail::PointExpiring { .. } | Detail::PointDeleted { .. } => &[Lifecycle],
         Detail::OccurrenceMissed { .. } | Detail::ObjectiveBreached { .. } => &[],
         Detail::RestoreRequested { .. } => &[RestoreRunner],
-        Detail::RunRequested { .. } | Detail::RunStateChange { .. } => &[DrFailover],
+        Detail::RunRequested { .. }
+        | Detail::RunInstructed { .. }
+        | Detail::WorkloadObserved { .. }
+        | Detail::RunStateChange { .. } => &[DrFailover],
     }
 }
 

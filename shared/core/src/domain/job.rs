@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BackupKind, Changes, Failure, FailureKind, JobId, Level, OccurrenceKey, Patterns, PointId, PolicyId, ResourceId,
-    RuleName, RunId, VaultName,
+    BackupKind, Changes, Failure, FailureKind, JobId, Level, LogState, OccurrenceKey, Patterns, PointId, PolicyId,
+    ResourceId, RuleName, RunId, ServerAccess, VaultName,
 };
 
 /// Where a recovery point stands: the vault, the resource whose repository it is in, and the engine's own name for it.
@@ -48,7 +48,7 @@ pub enum Order {
     Backup {
         /// Of this resource.
         resource: ResourceId,
-        /// The root folder of the resource.
+        /// The root folder of the resource, or what else its path is.
         path: String,
         /// In this vault.
         vault: VaultName,
@@ -60,6 +60,9 @@ pub enum Order {
         patterns: Patterns,
         /// Bytes a second; none means no limit.
         bandwidth_limit: Option<u64>,
+        /// How a PostgreSQL server is asked; none for what is no server.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        server: Option<ServerAccess>,
     },
     /// Put a recovery point into another vault.
     Copy {
@@ -248,6 +251,8 @@ pub enum Outcome {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         changes: Option<Changes>,
     },
+    /// The log was pulled.
+    Log(LogState),
     /// The copy stands.
     Copy {
         /// The engine's name for it there.

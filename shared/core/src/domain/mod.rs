@@ -12,9 +12,12 @@ mod occurrence;
 mod plan;
 mod point;
 mod policy;
+mod probe;
 mod proof;
 mod resource;
 mod span;
+mod watch;
+mod window;
 
 pub use actuator::{Act, ActOrder, Actuator, ActuatorKind, Bound, Seen, Settings};
 pub use authority::{Authority, AuthorityRecord};
@@ -30,9 +33,15 @@ pub use job::{
     Job, JobFailure, JobKind, JobState, Location, Order, Origin, Outcome, PointRef, Progress, UnreadEntry, Verdict,
 };
 pub use occurrence::{Occurrence, OccurrenceKey, OccurrenceState};
-pub use plan::{Check, Objectives, RecoveryPlan, Run, RunKind, RunState, Step, StepAction, StepRecord, StepState};
+pub use plan::{
+    Approval, Automatic, Check, Conduct, Instruction, Move, Objectives, RecoveryPlan, Run, RunKind, RunState, Step,
+    StepAction, StepRecord, StepState, Undo,
+};
 pub use point::{Copy, CopyState, Expiry, Point, PointState};
 pub use policy::{BackupKind, CopyRule, Patterns, Policy, PolicyDraft, Retention, Rule, Selection, VerifyRule};
+pub use probe::{Answer, Probe};
 pub use proof::{Level, Proof, Statement, Subject};
-pub use resource::{Resource, ResourceKind, Vault};
+pub use resource::{Resource, ResourceKind, ServerAccess, Vault};
 pub use span::Span;
+pub use watch::{Forbidden, Seeing, Watch};
+pub use window::{LogState, SlotState, Stretch, Window};

@@ -3,7 +3,10 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{JobId, PlanId, ResourceId, RunId, Span, StepName, VaultName};
+use super::{
+    Act, Actuator, ActuatorName, JobId, PlanId, Probe, Region, ResourceId, RunId, Span, StepName, VaultName,
+    WorkloadName,
+};
 
 /// What was promised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +35,18 @@ pub enum Check {
         /// The oldest allowed.
         at_most: Span,
     },
+    /// The world outside answers as it should.
+    Answers(Probe),
+}
+
+/// How a change of production is taken back when a later step fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Undo {
+    /// By its opposite: traffic is led back, what was started is stopped, what was fenced takes writes again.
+    Reverse,
+    /// Not at all: once it has begun, the run goes forward, or waits for people.
+    NoReturn,
 }
 
 /// What a step does.
@@ -62,6 +77,24 @@ pub enum StepAction {
         /// What.
         message: String,
     },
+    /// Waits until people agree, none of whom asked for the run.
+    Approve {
+        /// How many must.
+        people: u32,
+    },
+    /// Changes something outside: production, or in a drill what stands for it.
+    Act {
+        /// What is changed.
+        actuator: ActuatorName,
+        /// How.
+        #[serde(flatten)]
+        act: Act,
+        /// How that is taken back.
+        undo: Undo,
+        /// Whether a failover leaves it out, because what it works on may not answer.
+        #[serde(default)]
+        graceful: bool,
+    },
 }
 
 impl StepAction {
@@ -73,6 +106,8 @@ impl StepAction {
             Self::Verify { .. } => "verify",
             Self::Wait { .. } => "wait",
             Self::Notify { .. } => "notify",
+            Self::Approve { .. } => "approve",
+            Self::Act { act, .. } => act.as_str(),
         }
     }
 }
@@ -91,6 +126,40 @@ pub struct Step {
     pub timeout: Span,
 }
 
+/// How a plan moves a workload from one Region to another. The way back is a plan of its own, with the Regions exchanged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Move {
+    /// What moves.
+    pub workload: WorkloadName,
+    /// The Region that takes its writes before anything ever moved.
+    pub home: Region,
+    /// The Region that it leaves.
+    pub from: Region,
+    /// The Region that it goes to.
+    pub to: Region,
+    /// What the steps change, as the configuration named it.
+    pub actuators: Vec<Actuator>,
+    /// The steps that end service where it was: all of them come before those that begin it elsewhere.
+    pub deactivate: Vec<StepName>,
+    /// The steps that come when service is back.
+    pub post_recovery: Vec<StepName>,
+    /// Who may approve; empty lets anybody but who asked.
+    pub approvers: Vec<String>,
+    /// When a failover is declared by itself; none leaves that to people.
+    pub automatic: Option<Automatic>,
+}
+
+/// When observers are believed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Automatic {
+    /// How many places must see the workload down.
+    pub places: u32,
+    /// For how long, without a break.
+    pub down_for: Span,
+    /// How long after a run of the plan no other is declared.
+    pub cool_down: Span,
+}
+
 /// A recovery plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecoveryPlan {
@@ -102,6 +171,17 @@ pub struct RecoveryPlan {
     pub objectives: Objectives,
     /// What is done.
     pub steps: Vec<Step>,
+    /// How it moves a workload; none where it only restores.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moves: Option<Move>,
+}
+
+impl RecoveryPlan {
+    /// The actuator of this name.
+    pub fn actuator(&self, name: &ActuatorName) -> Option<&Actuator> {
+        let moves = self.moves.as_ref()?;
+        moves.actuators.iter().find(|actuator| &actuator.name == name)
+    }
 }
 
 /// How a plan is run.
@@ -136,6 +216,12 @@ impl RunKind {
 pub enum RunState {
     /// Steps are being done.
     Running,
+    /// A person has stopped it for a while.
+    Paused,
+    /// What it changed is being taken back.
+    Undoing,
+    /// It can go neither forward nor back by itself: a person must.
+    Stuck,
     /// All steps have ended; what the run made is being removed.
     Cleaning,
     /// Every step held.
@@ -156,8 +242,29 @@ pub enum StepState {
     Succeeded,
     /// Did not hold.
     Failed,
-    /// Not begun, because the run had failed or only simulates.
+    /// Not begun, because the run had failed or only simulates, or because it was left out.
     Skipped,
+    /// Is being taken back.
+    Undoing,
+    /// Was taken back.
+    Undone,
+}
+
+impl RunState {
+    /// Whether nothing will happen any more.
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed)
+    }
+}
+
+impl StepState {
+    /// Whether nothing will happen any more unless the run is unwound.
+    pub fn is_over(self) -> bool {
+        match self {
+            Self::Pending | Self::Running | Self::Undoing => false,
+            Self::Succeeded | Self::Failed | Self::Skipped | Self::Undone => true,
+        }
+    }
 }
 
 /// What happened to a step in a run.
@@ -175,6 +282,64 @@ pub struct StepRecord {
     pub job: Option<JobId>,
     /// What came of it, for people.
     pub note: String,
+}
+
+/// Somebody agreed to a step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approval {
+    /// The step.
+    pub step: StepName,
+    /// Who.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What a person tells a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Instruction {
+    /// Begin nothing more until told to go on.
+    Pause,
+    /// Go on; one that is stuck tries again what failed.
+    Resume,
+    /// Take back what was changed, and end.
+    Abort {
+        /// Why.
+        reason: String,
+    },
+    /// Go on without a step.
+    Skip {
+        /// The step.
+        step: StepName,
+        /// Why.
+        reason: String,
+    },
+    /// Agree to a step that waits for people.
+    Approve {
+        /// The step.
+        step: StepName,
+    },
+}
+
+/// How a run that moves a workload is conducted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conduct {
+    /// The generation of authority that it claimed last.
+    pub generation: Option<u64>,
+    /// The generation under which it goes back, once it has claimed one for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub back_generation: Option<u64>,
+    /// Who agreed to what.
+    pub approvals: Vec<Approval>,
+    /// Why it goes back instead of forward.
+    pub goes_back: Option<String>,
+    /// Why it waits for a person.
+    pub stuck: Option<String>,
+    /// Replication lag that a promotion accepted, in milliseconds: data that was left behind, as the service tells.
+    pub lag_milliseconds: Option<i64>,
+    /// What people did to it, in order.
+    pub log: Vec<String>,
 }
 
 /// One run of a recovery plan: one record, so that every change of it is one conditional write.
@@ -206,6 +371,9 @@ pub struct Run {
     pub data_loss_seconds: Option<i64>,
     /// The place in the evidence chain that it has claimed.
     pub statement: Option<u64>,
+    /// How it is conducted, where it moves a workload.
+    #[serde(default)]
+    pub conduct: Conduct,
     /// When somebody must look at it again.
     pub next_action_at: Timestamp,
 }

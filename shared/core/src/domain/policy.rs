@@ -17,6 +17,9 @@ pub enum BackupKind {
     Incremental,
     /// What changed since the last full recovery point.
     Differential,
+    /// The log of a PostgreSQL server since the last time. It makes no recovery point: it moves on to when the server can be
+    /// restored.
+    Log,
 }
 
 impl BackupKind {
@@ -26,6 +29,7 @@ impl BackupKind {
             Self::Full => "full",
             Self::Incremental => "incremental",
             Self::Differential => "differential",
+            Self::Log => "log",
         }
     }
 }

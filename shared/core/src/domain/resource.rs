@@ -24,6 +24,18 @@ pub enum ResourceKind {
     Dynamodb,
     /// Anything that AWS Backup protects.
     AwsBackup,
+    /// A PostgreSQL server that is reached by its connection string alone.
+    Postgres,
+}
+
+/// How a PostgreSQL server is asked for its data, besides its connection string. It holds no secret itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerAccess {
+    /// Where the password is: the absolute path of a file, or the ARN of a secret. None where the server asks for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+    /// The physical replication slot through which its log is pulled.
+    pub slot: String,
 }
 
 impl ResourceKind {
@@ -36,12 +48,13 @@ impl ResourceKind {
             Self::Aurora => "aurora",
             Self::Dynamodb => "dynamodb",
             Self::AwsBackup => "aws_backup",
+            Self::Postgres => "postgres",
         }
     }
 
     /// Whether Holdfast's own content engine keeps it, byte by byte; a service of AWS keeps the others.
     pub fn is_content(self) -> bool {
-        matches!(self, Self::Files | Self::S3)
+        matches!(self, Self::Files | Self::S3 | Self::Postgres)
     }
 
     /// What a routine verification proves without restoring anything: every byte of content, or that the snapshot of a
@@ -50,9 +63,14 @@ impl ResourceKind {
         if self.is_content() { Level::L2 } else { Level::L1 }
     }
 
-    /// What a completed restore proves: content is compared entry by entry, a service only says that it is done.
+    /// What a completed restore proves: content is compared entry by entry, a service only says that it is done, and of a
+    /// server's files nobody knows yet whether the server starts over them.
     pub fn restore_level(self) -> Level {
-        if self.is_content() { Level::L4 } else { Level::L3 }
+        if self.is_content() && self != Self::Postgres {
+            Level::L4
+        } else {
+            Level::L3
+        }
     }
 }
 
@@ -64,8 +82,11 @@ pub struct Resource {
     /// What it is.
     pub kind: ResourceKind,
     /// Where it is: the absolute root folder of a file tree, `s3://bucket/prefix`, the identifier of an RDS instance or
-    /// Aurora cluster, the name of a table, or the ARN of what AWS Backup protects.
+    /// Aurora cluster, the name of a table, the ARN of what AWS Backup protects, or a connection string without a password.
     pub path: String,
+    /// How a PostgreSQL server is asked; none for every other kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<ServerAccess>,
     /// Tags that selections match.
     pub tags: BTreeMap<String, String>,
     /// A file below `path` that the application rewrites with the current time; its age in a restored copy is the

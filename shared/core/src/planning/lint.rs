@@ -116,6 +116,11 @@ impl Linter<'_> {
     fn kinds(&mut self) {
         let has = |kind| self.draft.rules.iter().any(|rule| rule.kind == kind);
         let (full, differential) = (has(BackupKind::Full), has(BackupKind::Differential));
+        if has(BackupKind::Log) && self.draft.rules.iter().all(|rule| rule.kind == BackupKind::Log) {
+            let message =
+                "it pulls the log of servers but never makes a base backup for it to lead on from; add a full rule";
+            self.say(Severity::Refuse, "log-without-base", message);
+        }
         if differential && !full {
             let message = "it makes differential points but never a full one for them to differ from; add a full rule";
             self.say(Severity::Refuse, "differential-without-full", message);

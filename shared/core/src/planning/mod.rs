@@ -1,9 +1,11 @@
 //! Decisions. Pure functions of records and of the time: each answers with what is to be done and why, and none of them
 //! does it. The functions, the program and the simulator all ask the same ones.
 
+mod actuator_check;
 mod clean_point;
 mod copies;
 mod critical_path;
+mod detection;
 mod drill_cost;
 mod lint;
 mod measured;
@@ -16,24 +18,29 @@ mod retention;
 mod schedule;
 mod target;
 mod turns;
+mod unwinding;
 mod verification;
 
+pub use actuator_check::check_actuator;
 pub use clean_point::{CleanPoint, Judged, Sign, Standing, find_clean_point};
 pub use copies::{CopyDue, plan_copies};
+pub use detection::{Detection, detect};
 pub use drill_cost::{BudgetDecision, CostError, DrillCost, Prices, Rented, check_budget, drill_cost};
 pub use lint::{Finding, Severity, lint_policy};
 pub use measured::{Estimate, Measured, counted};
 pub use objectives::{ObjectiveBreach, check_objectives, is_checked};
 pub use outages::{
-    Ground, Interval, Need, Outage, Service, Sides, Simulated, SimulatedStep, UnknownOutage, Verdict, sides, simulate,
+    Ground, Interval, Need, Outage, Service, Sides, Simulated, SimulatedStep, UnknownOutage, Verdict, needs_of_act,
+    sides, simulate, stands_unreached,
 };
 pub use plan_check::check_plan;
 pub use quota::lint_quotas;
-pub use recovery::{PlanError, order_steps, prerequisites, ready_steps};
+pub use recovery::{Phase, PlanError, order_steps, phase, prerequisites, ready_steps};
 pub use retention::{Decision, Inventory, KeepReason, RetentionPlan, RetentionRefusal, plan_retention};
 pub use schedule::{
     MAX_MISSED, OccurrencePlan, Schedule, ScheduleError, carry_over, plan_occurrences, same_policy, time_zone,
 };
 pub use target::check_target;
 pub use turns::looked_at;
+pub use unwinding::{opposite, point_of_no_return, steps_to_undo};
 pub use verification::{RepairDue, RestoreRefusal, VerifyDue, choose_restore_source, plan_repairs, plan_verification};

@@ -26,18 +26,21 @@ pub fn is_checked(resource: &ResourceId, rpo: Span, last: Timestamp, now: Timest
     is_turn(resource, Span::seconds(rpo.as_seconds() / LOOKS), last, now)
 }
 
-/// Compares the age of a resource's newest complete, restorable point with the objective. Points of other resources are
+/// Compares the age of a resource's newest complete, restorable point with the objective; of a server whose log is pulled, the
+/// age of `covered_at`, up to when it can be restored, where that is later. Points of other resources are
 /// passed over, and so are partial ones: what they could not read they do not protect.
 pub fn check_objectives(
     objectives: &Objectives,
     resource: &Resource,
     points: &[Point],
+    covered_at: Option<Timestamp>,
     now: Timestamp,
 ) -> Option<ObjectiveBreach> {
     let newest = points
         .iter()
         .filter(|point| point.resource == resource.id && point.is_restorable() && !point.is_partial())
         .map(|point| point.taken_at)
+        .chain(covered_at)
         .max();
     // One that left the configuration and came back begins anew.
     let since = newest.map_or(resource.registered_at, |newest| newest.max(resource.registered_at));

@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::{RecoveryPlan, Run, Step, StepAction, StepName, StepState};
+use crate::domain::{
+    Act, Actuator, ActuatorName, Move, RecoveryPlan, Region, Run, Step, StepAction, StepName, StepState, Undo,
+};
+
+use super::unwinding::opposite;
 
 /// A plan whose steps have no order.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -17,6 +21,22 @@ pub enum PlanError {
     /// A verification names a step that restores nothing.
     #[error("step \"{step}\" verifies what \"{named}\" restored, but that step restores nothing")]
     NotARestore { step: StepName, named: StepName },
+    /// A step changes what the plan does not have.
+    #[error("step \"{step}\" works on \"{actuator}\", which is no actuator of the workload that the plan moves")]
+    UnknownActuator { step: StepName, actuator: ActuatorName },
+    /// Something becomes the writer, and nothing ended the writes of the other side before.
+    #[error(
+        "step \"{step}\" begins writes, and no step of \"deactivate\" fences anything in Region {from}: there could be two writers"
+    )]
+    Unfenced { step: StepName, from: Region },
+    /// Something becomes the writer while the other side is still being fenced.
+    #[error(
+        "step \"{step}\" begins writes among the steps of \"deactivate\": write it as a [[plan.step]], which waits for them"
+    )]
+    BeginsEarly { step: StepName },
+    /// A step has no opposite.
+    #[error("step \"{step}\" cannot be taken back: a {act} has no opposite, so write undo = \"no-return\"")]
+    NoOpposite { step: StepName, act: &'static str },
     /// Steps wait for each other.
     #[error("steps wait for each other: {}", join(.steps))]
     Cycle { steps: Vec<StepName> },
@@ -27,13 +47,45 @@ fn join(steps: &[StepName]) -> String {
     names.join(" -> ")
 }
 
-/// The steps that must have succeeded before: those it names, and the restore that a verification looks at.
-pub fn prerequisites(step: &Step) -> impl Iterator<Item = &StepName> {
+/// The steps that must have succeeded before: those it names, the restore that a verification looks at, and, where a workload
+/// moves, all steps that end service where it was, or that begin it elsewhere.
+pub fn prerequisites<'a>(plan: &'a RecoveryPlan, step: &'a Step) -> impl Iterator<Item = &'a StepName> {
     let restored_by = match &step.action {
         StepAction::Verify { restored_by } => Some(restored_by),
-        StepAction::Check(_) | StepAction::Restore { .. } | StepAction::Wait { .. } | StepAction::Notify { .. } => None,
+        StepAction::Check(_)
+        | StepAction::Restore { .. }
+        | StepAction::Wait { .. }
+        | StepAction::Notify { .. }
+        | StepAction::Approve { .. }
+        | StepAction::Act { .. } => None,
     };
-    step.after.iter().chain(restored_by)
+    let own = phase(plan, &step.name);
+    let earlier = plan
+        .steps
+        .iter()
+        .map(|other| &other.name)
+        .filter(move |name| phase(plan, name) < own);
+    step.after.iter().chain(restored_by).chain(earlier)
+}
+
+/// The parts of a plan that moves a workload, in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Service ends where it was.
+    Deactivate,
+    /// Service begins elsewhere.
+    Activate,
+    /// What comes when service is back.
+    PostRecovery,
+}
+
+/// The part of its plan that a step belongs to.
+pub fn phase(plan: &RecoveryPlan, step: &StepName) -> Phase {
+    match &plan.moves {
+        Some(moves) if moves.deactivate.contains(step) => Phase::Deactivate,
+        Some(moves) if moves.post_recovery.contains(step) => Phase::PostRecovery,
+        Some(_) | None => Phase::Activate,
+    }
 }
 
 /// The places of the plan's steps in an order in which each comes after all that it waits for; where the plan leaves it
@@ -48,6 +100,7 @@ pub fn order_steps(plan: &RecoveryPlan) -> Result<Vec<usize>, PlanError> {
         }
     }
     let waits_for = prerequisite_places(plan, &places)?;
+    plan.steps.iter().try_for_each(|step| check_act(plan, step))?;
     let mut order: Vec<usize> = Vec::with_capacity(plan.steps.len());
     while order.len() < plan.steps.len() {
         let ready = (0..plan.steps.len())
@@ -60,11 +113,84 @@ pub fn order_steps(plan: &RecoveryPlan) -> Result<Vec<usize>, PlanError> {
     Ok(order)
 }
 
+/// Whether what a step changes is there, can be taken back as the plan says, and leaves one writer.
+fn check_act(plan: &RecoveryPlan, step: &Step) -> Result<(), PlanError> {
+    let StepAction::Act {
+        actuator, act, undo, ..
+    } = &step.action
+    else {
+        return Ok(());
+    };
+    let named = std::iter::once(actuator).chain(match act {
+        Act::Follow { leader } => Some(leader),
+        _ => None,
+    });
+    for name in named {
+        if plan.actuator(name).is_none() {
+            return Err(PlanError::UnknownActuator {
+                step: step.name.clone(),
+                actuator: name.clone(),
+            });
+        }
+    }
+    if *undo == Undo::Reverse && opposite(act).is_none() {
+        return Err(PlanError::NoOpposite {
+            step: step.name.clone(),
+            act: act.as_str(),
+        });
+    }
+    match &plan.moves {
+        Some(moves) if begins_writes(plan, moves, actuator, act) => check_fenced(plan, moves, step),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Whether an act makes the side writable that the workload moves to.
+fn begins_writes(plan: &RecoveryPlan, moves: &Move, actuator: &ActuatorName, act: &Act) -> bool {
+    let is_there = |found: &Actuator| found.region == moves.to;
+    match act {
+        Act::Promote { .. } => true,
+        Act::Unfence => plan.actuator(actuator).is_some_and(is_there),
+        _ => false,
+    }
+}
+
+fn check_fenced(plan: &RecoveryPlan, moves: &Move, step: &Step) -> Result<(), PlanError> {
+    if !fences(plan, &moves.from) {
+        return Err(PlanError::Unfenced {
+            step: step.name.clone(),
+            from: moves.from.clone(),
+        });
+    }
+    if phase(plan, &step.name) == Phase::Deactivate {
+        return Err(PlanError::BeginsEarly {
+            step: step.name.clone(),
+        });
+    }
+    Ok(())
+}
+
+/// Whether the first part of the plan fences something in a Region.
+fn fences(plan: &RecoveryPlan, region: &Region) -> bool {
+    plan.steps.iter().any(|step| match &step.action {
+        StepAction::Act {
+            actuator,
+            act: Act::Fence,
+            graceful: false,
+            ..
+        } => {
+            let is_there = |actuator: &Actuator| &actuator.region == region;
+            phase(plan, &step.name) == Phase::Deactivate && plan.actuator(actuator).is_some_and(is_there)
+        }
+        _ => false,
+    })
+}
+
 fn prerequisite_places(plan: &RecoveryPlan, places: &BTreeMap<&StepName, usize>) -> Result<Vec<Vec<usize>>, PlanError> {
     let mut waits_for = Vec::with_capacity(plan.steps.len());
     for step in &plan.steps {
         let mut before = Vec::new();
-        for name in prerequisites(step) {
+        for name in prerequisites(plan, step) {
             let place = places.get(name).ok_or_else(|| PlanError::UnknownStep {
                 step: step.name.clone(),
                 missing: name.clone(),
@@ -104,16 +230,17 @@ fn name_cycle(plan: &RecoveryPlan, waits_for: &[Vec<usize>], ordered: &[usize]) 
     }
 }
 
-/// The places of a run's pending steps whose prerequisites have all succeeded, in the order of the run.
+/// The places of a run's pending steps whose prerequisites have all succeeded or were left out, in the order of the run.
 pub fn ready_steps(run: &Run) -> Vec<usize> {
-    let succeeded = |name: &StepName| {
+    let is_done = |name: &StepName| {
+        let done = |state| matches!(state, StepState::Succeeded | StepState::Skipped);
         run.steps
             .iter()
-            .any(|record| &record.step.name == name && record.state == StepState::Succeeded)
+            .any(|record| &record.step.name == name && done(record.state))
     };
     let is_ready = |place: &usize| {
         let record = &run.steps[*place];
-        record.state == StepState::Pending && prerequisites(&record.step).all(succeeded)
+        record.state == StepState::Pending && prerequisites(&run.plan, &record.step).all(is_done)
     };
     (0..run.steps.len()).filter(is_ready).collect()
 }

@@ -10,7 +10,10 @@ const LONGEST_DATABASE: usize = 61;
 pub fn check_target(kind: ResourceKind, target: &str) -> Result<(), Failure> {
     let refusal = match kind {
         ResourceKind::Files | ResourceKind::S3 if target.starts_with("s3://") => wrong_address(target),
-        ResourceKind::Files | ResourceKind::S3 => wrong_folder(target),
+        ResourceKind::Postgres if target.starts_with("s3://") => Some(
+            "is no folder; give the absolute path of a folder of its own, on the machine that is to run the server",
+        ),
+        ResourceKind::Files | ResourceKind::S3 | ResourceKind::Postgres => wrong_folder(target),
         ResourceKind::Rds | ResourceKind::Aurora => wrong_database(target),
         ResourceKind::Dynamodb | ResourceKind::AwsBackup => wrong_name(target),
     };

@@ -1,9 +1,8 @@
 //! Actuators and probes: how a recovery plan changes the world outside, and how it looks at it.
 
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
 
-use crate::domain::{ActOrder, Failure, Seen};
+use crate::domain::{ActOrder, Answer, Failure, Probe, Seen};
 
 /// Changes servers, traffic and services. A start returns at once; nothing waits inside a function.
 #[async_trait]
@@ -15,44 +14,6 @@ pub trait Actuators: Send + Sync {
     /// What has become of it. This looks at the world, not at memory: an act that stands is [`Seen::Done`] even if nobody
     /// remembers beginning it. Where the world cannot be looked at, that is the failure.
     async fn look(&self, order: &ActOrder) -> Result<Seen, Failure>;
-}
-
-/// A question to the world outside.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "probe", rename_all = "kebab-case")]
-pub enum Probe {
-    /// A GET of a URL.
-    Http {
-        /// The URL, `http://` or `https://`.
-        url: String,
-        /// The status that it must answer with.
-        status: u16,
-        /// What the body must hold; none takes every body.
-        contains: Option<String>,
-    },
-    /// A connection to `host:port`.
-    Tcp {
-        /// The address.
-        address: String,
-    },
-    /// A query whose first column of its first row must be `expects`.
-    Sql {
-        /// The server, as libpq's connection strings name it; the password comes from the environment or a password file.
-        server: String,
-        /// The query.
-        query: String,
-        /// The text that it must answer with.
-        expects: String,
-    },
-}
-
-/// What a probe said.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Answer {
-    /// Whether it is as it should be.
-    pub holds: bool,
-    /// What was seen, for people.
-    pub note: String,
 }
 
 /// Looks at the world outside.

@@ -10,7 +10,7 @@ mod identity;
 mod keys;
 mod messages;
 
-pub use actuators::{Actuators, Answer, Probe, Probes};
+pub use actuators::{Actuators, Probes};
 pub use catalog::{Catalog, Draft, Entry, Inserted, Key, Wake};
 pub use engine::{Engine, Observation, Task, Workers};
 pub use evidence::EvidenceStore;

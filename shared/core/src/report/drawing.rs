@@ -12,7 +12,7 @@ pub fn draw_plan(plan: &RecoveryPlan) -> String {
     let mut drawing = String::from("flowchart TD\n");
     let places = |step: &Step| {
         let named = |name| plan.steps.iter().position(|other| &other.name == name);
-        prerequisites(step).filter_map(named).collect::<Vec<usize>>()
+        prerequisites(plan, step).filter_map(named).collect::<Vec<usize>>()
     };
     for (place, step) in plan.steps.iter().enumerate() {
         let label = format!("<b>{}</b><br>{}", step.name, quoted(&sentence::of(&step.action)));

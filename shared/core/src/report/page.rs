@@ -48,6 +48,9 @@ fn head(page: &mut String, run: &Run) {
     let (class, word) = match run.state {
         RunState::Running => ("busy", "under way"),
         RunState::Cleaning => ("busy", "cleaning up"),
+        RunState::Undoing => ("busy", "taking back what it changed"),
+        RunState::Paused => ("idle", "paused by a person"),
+        RunState::Stuck => ("bad", "stuck: a person must decide"),
         RunState::Succeeded => ("good", "every step held"),
         RunState::Failed => ("bad", "failed"),
     };

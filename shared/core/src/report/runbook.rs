@@ -81,7 +81,7 @@ fn steps(text: &mut String, plan: &RecoveryPlan, measured: &Measured) {
         ),
     );
     for step in &plan.steps {
-        let mut before: Vec<&str> = prerequisites(step).map(StepName::as_str).collect();
+        let mut before: Vec<&str> = prerequisites(plan, step).map(StepName::as_str).collect();
         before.dedup();
         let before = if before.is_empty() {
             "nothing".to_owned()

@@ -163,8 +163,8 @@ pub(super) fn state_class(state: StepState) -> &'static str {
     match state {
         StepState::Succeeded => "good",
         StepState::Failed => "bad",
-        StepState::Running => "busy",
-        StepState::Pending | StepState::Skipped => "idle",
+        StepState::Running | StepState::Undoing => "busy",
+        StepState::Pending | StepState::Skipped | StepState::Undone => "idle",
     }
 }
 
@@ -176,5 +176,7 @@ pub(super) fn state_word(state: StepState) -> &'static str {
         StepState::Succeeded => "held",
         StepState::Failed => "failed",
         StepState::Skipped => "left out",
+        StepState::Undoing => "being taken back",
+        StepState::Undone => "taken back",
     }
 }

@@ -1,6 +1,7 @@
 //! Putting configuration into force: new versions of policies, resources and plans.
 
 use super::World;
+use super::authority;
 use super::configuration;
 use super::inventory;
 use super::records::{self, Stored};
@@ -115,6 +116,9 @@ async fn apply_resource(world: &World, resource: &Resource) -> Result<(), Failur
 }
 
 async fn apply_plan(world: &World, plan: &RecoveryPlan) -> Result<(), Failure> {
+    if let Some(moves) = &plan.moves {
+        authority::establish(world, moves).await?;
+    }
     if records::insert(world.catalog.as_ref(), plan).await?.is_none() {
         return Ok(());
     }

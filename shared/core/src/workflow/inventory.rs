@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::World;
 use super::records::{self, Stored};
-use crate::domain::{Failure, FailureKind, Point, PointId, PointRef, PointState, Policy, Resource, ResourceId};
+use crate::domain::{Failure, FailureKind, Point, PointId, PointRef, PointState, Policy, Resource, ResourceId, Window};
 
 /// Every version of every policy that is not retired, by name and version. A policy has several for as long as a
 /// change of it is half done.
@@ -60,6 +60,15 @@ pub async fn newest_point(world: &World, resource: &ResourceId) -> Result<Option
     let newest = world.catalog.last(&format!("RES#{resource}"), "POINT#").await?;
     let newest: Option<Stored<Point>> = newest.map(records::decode).transpose()?;
     Ok(newest.map(|newest| newest.value))
+}
+
+/// The windows of a server, one for each vault that its log is pulled to.
+pub async fn windows(world: &World, resource: &ResourceId) -> Result<Vec<Window>, Failure> {
+    let entries = world.catalog.list(&format!("RES#{resource}"), "WINDOW#").await?;
+    entries
+        .into_iter()
+        .map(|entry| records::decode::<Window>(entry).map(|stored| stored.value))
+        .collect()
 }
 
 /// The recovery point of a resource with this id.

@@ -314,7 +314,12 @@ fn is_partial(outcome: &Outcome) -> bool {
         Outcome::Backup { unread, .. } => !unread.is_empty(),
         Outcome::Repair { unrepairable, .. } => !unrepairable.is_empty(),
         Outcome::Restore { differences, .. } => !differences.is_empty(),
-        Outcome::Copy { .. } | Outcome::Verify(_) | Outcome::Delete | Outcome::Reclaim { .. } | Outcome::Clean => false,
+        Outcome::Log(_)
+        | Outcome::Copy { .. }
+        | Outcome::Verify(_)
+        | Outcome::Delete
+        | Outcome::Reclaim { .. }
+        | Outcome::Clean => false,
     }
 }
 

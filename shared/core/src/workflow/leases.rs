@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::World;
 use super::records::{self, Record, Stored};
-use crate::domain::{Failure, FailureKind, Job, Order, Span};
+use crate::domain::{BackupKind, Failure, FailureKind, Job, Order, Span};
 use crate::ports::{Catalog, Key, Wake};
 
 /// A lease on a name.
@@ -136,6 +136,7 @@ pub async fn release(catalog: &dyn Catalog, name: &str, owner: &str) -> Result<(
 
 fn slot_names(job: &Job) -> Vec<String> {
     match job.origin.policy() {
+        Some(_) if is_log(job) => Vec::new(),
         Some((policy, _)) => (0..job.max_parallel)
             .map(|slot| format!("policy/{policy}/slot-{slot}"))
             .collect(),
@@ -143,8 +144,20 @@ fn slot_names(job: &Job) -> Vec<String> {
     }
 }
 
+fn is_log(job: &Job) -> bool {
+    matches!(
+        &job.order,
+        Order::Backup {
+            kind: BackupKind::Log,
+            ..
+        }
+    )
+}
+
 fn resource_name(job: &Job) -> Option<String> {
     match &job.order {
+        // A base backup may take hours, and the log must not wait for it.
+        Order::Backup { resource, .. } if is_log(job) => Some(format!("log/{resource}")),
         Order::Backup { resource, .. } => Some(format!("resource/{resource}")),
         _ => None,
     }

@@ -1,8 +1,10 @@
 //! Shared workflow over the ports: typed records, jobs, leases, evidence. The functions build on these.
 
 pub mod apply;
+pub mod authority;
 pub mod chain;
 mod configuration;
+mod elsewhere;
 pub mod engines;
 pub mod evidence;
 mod failures;
@@ -15,5 +17,6 @@ pub mod semaphore;
 mod world;
 
 pub use configuration::{InForce, Remembered, in_force};
+pub use elsewhere::Elsewhere;
 pub use failures::FirstFailure;
 pub use world::{Settings, World};

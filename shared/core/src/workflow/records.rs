@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::domain::{
-    Failure, FailureKind, Job, JobId, JobKind, Occurrence, OccurrenceKey, OccurrenceState, PlanId, Point, PointRef,
-    Policy, PolicyId, RecoveryPlan, Resource, ResourceId, Run, RunId, RunState,
+    AuthorityRecord, Failure, FailureKind, Job, JobId, JobKind, Occurrence, OccurrenceKey, OccurrenceState, PlanId,
+    Point, PointRef, Policy, PolicyId, RecoveryPlan, Resource, ResourceId, Run, RunId, RunState, VaultName, Watch,
+    Window, WorkloadName,
 };
 use crate::ports::{Catalog, Draft, Entry, Inserted, Key, Wake};
 
@@ -181,6 +182,36 @@ pub fn plan_key(id: &PlanId) -> Key {
     key(format!("PLAN#{id}"), "PLAN")
 }
 
+/// Where the authority over a workload lives.
+pub fn authority_key(workload: &WorkloadName) -> Key {
+    key(format!("AUTHORITY#{workload}"), "AUTHORITY")
+}
+
+impl Record for AuthorityRecord {
+    const KIND: &'static str = "authority";
+    fn key(&self) -> Key {
+        authority_key(&self.workload)
+    }
+    fn wake(&self) -> Option<Wake> {
+        None
+    }
+}
+
+/// Where what observers have seen of a workload lives.
+pub fn watch_key(workload: &WorkloadName) -> Key {
+    key(format!("WATCH#{workload}"), "WATCH")
+}
+
+impl Record for Watch {
+    const KIND: &'static str = "watch";
+    fn key(&self) -> Key {
+        watch_key(&self.workload)
+    }
+    fn wake(&self) -> Option<Wake> {
+        None
+    }
+}
+
 /// Where a run lives.
 pub fn run_key(id: &RunId) -> Key {
     key(format!("RUN#{id}"), "RUN")
@@ -230,6 +261,21 @@ impl Record for Point {
     }
 }
 
+/// Where the window of a server in a vault lives.
+pub fn window_key(resource: &ResourceId, vault: &VaultName) -> Key {
+    key(format!("RES#{resource}"), format!("WINDOW#{vault}"))
+}
+
+impl Record for Window {
+    const KIND: &'static str = "window";
+    fn key(&self) -> Key {
+        window_key(&self.resource, &self.vault)
+    }
+    fn wake(&self) -> Option<Wake> {
+        None
+    }
+}
+
 impl Record for Resource {
     const KIND: &'static str = "resource";
     fn key(&self) -> Key {
@@ -268,15 +314,24 @@ impl Record for Occurrence {
     }
 }
 
+/// The word under which plans stand that may be declared by themselves.
+pub const AUTOMATIC_PLAN: &str = "plan.automatic";
+
 impl Record for RecoveryPlan {
     const KIND: &'static str = "plan";
     fn key(&self) -> Key {
         plan_key(&self.id)
     }
     fn wake(&self) -> Option<Wake> {
-        None
+        self.moves.as_ref()?.automatic.as_ref()?;
+        wake(AUTOMATIC_PLAN, Timestamp::UNIX_EPOCH)
     }
 }
+
+/// The word under which runs wake that go on by themselves.
+pub const OPEN_RUN: &str = "run";
+/// The word under which runs stand that wait for a person.
+pub const HELD_RUN: &str = "run.held";
 
 impl Record for Run {
     const KIND: &'static str = "run";
@@ -285,7 +340,8 @@ impl Record for Run {
     }
     fn wake(&self) -> Option<Wake> {
         match self.state {
-            RunState::Running | RunState::Cleaning => wake("run", self.next_action_at),
+            RunState::Running | RunState::Undoing | RunState::Cleaning => wake(OPEN_RUN, self.next_action_at),
+            RunState::Paused | RunState::Stuck => wake(HELD_RUN, self.next_action_at),
             RunState::Succeeded | RunState::Failed => wake(ENDED_RUN, self.finished_at?),
         }
     }

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Remembered;
 use crate::domain::{Detail, Event, Failure, Region, Span, Vault, VaultName};
-use crate::ports::{Bus, Catalog, Clock, Engine, EvidenceStore, Ids, Keys, Pager};
+use crate::ports::{Actuators, Bus, Catalog, Clock, Engine, EvidenceStore, Ids, Keys, Pager, Probes};
 
 /// What is the same for every invocation.
 #[derive(Debug, Clone)]
@@ -37,6 +37,8 @@ pub struct World {
     pub pager: Arc<dyn Pager>,
     pub keys: Arc<dyn Keys>,
     pub evidence: Arc<dyn EvidenceStore>,
+    pub actuators: Arc<dyn Actuators>,
+    pub probes: Arc<dyn Probes>,
     pub clock: Arc<dyn Clock>,
     pub ids: Arc<dyn Ids>,
     pub settings: Settings,

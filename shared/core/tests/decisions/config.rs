@@ -193,3 +193,34 @@ restore = { resource = \"orders\", vault = \"recovery\" }
         "{told:?}"
     );
 }
+
+#[test]
+fn a_server_is_named_without_its_password() {
+    let text = |more: &str| {
+        format!(
+            "region = \"west\"\n[[vault]]\nname = \"primary\"\nregion = \"west\"\n[[resource]]\nname = \"orders\"\nkind = \"postgres\"\n{more}\n"
+        )
+    };
+    let at = "2026-01-01T00:00:00Z".parse().unwrap();
+    let read = |more: &str| holdfast_core::config::parse(&text(more), at);
+    let config = read("path = \"host=db user=u\"\npassword-file = \"secret\"").unwrap();
+    let server = config.resources[0].server.clone().unwrap();
+    assert_eq!(
+        (server.password.as_deref(), server.slot.as_str()),
+        (Some("secret"), "holdfast")
+    );
+    for (more, said) in [
+        ("path = \"host=db password=geheim\"", "holds a password"),
+        ("path = \"postgresql://u:geheim@db/postgres\"", "holds a password"),
+        ("path = \"host=db\"\nslot = \"Big\"", "names a replication slot"),
+        ("path = \"host=db\"\npassword-secret = \"x\"", "ARN of a secret"),
+        (
+            "path = \"host=db\"\npassword-file = \"x\"\npassword-secret = \"arn:x\"",
+            "not both",
+        ),
+    ] {
+        let problems = read(more).unwrap_err();
+        let told = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+        assert!(told.contains(said) && !told.contains("geheim"), "{told}");
+    }
+}

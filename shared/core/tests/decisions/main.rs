@@ -3,6 +3,7 @@
 #![allow(missing_docs, reason = "tests are named as sentences")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod actuators;
 mod clean_point;
 mod config;
 mod copies;

@@ -15,10 +15,10 @@ fn objectives() -> Objectives {
 fn a_newest_point_as_old_as_the_rpo_holds_and_an_older_one_does_not() {
     let points = [point(at("2026-01-05T09:00:00Z")), point(at("2026-01-05T10:00:00Z"))];
     assert_eq!(
-        check_objectives(&objectives(), &resource(), &points, at("2026-01-05T11:00:00Z")),
+        check_objectives(&objectives(), &resource(), &points, None, at("2026-01-05T11:00:00Z")),
         None
     );
-    let breach = check_objectives(&objectives(), &resource(), &points, at("2026-01-05T11:00:01Z")).unwrap();
+    let breach = check_objectives(&objectives(), &resource(), &points, None, at("2026-01-05T11:00:01Z")).unwrap();
     assert_eq!(
         (breach.resource, breach.newest),
         (resource().id, Some(at("2026-01-05T10:00:00Z")))
@@ -30,10 +30,10 @@ fn a_newest_point_as_old_as_the_rpo_holds_and_an_older_one_does_not() {
 fn a_resource_without_a_point_is_as_old_as_its_registration() {
     let registered_at = resource().registered_at;
     assert_eq!(
-        check_objectives(&objectives(), &resource(), &[], span("1h").after(registered_at)),
+        check_objectives(&objectives(), &resource(), &[], None, span("1h").after(registered_at)),
         None
     );
-    let breach = check_objectives(&objectives(), &resource(), &[], span("2h").after(registered_at)).unwrap();
+    let breach = check_objectives(&objectives(), &resource(), &[], None, span("2h").after(registered_at)).unwrap();
     assert_eq!((breach.newest, breach.age), (None, span("2h")));
 }
 
@@ -47,7 +47,7 @@ fn only_whole_restorable_points_of_the_resource_itself_count() {
     let mut foreign = point(at("2026-01-05T10:02:00Z"));
     foreign.resource = ResourceId::new("other").unwrap();
     let points = [good, partial, damaged, foreign];
-    let breach = check_objectives(&objectives(), &resource(), &points, at("2026-01-05T10:30:00Z")).unwrap();
+    let breach = check_objectives(&objectives(), &resource(), &points, None, at("2026-01-05T10:30:00Z")).unwrap();
     assert_eq!(breach.newest, Some(at("2026-01-05T08:00:00Z")));
 }
 
@@ -55,7 +55,7 @@ fn only_whole_restorable_points_of_the_resource_itself_count() {
 fn a_point_from_the_future_has_no_age() {
     let points = [point(at("2026-01-05T10:00:00Z"))];
     assert_eq!(
-        check_objectives(&objectives(), &resource(), &points, at("2026-01-05T09:00:00Z")),
+        check_objectives(&objectives(), &resource(), &points, None, at("2026-01-05T09:00:00Z")),
         None
     );
 }
@@ -92,4 +92,14 @@ fn turns_are_spread_over_resources_and_none_is_lost_by_a_pause_or_a_clock_that_w
     assert_eq!(having(span("24m").before(now)), 2400);
     assert_eq!(having(Timestamp::MIN), 2400);
     assert_eq!(having(now), 0);
+}
+
+#[test]
+fn the_log_of_a_server_counts_as_its_newest_point() {
+    let covered_at = Some(at("2026-01-05T10:59:00Z"));
+    let now = at("2026-01-05T11:00:00Z");
+    assert_eq!(check_objectives(&objectives(), &resource(), &[], covered_at, now), None);
+    let later = span("3h").after(now);
+    let breach = check_objectives(&objectives(), &resource(), &[], covered_at, later).unwrap();
+    assert_eq!(breach.newest, covered_at);
 }

@@ -83,6 +83,7 @@ fn drill(plan: &RecoveryPlan, seconds: &[i64]) -> Run {
         point_age_seconds: None,
         data_loss_seconds: None,
         statement: None,
+        conduct: holdfast_core::domain::Conduct::default(),
         next_action_at: began,
     }
 }

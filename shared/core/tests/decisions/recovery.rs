@@ -1,5 +1,6 @@
 use holdfast_core::domain::{
-    Objectives, PlanId, RecoveryPlan, Run, RunId, RunKind, RunState, Step, StepAction, StepName, StepRecord, StepState,
+    Conduct, Objectives, PlanId, RecoveryPlan, Run, RunId, RunKind, RunState, Step, StepAction, StepName, StepRecord,
+    StepState,
 };
 use holdfast_core::planning::{PlanError, order_steps, ready_steps};
 
@@ -36,6 +37,7 @@ fn verify(name: &str, restored_by: &str) -> Step {
 fn plan(steps: Vec<Step>) -> RecoveryPlan {
     RecoveryPlan {
         id: PlanId::new("west").unwrap(),
+        moves: None,
         description: String::new(),
         objectives: Objectives {
             rpo: span("1h"),
@@ -69,6 +71,7 @@ fn run(steps: Vec<(Step, StepState)>) -> Run {
         point_age_seconds: None,
         data_loss_seconds: None,
         statement: None,
+        conduct: Conduct::default(),
         next_action_at: at("2026-01-01T00:00:00Z"),
     }
 }
@@ -156,5 +159,6 @@ fn pending_steps_are_ready_when_all_before_them_succeeded() {
         (verify("compare", "done"), Pending),
         (verify("compare-later", "busy"), Pending),
     ]);
-    assert_eq!(ready_steps(&run), [4, 5, 10]);
+    // What was left out keeps nothing waiting; a run that failed begins nothing more, and does not ask.
+    assert_eq!(ready_steps(&run), [4, 5, 8, 10]);
 }

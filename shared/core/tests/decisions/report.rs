@@ -1,6 +1,6 @@
 use holdfast_core::domain::{
-    Check, Objectives, PlanId, RecoveryPlan, Run, RunId, RunKind, RunState, Step, StepAction, StepName, StepRecord,
-    StepState,
+    Check, Conduct, Objectives, PlanId, RecoveryPlan, Run, RunId, RunKind, RunState, Step, StepAction, StepName,
+    StepRecord, StepState,
 };
 use holdfast_core::report::{Signed, run_page};
 
@@ -73,6 +73,7 @@ fn drill() -> Run {
         id: RunId::derive(&["report"]),
         plan: RecoveryPlan {
             id: PlanId::new("west").unwrap(),
+            moves: None,
             description: "Photos & reports from the recovery Region".to_owned(),
             objectives: Objectives {
                 rpo: span("90m"),
@@ -91,6 +92,7 @@ fn drill() -> Run {
         point_age_seconds: Some(6600),
         data_loss_seconds: None,
         statement: Some(17),
+        conduct: Conduct::default(),
         next_action_at: at("2026-03-01T02:45:10Z"),
     }
 }

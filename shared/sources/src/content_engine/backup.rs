@@ -12,14 +12,14 @@ use holdfast_repository::{Id, Repository, RepositoryError, Snapshot};
 use serde::{Deserialize, Serialize};
 
 use super::changes;
-use super::lists;
 use super::portions::{self, Part};
 use super::task::{Control, MayPublish};
 use super::{Inner, failure};
+use super::{lists, servers};
 use crate::files::Patterns;
 
 /// Bytes of a pack: a store far away wants few requests.
-const PACK_SIZE: usize = 32 << 20;
+pub(super) const PACK_SIZE: usize = 32 << 20;
 
 /// What the snapshot itself does not say of a backup, kept beside it and written before it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -28,7 +28,7 @@ struct JobReport {
     unread: Vec<UnreadEntry>,
 }
 
-fn tag(job: &JobId) -> String {
+pub(super) fn tag(job: &JobId) -> String {
     format!("holdfast-job={job}")
 }
 
@@ -49,6 +49,7 @@ impl Inner {
             base,
             patterns,
             bandwidth_limit,
+            ..
         } = &task.order
         else {
             return Err(Failure::new(FailureKind::Bug, "this order is no backup"));
@@ -141,7 +142,7 @@ impl Inner {
     }
 }
 
-fn throttle(resource: &ResourceId, limit: Option<u64>) -> Result<Option<Throttle>, Failure> {
+pub(super) fn throttle(resource: &ResourceId, limit: Option<u64>) -> Result<Option<Throttle>, Failure> {
     let Some(limit) = limit else { return Ok(None) };
     let limit = NonZeroU64::new(limit).ok_or_else(|| {
         let message = format!("resource {resource}: with a bandwidth limit of 0 nothing could ever be stored");
@@ -151,7 +152,7 @@ fn throttle(resource: &ResourceId, limit: Option<u64>) -> Result<Option<Throttle
 }
 
 /// The snapshot of a job, if it stands.
-fn published(repository: &Repository, job: &JobId) -> holdfast_repository::Result<Option<(Id, Snapshot)>> {
+pub(super) fn published(repository: &Repository, job: &JobId) -> holdfast_repository::Result<Option<(Id, Snapshot)>> {
     let (snapshots, tag) = (repository.snapshots()?, tag(job));
     Ok(snapshots.into_iter().find(|(_, snapshot)| snapshot.tags.contains(&tag)))
 }
@@ -165,15 +166,18 @@ fn existing_snapshot(repository: &Repository, artefact: &str) -> Result<Option<I
         .find(|id| id.to_string() == artefact))
 }
 
-fn keep_report(
+pub(super) fn keep_report(
     repository: &Repository,
     job: &JobId,
-    _snapshot: &Snapshot,
+    snapshot: &Snapshot,
     unread: &[Unread],
 ) -> holdfast_repository::Result<()> {
     let report = JobReport {
         version: 1,
-        unread: unread_entries(unread),
+        unread: unread_entries(unread)
+            .into_iter()
+            .chain(servers::damaged(snapshot))
+            .collect(),
     };
     let json = serde_json::to_vec(&report)
         .map_err(|error| holdfast_repository::RepositoryError::invalid(format!("report of job {job}"), error))?;

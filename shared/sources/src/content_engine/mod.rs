@@ -17,10 +17,12 @@ mod receipts;
 mod reclaim;
 mod repositories;
 mod restore;
+mod servers;
 mod task;
 mod verify;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -46,6 +48,9 @@ pub type OpenStorage = Arc<dyn Fn(&VaultName, &ResourceId) -> Result<Arc<dyn Sto
 /// Gives the password of the escrow key file. Called only when a repository is made.
 pub type EscrowPassword = Arc<dyn Fn() -> Result<String, Failure> + Send + Sync>;
 
+/// Gives the password of a PostgreSQL server from where a resource says that it is: a file, or a secret's ARN.
+pub type ServerPassword = Arc<dyn Fn(&str) -> Result<String, Failure> + Send + Sync>;
+
 /// What the content engine is given.
 #[derive(Clone)]
 pub struct ContentEngineParts {
@@ -61,6 +66,10 @@ pub struct ContentEngineParts {
     pub receipts: ReceiptStore,
     /// Where resources and restore targets are; it knows the area that drills restore into.
     pub places: Arc<dyn Places>,
+    /// The passwords of PostgreSQL servers.
+    pub server_password: ServerPassword,
+    /// A folder that takes log on its way into a repository. It may be lost with the process.
+    pub spools: PathBuf,
     /// Files read at one time by a backup.
     pub readers: usize,
     /// Threads of each other stage.
@@ -77,6 +86,8 @@ struct Inner {
     repositories: Repositories,
     receipts: Receipts,
     places: Arc<dyn Places>,
+    server_password: ServerPassword,
+    spools: PathBuf,
     readers: usize,
     threads: usize,
     running: Mutex<HashMap<JobId, Running>>,
@@ -103,6 +114,8 @@ impl ContentEngine {
                 repositories,
                 receipts,
                 places,
+                server_password: parts.server_password,
+                spools: parts.spools,
                 readers,
                 threads,
                 running,
@@ -208,6 +221,7 @@ impl Inner {
             return Ok(Some(outcome));
         }
         let outcome = match &task.order {
+            Order::Backup { server: Some(_), .. } => self.back_up_server(task, &running.control, may_publish)?,
             Order::Backup { .. } => self.back_up(task, part, &running.control, may_publish)?,
             Order::Verify { at, level, .. } => self.verify(&task.job, (at, *level), part, &running.control)?,
             Order::Restore { .. } => self.restore(task, part, &running.control)?,
@@ -282,7 +296,9 @@ impl Engine for ContentEngine {
 /// What it means for a task of this order to be stopped.
 fn stopping(order: &Order) -> Stopping {
     match order {
-        Order::Backup { .. } => Stopping::Pauses,
+        Order::Backup { server: None, .. } => Stopping::Pauses,
+        // A base backup begins anew, and finds what it stored; a pull stores what came.
+        Order::Backup { server: Some(_), .. } => Stopping::GoesOn,
         Order::Copy { .. }
         | Order::Verify { .. }
         | Order::Repair { .. }

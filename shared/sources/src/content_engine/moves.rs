@@ -1,5 +1,7 @@
 //! Copy and delete orders: recovery points come to a vault, and leave it.
 
+use std::sync::Arc;
+
 use holdfast_core::domain::{Failure, FailureKind, Location, Outcome, VaultName};
 use holdfast_repository::copy::{CopyOptions, copy};
 use holdfast_repository::forget::forget;
@@ -8,7 +10,7 @@ use holdfast_repository::storage::{FileKind, FileName};
 
 use super::repositories::snapshot_id;
 use super::task::Control;
-use super::{Inner, failure};
+use super::{Inner, failure, servers};
 
 impl Inner {
     pub(super) fn copy(&self, from: &Location, to: &VaultName, control: &Control) -> Result<Outcome, Failure> {
@@ -16,16 +18,25 @@ impl Inner {
         let source = self.repositories.open(&from.vault, &from.resource)?;
         let _reading = Lock::acquire(&source, LockKind::Shared).map_err(failure)?;
         let destination = self.repositories.storage(to, &from.resource)?;
-        let options = CopyOptions {
-            snapshots: Some(vec![snapshot]),
-            workers: self.threads,
-            progress: control,
-            cancel: &control.cancel,
-        };
-        let report = copy(&source, destination, &options).map_err(failure)?;
+        // The log before the base backup: one that stands has beside it what leads on from it.
+        let log = servers::log_beside(&source, &from.resource, snapshot)?;
+        let mut bytes = 0;
+        for snapshots in [log, vec![snapshot]]
+            .into_iter()
+            .filter(|snapshots| !snapshots.is_empty())
+        {
+            let options = CopyOptions {
+                snapshots: Some(snapshots),
+                workers: self.threads,
+                progress: control,
+                cancel: &control.cancel,
+            };
+            let report = copy(&source, Arc::clone(&destination), &options).map_err(failure)?;
+            bytes += report.bytes_copied;
+        }
         Ok(Outcome::Copy {
             artefact: from.artefact.clone(),
-            bytes: report.bytes_copied,
+            bytes,
         })
     }
 
@@ -50,7 +61,12 @@ impl Inner {
     pub(super) fn delete(&self, at: &Location) -> Result<Outcome, Failure> {
         let snapshot = snapshot_id(at)?;
         if let Some(repository) = self.repositories.find(&at.vault, &at.resource)? {
+            let is_base = servers::is_base(&repository, snapshot)?;
             forget(&repository, &[snapshot]).map_err(failure)?;
+            if is_base {
+                let log = servers::unneeded_log(&repository, &at.resource)?;
+                forget(&repository, &log).map_err(failure)?;
+            }
             return Ok(Outcome::Delete);
         }
         if let Some(outcome) = self.find_deletion(at)? {

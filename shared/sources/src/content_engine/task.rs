@@ -22,7 +22,7 @@ pub(super) type MayPublish = Arc<dyn Fn() -> Result<(), Failure> + Send + Sync>;
 /// How the work is watched and stopped.
 #[derive(Default)]
 pub(super) struct Control {
-    pub(super) cancel: AtomicBool,
+    pub(super) cancel: Arc<AtomicBool>,
     /// Set to have a backup end soon and keep what it has.
     pub(super) pause: AtomicBool,
     done_bytes: AtomicU64,

@@ -24,8 +24,9 @@ use super::connection::{ClientOptions, Connection, Purpose};
 use super::error::{PostgresError, SinkError};
 use super::log::records::Chain;
 use super::log::{LogArchive, LogError, LogFileOnDisk, PieceContent};
-use super::receive::{LogSource, Received, Until, receive};
-use super::replication::SlotName;
+use super::lsn::Lsn;
+use super::receive::{LogSink, LogSource, Received, Until, receive};
+use super::replication::{History, SlotName};
 use super::segment::{LogFile, SegmentSize};
 use super::spool::Spool;
 
@@ -52,10 +53,51 @@ pub struct Following<'a> {
     pub spool: &'a Path,
     /// How often the segment that is not full is stored.
     pub partial_every: SignedDuration,
+    /// When the server is told that it may forget log.
+    pub acknowledge: Acknowledge,
+    /// Whether to go on at the oldest log that the slot holds, where what is stored leads to log that is gone. What lies
+    /// between is a gap then.
+    pub from_slot: bool,
     /// For connections.
     pub client: &'a ClientOptions,
     /// Of the snapshots.
     pub options: &'a BackupOptions<'a>,
+}
+
+/// When the server is told that it may forget log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acknowledge {
+    /// Once it is safe in the spool, which outlives this process.
+    Spooled,
+    /// Once whole segments of it are in the repository, which the next call tells: for a spool that may be gone with this
+    /// process.
+    Stored,
+}
+
+/// A spool whose content the server still has to keep: only what is stored already is called safe.
+struct Passing {
+    spool: Spool,
+    stored: Option<LogPosition>,
+    /// Before anything came, the server may not have what leads on: telling it where that is would move its slot back there.
+    has_come: bool,
+}
+
+impl LogSink for Passing {
+    fn history(&mut self, history: &History) -> Result<(), SinkError> {
+        self.spool.history(history)
+    }
+
+    fn write(&mut self, timeline: u32, start: Lsn, bytes: &[u8]) -> Result<(), SinkError> {
+        self.has_come = true;
+        self.spool.write(timeline, start, bytes)
+    }
+
+    /// Position 0 tells a server nothing.
+    fn flush(&mut self) -> Result<Lsn, SinkError> {
+        self.spool.flush()?;
+        let told = self.stored.filter(|_| self.has_come);
+        Ok(told.map_or(Lsn(0), |stored| stored.lsn))
+    }
 }
 
 /// What went into the repository, told as it happens.
@@ -143,12 +185,22 @@ fn attempt(
     end: &mut Option<LogPosition>,
 ) -> Result<Received, FollowError> {
     let segment_bytes = ready_slot(following)?;
-    let mut spool = Spool::open(following.spool, segment_bytes)?;
+    let spool = Spool::open(following.spool, segment_bytes)?;
+    let from = spool.position()?.max_position(keeper.position());
     let source = LogSource {
         address: following.address.clone(),
         slot: following.slot.clone(),
         system_identifier: keeper.archive.system(),
-        from: spool.position()?.max_position(keeper.position()),
+        from: from.filter(|_| !following.from_slot),
+    };
+    let mut sink: Box<dyn LogSink + Send> = match following.acknowledge {
+        Acknowledge::Spooled => Box::new(spool),
+        Acknowledge::Stored => Box::new(Passing {
+            spool,
+            // Behind a gap, what was stored before it says nothing about what is safe.
+            stored: keeper.position().filter(|_| !following.from_slot),
+            has_come: false,
+        }),
     };
     let (ended, wait) = channel();
     // The repository's trouble ends the receiving, too.
@@ -159,7 +211,7 @@ fn attempt(
     };
     thread::scope(|scope| {
         let receiver = scope.spawn(move || {
-            let received = receive(&source, until, &client, &mut spool);
+            let received = receive(&source, until, &client, sink.as_mut());
             let _ = ended.send(());
             received
         });

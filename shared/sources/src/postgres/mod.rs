@@ -13,6 +13,7 @@ pub mod extract;
 pub mod follow;
 pub mod isolated;
 pub mod log;
+pub mod logical;
 pub mod lsn;
 pub mod preflight;
 pub mod query;
@@ -27,6 +28,7 @@ pub mod trial;
 mod log_stream;
 mod manifest;
 mod pages;
+mod running;
 mod tar;
 mod tls;
 

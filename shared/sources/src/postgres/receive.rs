@@ -82,7 +82,8 @@ pub fn receive(source: &LogSource, until: Until, options: &ClientOptions, sink: 
         segment_bytes,
         target,
         at: start,
-        flushed: start.lsn,
+        // Position 0 tells the server nothing: its slot must not move back to where it may have no log any more.
+        flushed: Lsn(0),
         flushed_at: now,
         reported_at: now,
         silent: Duration::ZERO,

@@ -3,6 +3,7 @@
 //! They keep their state in memory under a plain mutex and never wait for anything, so a future that only touches fakes
 //! completes in one poll. Time comes from one shared [`FakeClock`].
 
+mod actuators;
 mod bus;
 mod catalog;
 mod clock;
@@ -11,11 +12,13 @@ mod evidence;
 mod ids;
 mod keys;
 mod pager;
+mod probes;
 mod queue;
 mod world;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+pub use actuators::{FakeActuators, Thing};
 pub use bus::FakeBus;
 pub use catalog::FakeCatalog;
 pub use clock::FakeClock;
@@ -24,6 +27,7 @@ pub use evidence::FakeEvidence;
 pub use ids::FakeIds;
 pub use keys::FakeKeys;
 pub use pager::FakePager;
+pub use probes::FakeProbes;
 pub use queue::FakeQueue;
 pub use world::fake_world;
 

@@ -6,7 +6,10 @@ use holdfast_core::domain::{Region, Span, Vault, VaultName};
 use holdfast_core::workflow::{Settings, World};
 use jiff::SignedDuration;
 
-use super::{FakeBus, FakeCatalog, FakeClock, FakeEngine, FakeEvidence, FakeIds, FakeKeys, FakePager, FakeQueue};
+use super::{
+    FakeActuators, FakeBus, FakeCatalog, FakeClock, FakeEngine, FakeEvidence, FakeIds, FakeKeys, FakePager, FakeProbes,
+    FakeQueue,
+};
 
 /// The world of a deployment in eu-central-1 with these vaults, each a name and a Region, where nothing has happened yet.
 /// Panics on a name that is none.
@@ -23,6 +26,8 @@ pub fn fake_world(clock: Arc<FakeClock>, vaults: &[(&str, &str)]) -> World {
         pager: Arc::<FakePager>::default(),
         keys: Arc::<FakeKeys>::default(),
         evidence: Arc::<FakeEvidence>::default(),
+        actuators: Arc::new(FakeActuators::new(clock.clone())),
+        probes: Arc::<FakeProbes>::default(),
         clock,
         ids: Arc::new(FakeIds::default()),
         settings: Settings {

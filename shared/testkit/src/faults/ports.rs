@@ -1,10 +1,10 @@
 //! The decorators, one a port.
 
 use async_trait::async_trait;
-use holdfast_core::domain::{Event, Failure, FunctionName, Span};
+use holdfast_core::domain::{ActOrder, Answer, Event, Failure, FunctionName, Probe, Seen, Span};
 use holdfast_core::ports::{
-    Bus, Catalog, DeadLetter, Delivery, Draft, Engine, Entry, EvidenceStore, Inserted, Key, Keys, Observation, Page,
-    Pager, Queue, Signature, Task,
+    Actuators, Bus, Catalog, DeadLetter, Delivery, Draft, Engine, Entry, EvidenceStore, Inserted, Key, Keys,
+    Observation, Page, Pager, Probes, Queue, Signature, Task,
 };
 use jiff::Timestamp;
 
@@ -150,5 +150,25 @@ impl Engine for Faulty<dyn Engine> {
             task.attempt
         );
         self.through(call, self.inner.observe(task)).await
+    }
+}
+
+#[async_trait]
+impl Actuators for Faulty<dyn Actuators> {
+    async fn begin(&self, order: &ActOrder) -> Result<(), Failure> {
+        let call = format!("actuators.begin {} {}", order.act.as_str(), order.on.name());
+        self.through(call, self.inner.begin(order)).await
+    }
+
+    async fn look(&self, order: &ActOrder) -> Result<Seen, Failure> {
+        let call = format!("actuators.look {} {}", order.act.as_str(), order.on.name());
+        self.through(call, self.inner.look(order)).await
+    }
+}
+
+#[async_trait]
+impl Probes for Faulty<dyn Probes> {
+    async fn ask(&self, probe: &Probe) -> Result<Answer, Failure> {
+        self.through("probes.ask".to_owned(), self.inner.ask(probe)).await
     }
 }

@@ -4,4 +4,5 @@
 mod faults;
 mod main_job;
 mod portions;
-mod scene;
+mod pulls;
+pub mod scene;

@@ -127,6 +127,7 @@ impl Scene {
             base: None,
             patterns: Patterns::default(),
             bandwidth_limit: None,
+            server: None,
         };
         task(job, order)
     }

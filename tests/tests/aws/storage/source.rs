@@ -31,6 +31,7 @@ fn backup(path: &str) -> Order {
         base: None,
         patterns: Patterns::default(),
         bandwidth_limit: None,
+        server: None,
     }
 }
 

@@ -160,6 +160,8 @@ impl World {
             escrow_password: Arc::new(|| Ok(PASSWORD.to_owned())),
             receipts: ReceiptStore::Catalog(self.catalog.clone()),
             places: Arc::new(PlacesByScheme::files(self.folder.path().join("drills")).and("s3://", Arc::new(places))),
+            server_password: Arc::new(|place| panic!("no server has a password, so not {place}")),
+            spools: std::env::temp_dir(),
             readers: 2,
             threads: 2,
         })
@@ -235,6 +237,7 @@ impl World {
             base: base.map(|base| (PointId::derive(&["base"]), base.to_owned())),
             patterns: Patterns::default(),
             bandwidth_limit: None,
+            server: None,
         };
         match self.run(job, order) {
             Outcome::Backup {

@@ -12,7 +12,8 @@ use holdfast_core::config::deployment::Deployment;
 use holdfast_core::domain::{Failure, FailureKind, JobId, Location, Region, VaultName};
 use holdfast_core::ports::{Engine, Observation, Task};
 
-pub(super) use service::{Made, Restored, RestoredState, Snapshot, SnapshotService, SnapshotState};
+pub(crate) use service::RestoredState;
+pub(super) use service::{Made, Restored, Snapshot, SnapshotService, SnapshotState};
 
 use super::words::{self, artefact, is_of_job, is_of_resource};
 

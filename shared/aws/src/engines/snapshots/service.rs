@@ -67,7 +67,7 @@ pub(in super::super) struct Snapshot {
 
 /// How a restored database stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in super::super) enum RestoredState {
+pub(crate) enum RestoredState {
     /// Being made.
     Busy,
     /// One more call is needed, such as the first instance of a cluster.

@@ -4,5 +4,6 @@ mod needs;
 mod outage;
 mod simulate;
 
+pub use needs::{needs_of_act, stands_unreached};
 pub use outage::{Need, Outage, Service, Sides, UnknownOutage};
 pub use simulate::{Ground, Interval, Simulated, SimulatedStep, Verdict, sides, simulate};

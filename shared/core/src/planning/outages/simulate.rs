@@ -1,6 +1,8 @@
 //! A run of a plan on a model: which steps still run under an outage, and how long they take.
 
-use crate::domain::{RecoveryPlan, Region, Resource, Span, Step, StepAction, StepName, Vault};
+use crate::domain::{
+    Act, Actuator, ActuatorKind, RecoveryPlan, Region, Resource, Span, Step, StepAction, StepName, Vault,
+};
 use crate::planning::critical_path::{Timed, critical_path};
 use crate::planning::measured::{Estimate, Measured};
 use crate::planning::recovery::{PlanError, order_steps, prerequisites};
@@ -102,13 +104,13 @@ pub fn simulate(
     for place in &order {
         let step = &plan.steps[*place];
         // Prerequisites come before, so each is among the steps already.
-        let after: Vec<usize> = prerequisites(step)
+        let after: Vec<usize> = prerequisites(plan, step)
             .filter_map(|before| steps.iter().position(|simulated| &simulated.name == before))
             .collect();
         let waits_in_vain = after.iter().find(|before| !steps[**before].verdict.ends());
         let verdict = match (waits_in_vain, outage) {
             (Some(before), _) => Verdict::Unreached(steps[*before].name.clone()),
-            (None, Some(outage)) => verdict(step, ground, &sides, outage),
+            (None, Some(outage)) => verdict(plan, step, ground, &sides, outage),
             (None, None) => Verdict::Runs,
         };
         let estimate = measured.estimate(step);
@@ -156,6 +158,12 @@ pub fn sides(plan: &RecoveryPlan, ground: &Ground<'_>) -> Sides {
         .iter()
         .filter_map(region)
         .find(|region| region != ground.home);
+    if let Some(moves) = &plan.moves {
+        return Sides {
+            home: moves.from.clone(),
+            recovery: moves.to.clone(),
+        };
+    }
     Sides {
         home: ground.home.clone(),
         recovery: elsewhere.unwrap_or_else(|| ground.home.clone()),
@@ -168,8 +176,8 @@ fn region_of(ground: &Ground<'_>, vault: &crate::domain::VaultName) -> Option<Re
 }
 
 /// What becomes of a step that is reached: the worst that the outage does to anything that it needs.
-fn verdict(step: &Step, ground: &Ground<'_>, sides: &Sides, outage: Outage) -> Verdict {
-    let needs = needs(step, ground, sides);
+fn verdict(plan: &RecoveryPlan, step: &Step, ground: &Ground<'_>, sides: &Sides, outage: Outage) -> Verdict {
+    let needs = needs(plan, step, ground, sides);
     let worst = (needs.into_iter())
         .map(|need| (loss(outage, &need, sides), need))
         .reduce(|worst, next| if next.0 > worst.0 { next } else { worst });
@@ -186,7 +194,7 @@ fn is_on_aws(ground: &Ground<'_>) -> bool {
     ground.resources.iter().any(of_aws)
 }
 
-fn needs(step: &Step, ground: &Ground<'_>, sides: &Sides) -> Vec<Need> {
+fn needs(plan: &RecoveryPlan, step: &Step, ground: &Ground<'_>, sides: &Sides) -> Vec<Need> {
     let mut needs = Vec::new();
     let is_on_aws = is_on_aws(ground);
     if is_on_aws {
@@ -204,9 +212,34 @@ fn needs(step: &Step, ground: &Ground<'_>, sides: &Sides) -> Vec<Need> {
             };
             needs.extend(region_of(ground, vault).map(|region| need(service, &region)));
         }
-        StepAction::Check(_) | StepAction::Verify { .. } | StepAction::Wait { .. } | StepAction::Notify { .. } => {}
+        StepAction::Act {
+            actuator,
+            act,
+            graceful: false,
+            ..
+        } => needs.extend(plan.actuator(actuator).and_then(|actuator| need_of(actuator, act))),
+        StepAction::Check(_)
+        | StepAction::Verify { .. }
+        | StepAction::Wait { .. }
+        | StepAction::Notify { .. }
+        | StepAction::Approve { .. }
+        | StepAction::Act { .. } => {}
     }
     needs
+}
+
+/// What a change needs. A fence stands without the side that it fences: what cannot be reached loses its authority by itself.
+fn need_of(actuator: &Actuator, act: &Act) -> Option<Need> {
+    let service = match actuator.kind {
+        _ if *act == Act::Fence => return None,
+        ActuatorKind::Postgres | ActuatorKind::Dns | ActuatorKind::Command => Service::Machine,
+        ActuatorKind::Route53Marker => Service::Objects,
+        ActuatorKind::ArcRoutingControl => Service::RoutingControls,
+        ActuatorKind::AuroraGlobal | ActuatorKind::RdsReplica => Service::Databases,
+        ActuatorKind::EcsService | ActuatorKind::AutoScalingGroup => Service::Launches,
+        ActuatorKind::LambdaFunction => Service::FunctionSettings,
+    };
+    Some(need(service, &actuator.region))
 }
 
 fn timed_by(timed: &[(Vec<usize>, Estimate, Span)], seconds: fn(Estimate) -> i64) -> Vec<Timed> {

@@ -41,11 +41,21 @@ pub(super) fn tags(report: &BaseBackupReport, major: u32, ended_at: Timestamp) -
     ]
 }
 
+/// Whether a snapshot is a base backup.
+pub fn is_base(description: &Snapshot) -> bool {
+    description.tags.iter().any(|tag| tag == TAG)
+}
+
+/// How many pages of it were damaged on the server.
+pub fn damaged_pages(description: &Snapshot) -> u64 {
+    value(&description.tags, "damaged-pages").unwrap_or_default()
+}
+
 impl StoredBase {
     /// Reads the tags of a snapshot; `None` where it is no base backup.
     fn of(snapshot: Id, description: &Snapshot) -> Result<Option<StoredBase>, LogError> {
         let tags = &description.tags;
-        if !tags.iter().any(|tag| tag == TAG) {
+        if !is_base(description) {
             return Ok(None);
         }
         let unreadable = |reason| LogError::Tags { snapshot, reason };

@@ -25,7 +25,7 @@ use super::recovery::PrepareError;
 use crate::files::RestoreError;
 use stream::ClusterStream;
 
-pub use base::{StoredBase, bases};
+pub use base::{StoredBase, bases, damaged_pages, is_base};
 pub use choose::{NoBase, choose};
 pub use restore::{ClusterRestore, ClusterRestored, restore};
 pub use retention::{Forgotten, Reason, plan_retention};

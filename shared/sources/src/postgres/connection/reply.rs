@@ -29,6 +29,8 @@ pub(in super::super) enum Reply {
     Done,
     /// Data come from the server.
     CopyOut,
+    /// The server waits for data.
+    CopyIn,
     /// Data go both ways.
     CopyBoth,
     /// Some of them.
@@ -77,6 +79,7 @@ impl Reply {
             Message::RowDescription(body) => Reply::Columns(body),
             Message::CommandComplete(_) | Message::EmptyQueryResponse => Reply::Done,
             Message::CopyOutResponse(_) => Reply::CopyOut,
+            Message::CopyInResponse(_) => Reply::CopyIn,
             Message::CopyDone => Reply::CopyDone,
             Message::ReadyForQuery(_) => Reply::Ready,
             Message::ErrorResponse(body) => Reply::Error(report(body.fields())?),

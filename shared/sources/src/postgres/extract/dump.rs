@@ -4,90 +4,11 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::process::Stdio;
 
-use super::super::follow::pause;
-use super::super::isolated::{IsolatedError, Prepared, Programs, Server};
+use super::super::isolated::{IsolatedError, Prepared, Server};
+use super::super::running::{Running, give_password};
 use super::{Destination, ExtractError, ExtractRequest};
-
-/// How often to look whether a program has ended.
-const LOOK: Duration = Duration::from_millis(100);
-/// Characters of what a program says that are told.
-const MOST_SAID: usize = 1000;
-
-/// A program of PostgreSQL that runs, and is ended with this.
-struct Running {
-    name: &'static str,
-    child: Child,
-    /// What it says goes here.
-    log: PathBuf,
-}
-
-impl Running {
-    fn start(
-        programs: &Programs,
-        name: &'static str,
-        scratch: &Path,
-        prepare: impl FnOnce(&mut Command),
-    ) -> Result<Running, IsolatedError> {
-        let program = programs.path(name)?;
-        let log = scratch.join(format!("{name}.log"));
-        let said = File::create(&log).map_err(IsolatedError::io("write", &log))?;
-        let mut command = Command::new(&program);
-        // What is set for PostgreSQL's programs in the environment is not meant for this.
-        command.env_clear().env("LC_ALL", "C").env("PATH", "/usr/bin:/bin");
-        command.current_dir("/").stdin(Stdio::null()).stderr(said);
-        prepare(&mut command);
-        let child = command.spawn().map_err(IsolatedError::io("run", &program))?;
-        Ok(Running { name, child, log })
-    }
-
-    /// Waits for its end. `Ok(false)` where it failed.
-    fn wait(&mut self, stop: &AtomicBool) -> Result<bool, IsolatedError> {
-        loop {
-            let looked = self
-                .child
-                .try_wait()
-                .map_err(IsolatedError::io("wait for", self.name))?;
-            if let Some(status) = looked {
-                return Ok(status.success());
-            }
-            if stop.load(Ordering::SeqCst) {
-                return Err(IsolatedError::Stopped);
-            }
-            pause(stop, LOOK);
-        }
-    }
-
-    fn said(&self) -> String {
-        let said = fs::read(&self.log).unwrap_or_default();
-        String::from_utf8_lossy(&said).into_owned()
-    }
-
-    fn says(&self, words: &str) -> bool {
-        self.said().contains(words)
-    }
-
-    fn failed(&self) -> ExtractError {
-        let said = self.said();
-        let said = said.lines().map(str::trim).collect::<Vec<_>>().join("; ");
-        ExtractError::Program {
-            program: self.name,
-            said: said.chars().filter(|c| !c.is_control()).take(MOST_SAID).collect(),
-        }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if matches!(self.child.try_wait(), Ok(None)) {
-            let _ = self.child.kill();
-            let _ = self.child.wait();
-        }
-    }
-}
 
 /// Takes what is wanted from the server.
 pub(super) fn dump(
@@ -97,9 +18,8 @@ pub(super) fn dump(
     tables: &[String],
 ) -> Result<(), ExtractError> {
     let stop = &request.cluster.client.stop;
-    let scratch = prepared.scratch.folder();
     let start = |format: &'static str, out: Stdio| {
-        Running::start(&prepared.programs, "pg_dump", scratch, |command| {
+        Running::start(&prepared.programs, "pg_dump", |command| {
             command
                 .args(words(request, server, tables))
                 .args(["--format", format])
@@ -120,17 +40,17 @@ pub(super) fn dump(
                 .map_err(IsolatedError::io("write", &unfinished.path))?;
             let mut dump = start(format, file.into())?;
             if !dump.wait(stop)? {
-                return Err(dump.failed());
+                return Err(dump.failed().into());
             }
             unfinished.keep(path)
         }
         Destination::Server(address) => {
             prepared.programs.path("pg_restore")?;
             let mut dump = start("custom", Stdio::piped())?;
-            let Some(out) = dump.child.stdout.take() else {
-                return Err(dump.failed());
+            let Some(out) = dump.take_output() else {
+                return Err(dump.failed().into());
             };
-            let mut restore = Running::start(&prepared.programs, "pg_restore", scratch, |command| {
+            let mut restore = Running::start(&prepared.programs, "pg_restore", |command| {
                 command.args(["--exit-on-error", "--single-transaction", "--no-password"]);
                 command
                     .arg("--dbname")
@@ -140,18 +60,16 @@ pub(super) fn dump(
                 if request.without_owners {
                     command.args(["--no-owner", "--no-privileges"]);
                 }
-                if let Some(password) = &address.password {
-                    command.env("PGPASSWORD", password.reveal());
-                }
+                give_password(command, address);
             })?;
             let restored = restore.wait(stop)?;
             let dumped = dump.wait(stop)?;
             match (dumped, restored) {
                 (true, true) => Ok(()),
                 // One that has nobody to write to any more says so; the cause is the other one's.
-                (false, false) if !dump.says("Broken pipe") => Err(dump.failed()),
-                (_, false) => Err(restore.failed()),
-                (false, true) => Err(dump.failed()),
+                (false, false) if !dump.says("Broken pipe") => Err(dump.failed().into()),
+                (_, false) => Err(restore.failed().into()),
+                (false, true) => Err(dump.failed().into()),
             }
         }
     }

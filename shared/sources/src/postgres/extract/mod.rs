@@ -11,6 +11,7 @@ use holdfast_core::domain::FailureKind;
 use super::address::Address;
 use super::error::PostgresError;
 use super::isolated::{IsolatedError, Prepared, Recovered, Request, Server};
+use super::running::ProgramError;
 use holdfast_repository::Id;
 
 /// Where what is extracted goes.
@@ -85,13 +86,8 @@ pub enum ExtractError {
     #[error("{} is there already: name another file, or remove it", .0.display())]
     Exists(PathBuf),
     /// A program of PostgreSQL failed.
-    #[error("{program} failed: {said}")]
-    Program {
-        /// Which one.
-        program: &'static str,
-        /// What it said.
-        said: String,
-    },
+    #[error(transparent)]
+    Program(#[from] ProgramError),
 }
 
 impl From<PostgresError> for ExtractError {
@@ -109,7 +105,7 @@ impl ExtractError {
             | ExtractError::UnknownTable { .. }
             | ExtractError::Ambiguous { .. }
             | ExtractError::Exists(_) => FailureKind::Invalid,
-            ExtractError::Program { .. } => FailureKind::Transient,
+            ExtractError::Program(_) => FailureKind::Transient,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Databases and tables by the names that an operator gives.
 
 use super::super::error::PostgresError;
-use super::super::isolated::Server;
+use super::super::isolated::{DATABASE, Server};
 use super::super::query::{quoted_name, quoted_text};
 use super::ExtractError;
 
@@ -22,7 +22,7 @@ struct Relation {
 
 impl Relation {
     fn is_called(&self, wanted: &str) -> bool {
-        self.name == wanted || wanted.split_once('.') == Some((&self.schema, &self.name))
+        self.name == wanted || self.plain() == wanted
     }
 
     fn plain(&self) -> String {
@@ -49,7 +49,7 @@ fn told(names: &[String]) -> String {
 
 /// Refuses a database that the cluster does not have.
 pub(super) fn require_database(server: &Server<'_>, name: &str) -> Result<(), ExtractError> {
-    let mut connection = server.connect("postgres")?;
+    let mut connection = server.connect(DATABASE)?;
     let rows = connection
         .query("SELECT datname FROM pg_database WHERE datallowconn ORDER BY 1")?
         .rows;

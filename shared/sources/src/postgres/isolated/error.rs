@@ -16,7 +16,7 @@ use crate::content_engine::failure_kind;
 #[non_exhaustive]
 pub enum IsolatedError {
     /// PostgreSQL is not installed, or not in this version.
-    #[error("PostgreSQL {major} is needed to start this cluster, but {} has no {program}: install postgresql-{major}, or say where its programs are", .folder.display())]
+    #[error("the programs of PostgreSQL {major} are needed, but {} has no {program}: install postgresql-{major}, or say where its programs are", .folder.display())]
     NoPrograms {
         /// The cluster's major version.
         major: u32,
@@ -26,7 +26,7 @@ pub enum IsolatedError {
         folder: PathBuf,
     },
     /// The programs are of another version.
-    #[error("the programs in {} are of {found:?}, and the cluster is of PostgreSQL {major}: name the right folder", .folder.display())]
+    #[error("the programs in {} are of {found:?}, where PostgreSQL {major} is needed: name the right folder", .folder.display())]
     OtherPrograms {
         /// The folder.
         folder: PathBuf,

@@ -28,23 +28,26 @@ pub(super) struct LogPipe {
     asked: PathBuf,
     answered: PathBuf,
     spool: PathBuf,
+    /// To ask for the end of it, whatever happens.
+    end: File,
 }
 
 impl LogPipe {
-    /// Makes the pipes, and opens both of their ends, so that neither side ever waits for the other to come.
+    /// Makes the pipes. This side opens both of their ends, so that neither ever waits for the other to come.
     pub(super) fn make(scratch: &Scratch) -> Result<LogPipe, IsolatedError> {
         let path = |name: &str| scratch.folder().join(name);
-        let pipe = LogPipe {
-            asked: path("log-asked"),
-            answered: path("log-answered"),
-            spool: path("log-spool"),
-        };
-        for path in [&pipe.asked, &pipe.answered] {
+        let (asked, answered) = (path("log-asked"), path("log-answered"));
+        for path in [&asked, &answered] {
             let made = mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0);
             made.map_err(|error| IsolatedError::io("make the pipe", path)(error.into()))?;
             scratch.give(path)?;
         }
-        Ok(pipe)
+        Ok(LogPipe {
+            end: open(&asked)?,
+            asked,
+            answered,
+            spool: path("log-spool"),
+        })
     }
 
     /// Answers until [`LogPipe::end`]; the first file that is stored and could not be read, with the reason.
@@ -92,7 +95,7 @@ impl LogPipe {
 
     /// Ends [`LogPipe::serve`].
     pub(super) fn end(&self) -> Result<(), IsolatedError> {
-        let sent = open(&self.asked)?.write_all(END.as_bytes());
+        let sent = (&self.end).write_all(END.as_bytes());
         sent.map_err(IsolatedError::io("write", &self.asked))
     }
 }

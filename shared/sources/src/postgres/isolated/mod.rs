@@ -16,4 +16,5 @@ pub use error::IsolatedError;
 pub use programs::Programs;
 pub use request::{Prepared, Request};
 pub use scratch::Scratch;
+pub(super) use server::DATABASE;
 pub use server::{Recovered, Server};

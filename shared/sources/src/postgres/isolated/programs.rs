@@ -5,6 +5,11 @@ use std::process::Command;
 
 use super::IsolatedError;
 
+/// The newest version that is known.
+const NEWEST: u32 = 18;
+/// The client program that everybody has.
+const CLIENT: &str = "pg_dump";
+
 /// PostgreSQL's programs of one major version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Programs {
@@ -17,20 +22,47 @@ impl Programs {
     pub fn find(folder: Option<&Path>, major: u32) -> Result<Programs, IsolatedError> {
         let folder = match folder {
             Some(folder) => folder.to_owned(),
-            None => PathBuf::from(format!("/usr/lib/postgresql/{major}/bin")),
+            None => of_debian(major),
         };
         let programs = Programs { folder, major };
-        let postgres = programs.path("postgres")?;
-        let output = Command::new(&postgres)
-            .arg("--version")
-            .output()
-            .map_err(IsolatedError::io("run", &postgres))?;
-        let found = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        let found = programs.version("postgres")?;
         if major_of(&found) != Some(major) {
             let folder = programs.folder;
             return Err(IsolatedError::OtherPrograms { folder, found, major });
         }
         Ok(programs)
+    }
+
+    /// Those in `folder`, or the oldest that Debian installs, which are of that version or later: clients work with servers of
+    /// their own version and of earlier ones.
+    pub fn clients(folder: Option<&Path>, major: u32) -> Result<Programs, IsolatedError> {
+        let candidates = match folder {
+            Some(folder) => vec![folder.to_owned()],
+            None => (major..=NEWEST).map(of_debian).collect(),
+        };
+        let there = candidates.iter().find(|folder| folder.join(CLIENT).is_file());
+        let folder = there.unwrap_or(&candidates[0]).clone();
+        let mut programs = Programs { folder, major };
+        let found = programs.version(CLIENT)?;
+        match major_of(&found) {
+            Some(version) if version >= major => {
+                programs.major = version;
+                Ok(programs)
+            }
+            _ => Err(IsolatedError::OtherPrograms {
+                folder: programs.folder,
+                found,
+                major,
+            }),
+        }
+    }
+
+    /// What a program says of itself.
+    fn version(&self, program: &'static str) -> Result<String, IsolatedError> {
+        let path = self.path(program)?;
+        let output = Command::new(&path).arg("--version").output();
+        let output = output.map_err(IsolatedError::io("run", &path))?;
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     }
 
     /// Their version.
@@ -50,6 +82,10 @@ impl Programs {
             }),
         }
     }
+}
+
+fn of_debian(major: u32) -> PathBuf {
+    PathBuf::from(format!("/usr/lib/postgresql/{major}/bin"))
 }
 
 /// `postgres (PostgreSQL) 15.8 (Debian 15.8-0+deb12u1)` is of 15.
@@ -80,7 +116,7 @@ mod tests {
         let error = Programs::find(Some(Path::new("/nowhere")), 15).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "PostgreSQL 15 is needed to start this cluster, but /nowhere has no postgres: install postgresql-15, or say where its programs are"
+            "the programs of PostgreSQL 15 are needed, but /nowhere has no postgres: install postgresql-15, or say where its programs are"
         );
     }
 }

@@ -20,6 +20,8 @@ use super::super::lsn::Lsn;
 use super::log_pipe::LogPipe;
 use super::{IsolatedError, Programs, Request, Scratch};
 
+/// The database that every cluster has: new ones are copies of it.
+pub(in super::super) const DATABASE: &str = "template1";
 /// The socket's number. No other server has a socket in the same folder.
 const PORT: u16 = 5432;
 /// How often to look whether the server has come as far as it is waited for.
@@ -177,7 +179,7 @@ impl<'a> Server<'a> {
                 return Err(self.ended());
             }
             match self
-                .connect("postgres")
+                .connect(DATABASE)
                 .and_then(|mut connection| recovered(&mut connection))
             {
                 Ok(Some(recovered)) => return Ok(recovered),

@@ -34,7 +34,7 @@ const fn tables() -> [[u32; 256]; SLICES] {
 }
 
 /// The checksum of several parts, one after another.
-pub(super) fn crc32c(parts: &[&[u8]]) -> u32 {
+pub(in super::super) fn crc32c(parts: &[&[u8]]) -> u32 {
     !parts.iter().fold(!0, |crc, part| extend(crc, part))
 }
 

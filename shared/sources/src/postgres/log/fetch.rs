@@ -13,7 +13,8 @@ use holdfast_repository::index::Lookup;
 
 use super::super::segment::{LogFile, Segment, SegmentSize};
 use super::error::LogError;
-use super::records::{SegmentFault, origin};
+use super::inspect::LogFileOnDisk;
+use super::records::{Chain, SegmentFault, origin};
 use super::store::{Found, LogArchive};
 
 /// Ends the name of a file that is being written.
@@ -52,7 +53,7 @@ pub fn exit_code(result: &Result<Fetched, LogError>) -> u8 {
 }
 
 /// Restores the file of that name to `target`. A segment that is stored in part only is filled up with zeroes, which a
-/// server takes for the end of the log.
+/// server takes for the end of the log; where the server has the whole of it beside the target, it is told to take that.
 pub fn fetch(
     archive: &LogArchive,
     index: &dyn Lookup,
@@ -79,6 +80,9 @@ pub fn fetch(
     let Some(found) = archive.find(index, file)? else {
         return Ok(Fetched::NotThere);
     };
+    if matches!(found.file, LogFile::Partial(_)) && stands_whole(name, target, size) {
+        return Ok(Fetched::NotThere);
+    }
     let ahead = match found.file {
         LogFile::Segment(segment) => fetcher.ahead(segment, options.ahead)?,
         _ => Vec::new(),
@@ -91,6 +95,13 @@ pub fn fetch(
             ErrorKind::NotFound.into(),
         )),
     }
+}
+
+/// Whether the server has the whole segment in its own log, as its base backup brought it along: a part that was stored before
+/// that must not hide what makes the base backup consistent.
+fn stands_whole(name: &str, target: &Path, size: SegmentSize) -> bool {
+    let own = target.with_file_name(name);
+    LogFileOnDisk::inspect(&own, size, &mut Chain::default()).is_ok()
 }
 
 /// Moves a file to where it is wanted if it was fetched ahead, which takes no repository; false where it was not.

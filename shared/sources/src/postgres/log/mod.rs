@@ -12,6 +12,7 @@ pub mod records;
 pub mod store;
 pub mod windows;
 
+pub(super) use crc32c::crc32c;
 pub use error::LogError;
 pub use fetch::{FetchOptions, Fetched, fetch, take_ahead};
 pub use history::{Ancestor, History, HistoryError};

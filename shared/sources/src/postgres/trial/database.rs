@@ -8,7 +8,7 @@ use holdfast_core::domain::Level;
 use super::super::base_backup::layout;
 use super::super::connection::Connection;
 use super::super::error::PostgresError;
-use super::super::isolated::{IsolatedError, Server};
+use super::super::isolated::{DATABASE, IsolatedError, Server};
 use super::super::pages::Layout;
 use super::relation::{HEAPS_SINCE, Relation, Seen, list, look};
 use super::{Check, Fault, TableRows, TrialVerdict};
@@ -50,7 +50,7 @@ pub(super) fn all(
     workers: usize,
     verdict: &mut TrialVerdict,
 ) -> Result<Option<Layout>, IsolatedError> {
-    let mut connection = server.connect("postgres")?;
+    let mut connection = server.connect(DATABASE)?;
     let layout = layout(&mut connection)?;
     let rows = connection
         .query("SELECT datname, datallowconn FROM pg_database ORDER BY datname")?

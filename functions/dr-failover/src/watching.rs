@@ -1,0 +1,89 @@
+//! Observers' words: kept, and, where a plan allows it, believed.
+
+use holdfast_core::domain::{Failure, FailureKind, Forbidden, Move, RecoveryPlan, RunKind, Watch, WorkloadName};
+use holdfast_core::planning::{Detection, detect};
+use holdfast_core::workflow::records::{self, AUTOMATIC_PLAN, Stored};
+use holdfast_core::workflow::{World, authority, runs};
+use jiff::Timestamp;
+
+use crate::requests;
+
+/// Who asks for a failover that nobody orders.
+const BY_ITSELF: &str = "observers";
+
+/// What a place says.
+pub struct Glance<'a> {
+    /// The place.
+    pub place: &'a str,
+    /// Whether it reached the workload.
+    pub up: bool,
+    /// What it saw, for people.
+    pub note: &'a str,
+    /// When, by its own clock.
+    pub at: Timestamp,
+}
+
+/// Keeps what a place says, and declares a failover when enough of them agree.
+pub async fn hear(world: &World, workload: &WorkloadName, seen: &Glance<'_>) -> Result<(), Failure> {
+    let Glance { place, up, note, .. } = *seen;
+    let now = world.now();
+    // What was said in the future was said by a clock that runs ahead.
+    let said_at = seen.at.min(now);
+    let key = records::watch_key(workload);
+    records::insert(world.catalog.as_ref(), &Watch::of(workload.clone())).await?;
+    let watch = records::amend(world.catalog.as_ref(), &key, |watch: &mut Watch| {
+        watch.hear(place, up, note, said_at);
+        true
+    })
+    .await?;
+    if up {
+        return Ok(());
+    }
+    for entry in world.catalog.waking(AUTOMATIC_PLAN, now).await? {
+        let plan: Stored<RecoveryPlan> = records::decode(entry)?;
+        if let Some(moves) = plan.value.moves.as_ref().filter(|moves| &moves.workload == workload) {
+            consider(world, &plan.value, moves, &watch).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Keeps failovers that nobody orders from being declared for a while.
+pub async fn forbid(world: &World, workload: &WorkloadName, forbidden: Forbidden) -> Result<(), Failure> {
+    records::insert(world.catalog.as_ref(), &Watch::of(workload.clone())).await?;
+    let key = records::watch_key(workload);
+    records::amend(world.catalog.as_ref(), &key, |watch: &mut Watch| {
+        watch.forbidden = Some(forbidden.clone());
+        true
+    })
+    .await
+    .map(|_| ())
+}
+
+async fn consider(world: &World, plan: &RecoveryPlan, moves: &Move, watch: &Watch) -> Result<(), Failure> {
+    let Some(automatic) = &moves.automatic else {
+        return Ok(());
+    };
+    let record = authority::of(world, moves).await?.value;
+    if record.writer.as_ref() != Some(&moves.from) {
+        return Ok(());
+    }
+    let ended = runs::ended(world.catalog.as_ref(), world.now()).await?;
+    let of_plan = ended
+        .iter()
+        .filter(|run| run.plan.id == plan.id && run.kind.touches_production());
+    let last: Option<Timestamp> = of_plan.filter_map(|run| run.finished_at).max();
+    let Detection::Declare(why) = detect(automatic, watch, last, world.now()) else {
+        return Ok(());
+    };
+    // One outage is one run, however many observers say it: its name is that of the generation that it ends. One that could
+    // not begin leaves room for another once it has cooled down.
+    let after = last.map_or_else(|| "first".to_owned(), |ended_at| ended_at.to_string());
+    let request = format!("{}/{}/{}/{after}", plan.id, moves.workload, record.generation);
+    let requested_by = format!("{BY_ITSELF}: {why}");
+    match requests::declare(world, &request, &plan.id, RunKind::Disaster, &requested_by).await {
+        // Another run moves it already.
+        Err(failure) if failure.kind == FailureKind::Fenced => Ok(()),
+        declared => declared,
+    }
+}

@@ -1,0 +1,186 @@
+//! Moves to their end, and what becomes of them when something breaks.
+
+use holdfast_core::domain::{Instruction, RunKind, RunState, Span, StepState};
+use holdfast_testkit::faults::{Fault, FaultPlan};
+
+use crate::ground::*;
+
+#[test]
+fn a_switchover_moves_everything_once_and_another_plan_brings_it_back() {
+    let ground = Ground::new();
+    let there = ground.ask("to-away", RunKind::Planned).unwrap();
+    ground.pass(Span::minutes(2));
+    assert_eq!(ground.state(&there), RunState::Succeeded, "{:?}", ground.run(&there));
+    assert_eq!(ground.writers(), ["db-away"]);
+    let authority = ground.authority();
+    assert_eq!((authority.generation, authority.writer), (2, Some(region("eu-west-1"))));
+    assert_eq!(ground.actuators.thing(&actuator("web-away")).share, 100);
+    assert_eq!(
+        ground.actuators.thing(&actuator("db-home")).leader,
+        Some(actuator("db-away"))
+    );
+    assert_eq!(
+        ground.run(&there).conduct.lag_milliseconds,
+        None,
+        "a switchover accepts no loss"
+    );
+    let refused = ground.ask_as("again", "to-away", RunKind::Planned).unwrap_err();
+    assert!(refused.message.contains("written in eu-west-1"), "{refused}");
+    let back = ground.ask("to-home", RunKind::Planned).unwrap();
+    ground.pass(Span::minutes(2));
+    assert_eq!(ground.state(&back), RunState::Succeeded);
+    assert_eq!(ground.writers(), ["db-home"]);
+    assert_eq!(ground.authority().generation, 3);
+    assert_eq!(ground.actuators.violations(), Vec::<String>::new());
+}
+
+#[test]
+fn a_failover_waits_until_the_side_that_does_not_answer_cannot_write() {
+    let ground = Ground::new();
+    ground.actuators.set_cut(&region("eu-central-1"), true);
+    let run = ground.ask("to-away", RunKind::Disaster).unwrap();
+    assert_eq!(ground.step(&run, "stop-web").0, StepState::Skipped);
+    assert_eq!(
+        ground.step(&run, "promote").0,
+        StepState::Pending,
+        "the lease over there still runs"
+    );
+    assert_eq!(ground.authority().writer, None);
+    ground.pass(Span::minutes(2));
+    assert_eq!(ground.state(&run), RunState::Succeeded, "{:?}", ground.run(&run));
+    assert_eq!(ground.writers(), ["db-away"]);
+    assert_eq!(ground.run(&run).conduct.lag_milliseconds, Some(500));
+    assert_eq!(ground.actuators.violations(), Vec::<String>::new());
+}
+
+#[test]
+fn what_fails_before_the_point_of_no_return_is_taken_back() {
+    let ground = Ground::new();
+    ground.actuators.set_broken(&actuator("db-home"), "fence", true);
+    let run = ground.ask("to-away", RunKind::Planned).unwrap();
+    ground.pass(Span::minutes(3));
+    assert_eq!(ground.state(&run), RunState::Failed);
+    assert_eq!(ground.step(&run, "stop-web").0, StepState::Undone);
+    assert!(ground.actuators.thing(&actuator("web-home")).running);
+    assert_eq!(ground.writers(), ["db-home"]);
+    assert_eq!(
+        ground.authority().writer,
+        Some(region("eu-central-1")),
+        "it is given back"
+    );
+    let why = ground.run(&run).conduct.goes_back.unwrap();
+    assert!(why.contains("fence") && why.contains("cannot fence"), "{why}");
+}
+
+#[test]
+fn what_fails_after_the_point_of_no_return_waits_for_a_person_and_goes_on() {
+    let ground = Ground::new();
+    ground.probes.set_silent("http://away/health", true);
+    let run = ground.ask("to-away", RunKind::Planned).unwrap();
+    ground.pass(Span::minutes(8));
+    assert_eq!(ground.state(&run), RunState::Stuck, "{:?}", ground.run(&run));
+    let pages = ground.pager.pages();
+    assert!(pages.iter().any(|page| page.key.ends_with("/stuck")), "{pages:?}");
+    assert_eq!(
+        ground.actuators.thing(&actuator("web-away")).share,
+        0,
+        "nobody is led to what does not answer"
+    );
+    let refused = ground.ask("to-home", RunKind::Planned).unwrap_err();
+    assert!(refused.message.contains("already"), "{refused}");
+    let abort = Instruction::Abort {
+        reason: "never mind".to_owned(),
+    };
+    let refused = ground.tell(&run, "ana", abort).unwrap_err();
+    assert!(refused.message.contains("promote"), "{refused}");
+    ground.probes.set_silent("http://away/health", false);
+    ground.tell(&run, "ana", Instruction::Resume).unwrap();
+    ground.pass(Span::minutes(2));
+    assert_eq!(ground.state(&run), RunState::Succeeded, "{:?}", ground.run(&run));
+    assert_eq!(ground.actuators.thing(&actuator("web-away")).share, 100);
+}
+
+#[test]
+fn an_undo_that_fails_is_stuck_until_it_succeeds() {
+    let ground = Ground::new();
+    ground.actuators.set_broken(&actuator("db-home"), "fence", true);
+    ground.actuators.set_broken(&actuator("web-home"), "start", true);
+    let run = ground.ask("to-away", RunKind::Planned).unwrap();
+    ground.pass(Span::minutes(3));
+    assert_eq!(ground.state(&run), RunState::Stuck);
+    let why = ground.run(&run).conduct.stuck.unwrap();
+    assert!(why.contains("stop-web"), "{why}");
+    ground.actuators.set_broken(&actuator("web-home"), "start", false);
+    ground.tell(&run, "ana", Instruction::Resume).unwrap();
+    ground.pass(Span::minutes(2));
+    assert_eq!(ground.state(&run), RunState::Failed);
+    assert!(ground.actuators.thing(&actuator("web-home")).running);
+}
+
+#[test]
+fn a_drill_changes_only_what_stands_for_production_and_takes_it_back() {
+    let ground = Ground::new();
+    let run = ground.ask("to-away", RunKind::Drill).unwrap();
+    ground.pass(Span::minutes(3));
+    assert_eq!(ground.state(&run), RunState::Succeeded, "{:?}", ground.run(&run));
+    let left_out = ["stop-web", "promote", "follow"];
+    for name in left_out {
+        let (state, note) = ground.step(&run, name);
+        assert!(
+            state == StepState::Skipped && note.contains("left out of a drill"),
+            "{name}: {note}"
+        );
+    }
+    // The fakes know things by their names alone: it is the stand-in that was fenced and taken back.
+    assert_eq!(ground.step(&run, "fence").0, StepState::Undone);
+    let authority = ground.authority();
+    assert_eq!(
+        (authority.generation, authority.writer),
+        (1, Some(region("eu-central-1")))
+    );
+}
+
+/// Every call of a move, broken in every way: whoever looks next brings it to its end.
+#[test]
+fn every_call_of_a_move_may_break_or_kill_its_executor() {
+    let calls = {
+        let ground = Ground::new();
+        let plan = FaultPlan::quiet();
+        drive(&ground, &plan);
+        plan.calls()
+    };
+    assert!(calls > 60, "{calls}");
+    for call in 1..=calls {
+        for fault in Fault::ALL {
+            let ground = Ground::new();
+            let plan = FaultPlan::scripted([(call, fault)]);
+            let run = drive(&ground, &plan);
+            let story = || format!("call {call} {fault:?}: {:?}", ground.run(&run));
+            assert_eq!(ground.state(&run), RunState::Succeeded, "{}", story());
+            assert_eq!(ground.writers(), ["db-away"], "{}", story());
+            assert_eq!(ground.actuators.violations(), Vec::<String>::new(), "{}", story());
+        }
+    }
+}
+
+/// Asks for a switchover, again and again as queues do, and looks until nothing is left to do.
+fn drive(ground: &Ground, plan: &std::sync::Arc<FaultPlan>) -> holdfast_core::domain::RunId {
+    use futures::FutureExt;
+    use holdfast_core::domain::{Detail, Event, RunId};
+
+    ground.actuators.set_takes(Span::seconds(40));
+    let run = RunId::derive(&["run", "x"]);
+    for look in 0..30 {
+        let detail = if look < 3 {
+            requested("x", "to-away", RunKind::Planned)
+        } else {
+            Detail::WakeUp {}
+        };
+        let world = ground.faulty(plan);
+        let event = Event::new(detail, clock_time(&ground.clock));
+        // None: the executor was killed.
+        let _ended: Option<_> = holdfast_dr_failover::handle(&world, &event).now_or_never();
+        ground.clock.advance(Span::seconds(30));
+    }
+    run
+}

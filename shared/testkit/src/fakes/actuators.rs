@@ -1,0 +1,229 @@
+//! Servers, traffic and services that do what they are told, in their own time.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use holdfast_core::domain::{Act, ActOrder, ActuatorName, Failure, FailureKind, Region, RunId, Seen, Span, StepName};
+use holdfast_core::ports::{Actuators, Clock};
+use jiff::Timestamp;
+
+use super::{FakeClock, locked};
+
+/// What an actuator works on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Thing {
+    /// The newest generation that it has seen.
+    pub generation: u64,
+    /// Whether it takes writes.
+    pub writable: bool,
+    /// Whether it runs.
+    pub running: bool,
+    /// Percent of traffic that is led to it.
+    pub share: u8,
+    /// Whom it follows.
+    pub leader: Option<ActuatorName>,
+    /// How often it was called.
+    pub calls: u32,
+}
+
+/// The same order given twice is one.
+type OrderKey = (RunId, StepName, String, Option<u64>);
+
+#[derive(Debug, Default)]
+struct State {
+    things: BTreeMap<ActuatorName, Thing>,
+    /// What is being done, and when it will stand.
+    at_work: BTreeMap<OrderKey, Timestamp>,
+    done: BTreeSet<OrderKey>,
+    takes: Option<Span>,
+    /// Regions that cannot be reached, and since when.
+    cut: BTreeMap<Region, Timestamp>,
+    broken: BTreeSet<(ActuatorName, &'static str)>,
+    violations: Vec<String>,
+}
+
+/// Actuators of a world in memory. A server that cannot be reached is fenced when its lease has run out, as by its guard.
+#[derive(Debug)]
+pub struct FakeActuators {
+    clock: Arc<FakeClock>,
+    state: Mutex<State>,
+}
+
+/// How long a server that cannot be reached may still write.
+const LEASE: Span = Span::seconds(20);
+
+impl FakeActuators {
+    /// A world in which nothing stands.
+    pub fn new(clock: Arc<FakeClock>) -> Self {
+        Self {
+            clock,
+            state: Mutex::default(),
+        }
+    }
+
+    /// Puts a thing into the world.
+    pub fn put(&self, name: &ActuatorName, thing: Thing) {
+        locked(&self.state).things.insert(name.clone(), thing);
+    }
+
+    /// How a thing is now.
+    pub fn thing(&self, name: &ActuatorName) -> Thing {
+        locked(&self.state).things.get(name).cloned().unwrap_or_default()
+    }
+
+    /// From now on every act takes this long.
+    pub fn set_takes(&self, takes: Span) {
+        locked(&self.state).takes = Some(takes);
+    }
+
+    /// Cuts a Region off, or joins it again.
+    pub fn set_cut(&self, region: &Region, cut: bool) {
+        let now = self.clock.now();
+        let mut state = locked(&self.state);
+        if cut {
+            state.cut.entry(region.clone()).or_insert(now);
+        } else {
+            state.cut.remove(region);
+        }
+    }
+
+    /// Makes an act of a thing fail for good, or not any more.
+    pub fn set_broken(&self, name: &ActuatorName, act: &'static str, broken: bool) {
+        let mut state = locked(&self.state);
+        if broken {
+            state.broken.insert((name.clone(), act));
+        } else {
+            state.broken.remove(&(name.clone(), act));
+        }
+    }
+
+    /// What went against the rules: two that took writes at once.
+    pub fn violations(&self) -> Vec<String> {
+        locked(&self.state).violations.clone()
+    }
+}
+
+fn key(order: &ActOrder) -> OrderKey {
+    let run = order.on.run().clone();
+    (
+        run,
+        order.step.clone(),
+        format!("{:?}", order.act),
+        order.on.generation(),
+    )
+}
+
+impl State {
+    fn reach(&mut self, order: &ActOrder, now: Timestamp) -> Result<(), Failure> {
+        let Some(since) = self.cut.get(order.on.region()).copied() else {
+            return Ok(());
+        };
+        // The guard over there stops the writes when its lease is over; nobody here needs to reach it for that.
+        if order.act == Act::Fence && LEASE.after(since) <= now {
+            let thing = self.things.entry(order.on.name().clone()).or_default();
+            thing.writable = false;
+            thing.generation = thing.generation.max(order.on.generation().unwrap_or(0));
+            return Ok(());
+        }
+        let message = format!("{} does not answer", order.on.name());
+        Err(Failure::new(FailureKind::Transient, message))
+    }
+
+    fn take_effect(&mut self, order: &ActOrder) {
+        let thing = self.things.entry(order.on.name().clone()).or_default();
+        match &order.act {
+            Act::Fence => thing.writable = false,
+            Act::Unfence | Act::Promote { .. } => {
+                thing.writable = true;
+                thing.leader = None;
+            }
+            Act::Follow { leader } => {
+                thing.writable = false;
+                thing.leader = Some(leader.clone());
+            }
+            Act::Start => thing.running = true,
+            Act::Stop => thing.running = false,
+            Act::Direct { share } => thing.share = *share,
+            Act::Invoke { .. } => thing.calls += 1,
+        }
+        let writers: Vec<&str> = self
+            .things
+            .iter()
+            .filter(|(_, thing)| thing.writable)
+            .map(|(name, _)| name.as_str())
+            .collect();
+        if writers.len() > 1 {
+            self.violations
+                .push(format!("{} take writes at once", writers.join(" and ")));
+        }
+    }
+
+    fn stands(&self, order: &ActOrder) -> bool {
+        let Some(thing) = self.things.get(order.on.name()) else {
+            return false;
+        };
+        let is_so = match &order.act {
+            Act::Fence => !thing.writable,
+            Act::Unfence | Act::Promote { .. } => thing.writable,
+            Act::Follow { leader } => thing.leader.as_ref() == Some(leader),
+            Act::Start => thing.running,
+            Act::Stop => !thing.running,
+            Act::Direct { share } => thing.share == *share,
+            Act::Invoke { .. } => self.done.contains(&key(order)),
+        };
+        is_so && thing.generation >= order.on.generation().unwrap_or(0)
+    }
+}
+
+#[async_trait]
+impl Actuators for FakeActuators {
+    async fn begin(&self, order: &ActOrder) -> Result<(), Failure> {
+        let now = self.clock.now();
+        let mut state = locked(&self.state);
+        state.reach(order, now)?;
+        let thing = state.things.entry(order.on.name().clone()).or_default();
+        if let Some(generation) = order.on.generation() {
+            if generation < thing.generation {
+                let message = format!("{} has seen generation {}", order.on.name(), thing.generation);
+                return Err(Failure::new(FailureKind::Fenced, message));
+            }
+            thing.generation = generation;
+        }
+        if state.broken.contains(&(order.on.name().clone(), order.act.as_str())) {
+            let message = format!("{} cannot {}", order.on.name(), order.act.as_str());
+            return Err(Failure::new(FailureKind::Invalid, message));
+        }
+        if !state.done.contains(&key(order)) {
+            let ready_at = state.takes.map_or(now, |takes| takes.after(now));
+            state.at_work.entry(key(order)).or_insert(ready_at);
+        }
+        Ok(())
+    }
+
+    async fn look(&self, order: &ActOrder) -> Result<Seen, Failure> {
+        let now = self.clock.now();
+        let mut state = locked(&self.state);
+        state.reach(order, now)?;
+        match state.at_work.get(&key(order)).copied() {
+            Some(ready_at) if ready_at > now => {
+                return Ok(Seen::Working {
+                    note: format!("stands at {ready_at}"),
+                });
+            }
+            Some(_) => {
+                state.at_work.remove(&key(order));
+                state.done.insert(key(order));
+                state.take_effect(order);
+            }
+            None => {}
+        }
+        if !state.stands(order) {
+            return Ok(Seen::NotDone);
+        }
+        Ok(Seen::Done {
+            note: format!("{} stands", order.act.as_str()),
+            lag_seconds: matches!(order.act, Act::Promote { allow_loss: true }).then_some(0.5),
+        })
+    }
+}

@@ -1,0 +1,283 @@
+//! A server as a protected resource: policies back it up and pull its log, its window is known, and what breaks it is told.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use holdfast_cli::args::Place;
+use holdfast_cli::embedded::{Parts, System, load, pause, turn};
+use holdfast_core::domain::{Point, ResourceId, Window};
+use holdfast_core::ports::Clock;
+use holdfast_core::workflow::inventory;
+use holdfast_local::{DataFolder, system_ambient};
+use holdfast_repository::Ambient;
+use jiff::{SignedDuration, Timestamp};
+use tokio::runtime::Runtime;
+
+use crate::server::{Server, folder, give_to_owner, wait_until};
+use crate::tools::Ran;
+use crate::world::World;
+
+/// How far the time of this process is ahead of the real one, in seconds.
+static AHEAD: AtomicI64 = AtomicI64::new(0);
+
+/// Held by the test whose time it is.
+static TIME: Mutex<()> = Mutex::new(());
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "servers have the real time, and tests go on from there"
+)]
+fn now() -> Timestamp {
+    Timestamp::now() + SignedDuration::from_secs(AHEAD.load(Ordering::SeqCst))
+}
+
+struct Ahead;
+
+impl Clock for Ahead {
+    fn now(&self) -> Timestamp {
+        now()
+    }
+}
+
+/// A server, its ledger, and an installation that protects it.
+struct Scene {
+    world: World,
+    runtime: Runtime,
+    lines: u64,
+    _time: MutexGuard<'static, ()>,
+}
+
+impl Scene {
+    fn new(settings: &[&str]) -> Scene {
+        let time = TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let world = World::new(settings);
+        let configuration = format!(
+            r#"
+            region = "west"
+            [[vault]]
+            name = "primary"
+            region = "west"
+            [[vault]]
+            name = "recovery"
+            region = "east"
+            [[resource]]
+            name = "orders"
+            kind = "postgres"
+            path = "{}"
+            slot = "pulled"
+            [[policy]]
+            name = "databases"
+            vault = "primary"
+            rpo = "15m"
+            rto = "4h"
+            select = {{ kinds = ["postgres"] }}
+            keep = {{ last = 3 }}
+            copy = [{{ vault = "recovery", within = "1h" }}]
+            [[policy.rule]]
+            name = "base"
+            cron = "0 * * * *"
+            kind = "full"
+            [[policy.rule]]
+            name = "log"
+            cron = "*/5 * * * *"
+            kind = "log"
+            "#,
+            world.connection()
+        );
+        fs::write(world.path("holdfast.toml"), configuration).unwrap();
+        Scene {
+            world,
+            runtime: Runtime::new().unwrap(),
+            lines: 0,
+            _time: time,
+        }
+    }
+
+    fn data(&self) -> PathBuf {
+        self.world.path("holdfast-data")
+    }
+
+    /// A process that works on the installation.
+    fn open(&self) -> System {
+        let place = Place {
+            config: self.world.path("holdfast.toml"),
+            data: None,
+        };
+        let Ok(installation) = load(&place, now()) else {
+            panic!("the configuration is good");
+        };
+        let ambient = Ambient {
+            now,
+            ..system_ambient()
+        };
+        let parts = Parts {
+            clock: Arc::new(Ahead),
+            ambient: ambient.clone(),
+            poll: SignedDuration::from_secs(1),
+            print_pages: false,
+        };
+        self.runtime.block_on(async {
+            let folder = DataFolder::open(&installation.data, &ambient).unwrap();
+            let system = System::open(&installation.config, folder, parts).unwrap();
+            system.apply(&installation.config).await.unwrap();
+            system
+        })
+    }
+
+    /// Lets time pass in steps of half a minute, until something holds.
+    fn until(&self, system: &System, what: &str, holds: impl Fn(&System) -> bool) {
+        for _ in 0..400 {
+            self.runtime.block_on(async {
+                turn(system).await.unwrap();
+                while !system.engine.working().is_empty() {
+                    pause(Duration::from_millis(5)).await;
+                }
+                turn(system).await.unwrap();
+            });
+            if holds(system) {
+                return;
+            }
+            AHEAD.fetch_add(30, Ordering::SeqCst);
+        }
+        panic!("in vain: {what}; {:?}; {}", self.window(system), self.pages());
+    }
+
+    fn points(&self, system: &System) -> Vec<Point> {
+        let id: ResourceId = "orders".parse().unwrap();
+        self.runtime.block_on(inventory::points(&system.world, &id)).unwrap()
+    }
+
+    fn window(&self, system: &System) -> Option<Window> {
+        let id: ResourceId = "orders".parse().unwrap();
+        self.runtime
+            .block_on(inventory::windows(&system.world, &id))
+            .unwrap()
+            .pop()
+    }
+
+    fn covers(&self, system: &System, time: Timestamp) -> bool {
+        let window = self.window(system);
+        window
+            .and_then(|window| window.state.covered_at)
+            .is_some_and(|at| at > time)
+    }
+
+    fn write(&mut self, lines: u64) {
+        self.world
+            .server
+            .sql(&format!("INSERT INTO ledger SELECT FROM generate_series(1, {lines})"));
+        self.lines += lines;
+    }
+
+    fn pages(&self) -> String {
+        fs::read_to_string(self.data().join("pages.jsonl")).unwrap_or_default()
+    }
+
+    /// What a server holds that was restored from a vault to its latest state.
+    fn restored(&self, vault: &str) -> u64 {
+        let region = if vault == "primary" { "west" } else { "east" };
+        let repository = self.data().join(format!("regions/{region}/vaults/{vault}/orders"));
+        let password = self.data().join("repository-password");
+        give_to_owner(&self.data());
+        let folder = folder();
+        let data = folder.path().join("data");
+        let mut restore = crate::server::as_owner(&self.world.path("holdfast"));
+        restore
+            .args(["postgres", "restore", "--name", "orders", "--repo"])
+            .arg(&repository);
+        restore.arg("--password-file").arg(&password).arg("--target").arg(&data);
+        Ran::of(&mut restore).ends(0);
+        let mut server = Server::over(folder, data);
+        server.begin();
+        wait_until("recovery has ended", || server.sql("SELECT pg_is_in_recovery()") == "f");
+        server.sql("SELECT count(*) FROM ledger").parse().unwrap()
+    }
+}
+
+#[test]
+fn a_server_is_protected_like_any_other_resource_and_its_window_stays_whole() {
+    let mut scene = Scene::new(&[]);
+    let system = scene.open();
+    scene.until(&system, "a base backup is made, copied and proven", |system| {
+        let points = scene.points(system);
+        points.last().is_some_and(|point| {
+            point.copies.len() == 2 && point.copies.iter().all(|copy| point.routine_proof(copy).is_some())
+        })
+    });
+    scene.write(20_000);
+    let written = now();
+    scene.until(&system, "the log is pulled", |system| scene.covers(system, written));
+    // The process ends; one pull is missed.
+    drop(system);
+    scene.write(30_000);
+    AHEAD.fetch_add(11 * 60, Ordering::SeqCst);
+    scene.write(500);
+    let system = scene.open();
+    let written = now();
+    scene.until(&system, "the log is pulled again", |system| {
+        scene.covers(system, written)
+    });
+    let window = scene.window(&system).unwrap();
+    assert_eq!(
+        (window.state.stretches.len(), window.state.gaps.len()),
+        (1, 0),
+        "{window:?}"
+    );
+    let age = now().duration_since(window.state.covered_at.unwrap());
+    assert!(age <= SignedDuration::from_mins(6), "{age:?}: {window:?}");
+    assert!(!scene.pages().contains("broken"), "{}", scene.pages());
+    // A later base backup takes its log along to the other vault.
+    let points = scene.points(&system).len();
+    scene.until(&system, "the next base backup is copied", |system| {
+        let known = scene.points(system);
+        known.len() > points && known.last().is_some_and(|point| point.copies.len() == 2)
+    });
+    drop(system);
+    for vault in ["primary", "recovery"] {
+        assert_eq!(scene.restored(vault), scene.lines, "{vault}");
+    }
+}
+
+#[test]
+fn a_gap_in_the_log_is_told_ends_the_window_and_is_followed_by_a_base_backup() {
+    let mut scene = Scene::new(&["max_wal_size = '32MB'", "min_wal_size = '32MB'"]);
+    scene.world.server.configure("wal_keep_size = 0");
+    scene.world.server.sql("SELECT pg_reload_conf()");
+    let system = scene.open();
+    let begun = now();
+    scene.until(&system, "the log leads on", |system| scene.covers(system, begun));
+    scene.world.server.sql("SELECT pg_drop_replication_slot('pulled')");
+    for _ in 0..6 {
+        scene.write(20_000);
+        scene.world.server.sql("SELECT pg_switch_wal()");
+        scene.world.server.sql("CHECKPOINT");
+    }
+    let before = scene.points(&system).len();
+    scene.until(&system, "people are told", |_| scene.pages().contains("is broken"));
+    let window = scene.window(&system).unwrap();
+    assert_eq!(window.state.gaps.len(), 1, "{window:?}");
+    let told = now();
+    scene.until(&system, "the log leads on again", |system| {
+        scene.covers(system, told) && scene.pages().contains("leads on from a base backup again")
+    });
+    assert!(scene.points(&system).len() > before);
+    assert_eq!(scene.pages().matches("is broken").count(), 1, "{}", scene.pages());
+    drop(system);
+    assert_eq!(scene.restored("primary"), scene.lines);
+}
+
+#[test]
+fn a_wrong_server_is_named_without_its_password() {
+    let mut scene = Scene::new(&[]);
+    scene.world.server.stop();
+    let system = scene.open();
+    scene.until(&system, "people are told", |_| {
+        scene.pages().contains("no PostgreSQL server answers")
+    });
+    assert!(scene.points(&system).is_empty());
+    scene.world.server.begin();
+    scene.until(&system, "it heals by itself", |system| scene.window(system).is_some());
+}
