@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use holdfast_failover::uptime;
 use ureq::Agent;
 
 use crate::application::PORT;
@@ -43,12 +44,13 @@ pub fn order(agent: &Agent, address: Ipv4Addr, id: &str) -> Option<Ack> {
 impl Clients {
     /// Two clients beside each Region.
     pub fn start(network: &Network) -> Clients {
+        let since = uptime().as_millis();
         let stop = Arc::new(AtomicBool::new(false));
         let acks = Arc::new(Mutex::new(Vec::new()));
         let places = [Machine::ClientA, Machine::ClientB, Machine::ClientA, Machine::ClientB];
         let threads = places.into_iter().enumerate().map(|(number, machine)| {
             let (stop, acks) = (Arc::clone(&stop), Arc::clone(&acks));
-            network.spawn(machine, move || write(number, &stop, &acks))
+            network.spawn(machine, move || write(&format!("{since}-{number}"), &stop, &acks))
         });
         Clients {
             threads: threads.collect(),
@@ -78,9 +80,9 @@ impl Drop for Clients {
     }
 }
 
-/// One client: an order is never sent twice, so each is there once or not at all. Where the DNS server does not answer it goes
+/// One client: no order is sent twice, also by clients of another time, so each is there once or not at all. Where the DNS server does not answer it goes
 /// on with what it knows.
-fn write(number: usize, stop: &AtomicBool, acks: &Mutex<Vec<Ack>>) {
+fn write(name: &str, stop: &AtomicBool, acks: &Mutex<Vec<Ack>>) {
     let agent = agent();
     let mut known = None;
     let mut count = 0_u64;
@@ -93,7 +95,7 @@ fn write(number: usize, stop: &AtomicBool, acks: &Mutex<Vec<Ack>>) {
             pause();
             continue;
         };
-        match order(&agent, address, &format!("{number}-{count}")) {
+        match order(&agent, address, &format!("{name}-{count}")) {
             Some(ack) => acks.lock().unwrap().push(ack),
             None => {
                 known = ask(NAME).or(known);
