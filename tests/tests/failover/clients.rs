@@ -80,8 +80,8 @@ impl Drop for Clients {
     }
 }
 
-/// One client: no order is sent twice, also by clients of another time, so each is there once or not at all. Where the DNS server does not answer it goes
-/// on with what it knows.
+/// One client: no order is sent twice, also by clients of another time, so each is there once or not at all. Where the DNS
+/// server does not answer it goes on with what it knows.
 fn write(name: &str, stop: &AtomicBool, acks: &Mutex<Vec<Ack>>) {
     let agent = agent();
     let mut known = None;
