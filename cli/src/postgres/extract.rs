@@ -1,23 +1,18 @@
 //! `postgres extract`.
 
 use holdfast_sources::postgres::extract::{Destination, ExtractRequest, extract};
-use holdfast_sources::postgres::isolated::Request;
 use serde_json::json;
 
-use super::{address_of, checked, client, of_kind, recovery, workers};
+use super::isolated::with_cluster;
+use super::{address_of, of_kind};
 use crate::args::PostgresExtractOptions;
 use crate::embedded::absolute;
 use crate::error::{CliError, Done};
 use crate::output::{self, say};
 use crate::repository::interrupt::Interrupt;
-use crate::repository::meter::Meter;
-use crate::repository::open;
 
 /// Extracts to a file or into a server.
 pub fn run(options: &PostgresExtractOptions, interrupt: &Interrupt, json: bool) -> Result<Done, CliError> {
-    let kept = &options.kept;
-    let name = checked(&kept.name)?;
-    let recovery = recovery(&options.recovery)?;
     let file = options.file.as_deref().map(absolute).transpose()?;
     let into = options.into.as_deref();
     let address = into
@@ -28,34 +23,22 @@ pub fn run(options: &PostgresExtractOptions, interrupt: &Interrupt, json: bool) 
         (None, Some(address)) => Destination::Server(address),
         (None, None) => return Err(CliError::usage("say where to: --file FILE or --into CONNECTION")),
     };
-    let repository = open::to_read(&kept.place)?;
-    let lock = open::reader_lock(&repository)?;
-    let index = repository.load_index()?;
-    let meter = Meter::new("restore");
-    let server = &options.server;
-    let client = client(interrupt);
-    let request = ExtractRequest {
-        cluster: Request {
-            repository: &repository,
-            index: &index,
-            resource: name,
-            recovery: &recovery,
-            base: options.recovery.base.as_deref(),
-            folder: &absolute(&server.folder)?,
-            programs: server.programs.as_deref(),
-            superuser: &server.superuser,
-            workers: workers(&kept.place),
-            progress: &meter,
-            client: &client,
+    let extracted = with_cluster(
+        &options.kept,
+        &options.recovery,
+        &options.server,
+        interrupt,
+        |cluster| {
+            let request = ExtractRequest {
+                cluster,
+                database: &options.database,
+                tables: &options.table,
+                to,
+                without_owners: options.no_owner,
+            };
+            extract(&request).map_err(|error| of_kind(error.kind(), &error))
         },
-        database: &options.database,
-        tables: &options.table,
-        to,
-        without_owners: options.no_owner,
-    };
-    let extracted = extract(&request).map_err(|error| of_kind(error.kind(), &error))?;
-    drop(meter);
-    open::release(lock)?;
+    )?;
     if json {
         output::json(&json!({
             "base": extracted.base,

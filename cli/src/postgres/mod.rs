@@ -6,6 +6,7 @@ mod export;
 mod extract;
 mod forget;
 mod import;
+mod isolated;
 mod prove;
 mod receive;
 mod restore;

@@ -3,53 +3,35 @@
 use std::fs;
 use std::path::Path;
 
-use holdfast_sources::postgres::isolated::Request;
 use holdfast_sources::postgres::trial::{Checks, TrialRequest, TrialVerdict, run as try_out};
 use serde_json::json;
 
-use super::{checked, client, of_kind, recovery, workers};
+use super::isolated::with_cluster;
+use super::of_kind;
 use crate::args::PostgresProveOptions;
-use crate::embedded::absolute;
 use crate::error::{CliError, Done};
 use crate::output::{self, say};
 use crate::repository::interrupt::Interrupt;
-use crate::repository::meter::Meter;
-use crate::repository::open;
 
 /// Tries a backup; failed where it does not hold.
 pub fn run(options: &PostgresProveOptions, interrupt: &Interrupt, json: bool) -> Result<Done, CliError> {
-    let kept = &options.kept;
-    let name = checked(&kept.name)?;
-    let recovery = recovery(&options.recovery)?;
     let checks = options
         .checks
         .as_deref()
         .map_or_else(|| Ok(Checks::default()), checks)?;
-    let repository = open::to_read(&kept.place)?;
-    let lock = open::reader_lock(&repository)?;
-    let index = repository.load_index()?;
-    let meter = Meter::new("restore");
-    let server = &options.server;
-    let client = client(interrupt);
-    let request = TrialRequest {
-        cluster: Request {
-            repository: &repository,
-            index: &index,
-            resource: name,
-            recovery: &recovery,
-            base: options.recovery.base.as_deref(),
-            folder: &absolute(&server.folder)?,
-            programs: server.programs.as_deref(),
-            superuser: &server.superuser,
-            workers: workers(&kept.place),
-            progress: &meter,
-            client: &client,
+    let verdict = with_cluster(
+        &options.kept,
+        &options.recovery,
+        &options.server,
+        interrupt,
+        |cluster| {
+            let request = TrialRequest {
+                cluster,
+                checks: &checks,
+            };
+            try_out(&request).map_err(|error| of_kind(error.kind(), &error))
         },
-        checks: &checks,
-    };
-    let verdict = try_out(&request).map_err(|error| of_kind(error.kind(), &error))?;
-    drop(meter);
-    open::release(lock)?;
+    )?;
     if json {
         let (level, passed) = (verdict.level(), verdict.passed());
         output::json(&json!({ "level": level, "passed": passed, "findings": verdict.findings() }))?;

@@ -52,14 +52,7 @@ pub async fn begin(world: &World, run: &mut Stored<Run>, place: usize) -> Result
         authority::grant(world, &run.value, moves, &moves.to).await?;
     }
     run.value.conduct.generation = order.on.generation();
-    let seen = match world.actuators.look(&order).await {
-        Ok(Seen::NotDone) => match world.actuators.begin(&order).await {
-            Ok(()) => return Ok(()),
-            Err(failure) => Err(failure),
-        },
-        seen => seen,
-    };
-    match seen {
+    match give(world, &order).await {
         Ok(Seen::NotDone) => {}
         Ok(Seen::Working { note }) => run.value.steps[place].note = note,
         Ok(Seen::Done { note, lag_seconds }) => {
@@ -72,6 +65,14 @@ pub async fn begin(world: &World, run: &mut Stored<Run>, place: usize) -> Result
         Err(failure) => end(world, &mut run.value, place, false, failure.message),
     }
     Ok(())
+}
+
+/// Looks at what has become of an order, and gives it where it left no trace.
+pub async fn give(world: &World, order: &ActOrder) -> Result<Seen, Failure> {
+    match world.actuators.look(order).await? {
+        Seen::NotDone => world.actuators.begin(order).await.map(|()| Seen::NotDone),
+        seen => Ok(seen),
+    }
 }
 
 fn take_lag(run: &mut Run, seconds: Option<f64>) {

@@ -26,9 +26,7 @@ pub async fn follow(world: &World, run: &RunId, instruction: &Instruction, by: &
             if run.value.state == RunState::Undoing {
                 return Ok(());
             }
-            if let Some(step) = point_of_no_return(&run.value)
-                && run.value.kind.touches_production()
-            {
+            if let Some(step) = point_of_no_return(&run.value) {
                 let why = format!(
                     "step {} cannot be taken back: resume it, or skip what fails",
                     step.step.name

@@ -10,9 +10,7 @@ use crate::acts;
 
 /// Decides how a run goes on whose steps cannot: back, or, where it cannot go back, nowhere until a person decides.
 pub async fn turn_back(world: &World, run: &mut Stored<Run>, why: &str) -> Result<(), Failure> {
-    if let Some(step) = point_of_no_return(&run.value)
-        && run.value.kind.touches_production()
-    {
+    if let Some(step) = point_of_no_return(&run.value) {
         let name = step.step.name.clone();
         return halt(world, run, &format!("{why}; step {name} cannot be taken back")).await;
     }
@@ -66,10 +64,7 @@ pub async fn advance(world: &World, run: &mut Stored<Run>) -> Result<bool, Failu
             records::update(world.catalog.as_ref(), run).await?;
         }
         let order = acts::backward(world, run, place, act).await?;
-        let seen = match world.actuators.look(&order).await {
-            Ok(Seen::NotDone) => world.actuators.begin(&order).await.map(|()| Seen::NotDone),
-            seen => seen,
-        };
+        let seen = acts::give(world, &order).await;
         let step = &mut run.value.steps[place];
         match seen {
             Ok(Seen::Done { note, .. }) => {

@@ -29,13 +29,7 @@ pub async fn hear(world: &World, workload: &WorkloadName, seen: &Glance<'_>) -> 
     let now = world.now();
     // What was said in the future was said by a clock that runs ahead.
     let said_at = seen.at.min(now);
-    let key = records::watch_key(workload);
-    records::insert(world.catalog.as_ref(), &Watch::of(workload.clone())).await?;
-    let watch = records::amend(world.catalog.as_ref(), &key, |watch: &mut Watch| {
-        watch.hear(place, up, note, said_at);
-        true
-    })
-    .await?;
+    let watch = amend_watch(world, workload, |watch| watch.hear(place, up, note, said_at)).await?;
     if up {
         return Ok(());
     }
@@ -50,20 +44,39 @@ pub async fn hear(world: &World, workload: &WorkloadName, seen: &Glance<'_>) -> 
 
 /// Keeps failovers that nobody orders from being declared for a while.
 pub async fn forbid(world: &World, workload: &WorkloadName, forbidden: Forbidden) -> Result<(), Failure> {
-    records::insert(world.catalog.as_ref(), &Watch::of(workload.clone())).await?;
-    let key = records::watch_key(workload);
-    records::amend(world.catalog.as_ref(), &key, |watch: &mut Watch| {
-        watch.forbidden = Some(forbidden.clone());
+    amend_watch(world, workload, |watch| watch.forbidden = Some(forbidden.clone()))
+        .await
+        .map(|_| ())
+}
+
+/// Changes the record of a workload, which is made when there is something to say of it for the first time.
+async fn amend_watch(
+    world: &World,
+    workload: &WorkloadName,
+    mut change: impl FnMut(&mut Watch) + Send,
+) -> Result<Watch, Failure> {
+    let (catalog, key) = (world.catalog.as_ref(), records::watch_key(workload));
+    let mut change = |watch: &mut Watch| {
+        change(watch);
         true
-    })
-    .await
-    .map(|_| ())
+    };
+    match records::amend(catalog, &key, &mut change).await {
+        Err(failure) if failure.kind == FailureKind::NotFound => {
+            records::insert(catalog, &Watch::of(workload.clone())).await?;
+            records::amend(catalog, &key, change).await
+        }
+        amended => amended,
+    }
 }
 
 async fn consider(world: &World, plan: &RecoveryPlan, moves: &Move, watch: &Watch) -> Result<(), Failure> {
     let Some(automatic) = &moves.automatic else {
         return Ok(());
     };
+    // Nothing is read for as long as the places do not agree.
+    if let Detection::Leave(_) = detect(automatic, watch, None, world.now()) {
+        return Ok(());
+    }
     let record = authority::of(world, moves).await?.value;
     if record.writer.as_ref() != Some(&moves.from) {
         return Ok(());

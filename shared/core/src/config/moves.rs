@@ -242,7 +242,7 @@ pub(super) fn read_probe(that: &str, table: &mut Table<'_>, problems: &mut Probl
     Some(Check::Answers(probe))
 }
 
-/// The steps of a table, and which of them are of it.
+/// The names of these steps.
 pub(super) fn names_of(steps: &[crate::domain::Step]) -> Vec<StepName> {
     steps.iter().map(|step| step.name.clone()).collect()
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::domain::{Check, Resource, ResourceId, ResourceKind, StepAction, Vault, VaultName};
-use crate::planning::{Finding, Severity, lint_policy, lint_quotas};
+use crate::planning::{Finding, Severity, check_actuator, lint_policy, lint_quotas};
 
 use super::names::Names;
 use super::plan::ReadPlan;
@@ -40,6 +40,10 @@ pub(super) fn review(
             let place = names.resources.place(&resource.id);
             findings.push((place, warn("unprotected", message, resource.id.as_str())));
         }
+    }
+    for actuator in &names.of_actuators {
+        let place = names.actuators.place(&actuator.name);
+        findings.extend(check_actuator(actuator).into_iter().map(|finding| (place, finding)));
     }
     for read in plans {
         for step in &read.plan.steps {

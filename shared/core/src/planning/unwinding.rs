@@ -22,34 +22,23 @@ fn has_begun(run: &Run, record: &StepRecord) -> bool {
     run.kind != RunKind::Simulate && record.started_at.is_some() && record.state != StepState::Undone
 }
 
-/// The step after which the run cannot go back; none while it still can.
+/// The steps that have begun to change something and are taken back in this way, in the order of the run.
+fn begun(run: &Run, way: Undo) -> impl Iterator<Item = (usize, &StepRecord)> {
+    let is_meant = move |record: &StepRecord| matches!(record.step.action, StepAction::Act { undo, .. } if undo == way);
+    let steps = run.steps.iter().enumerate();
+    steps.filter(move |(_, record)| is_meant(record) && has_begun(run, record))
+}
+
+/// The step after which a run that changes production cannot go back; none while it still can. What a drill changed is its
+/// own.
 pub fn point_of_no_return(run: &Run) -> Option<&StepRecord> {
-    run.steps.iter().find(|record| {
-        let returns_not = matches!(
-            record.step.action,
-            StepAction::Act {
-                undo: Undo::NoReturn,
-                ..
-            }
-        );
-        returns_not && has_begun(run, record)
-    })
+    let mut beyond = begun(run, Undo::NoReturn).filter(|_| run.kind.touches_production());
+    beyond.next().map(|(_, record)| record)
 }
 
 /// The places of the steps that are to be taken back, the last begun first.
 pub fn steps_to_undo(run: &Run) -> Vec<usize> {
-    let is_reversible = |place: &usize| {
-        let record = &run.steps[*place];
-        let reverses = matches!(
-            record.step.action,
-            StepAction::Act {
-                undo: Undo::Reverse,
-                ..
-            }
-        );
-        reverses && has_begun(run, record)
-    };
-    let mut places: Vec<usize> = (0..run.steps.len()).filter(is_reversible).collect();
+    let mut places: Vec<usize> = begun(run, Undo::Reverse).map(|(place, _)| place).collect();
     places.sort_by_key(|place| Reverse((run.steps[*place].started_at, *place)));
     places
 }

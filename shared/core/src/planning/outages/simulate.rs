@@ -1,13 +1,11 @@
 //! A run of a plan on a model: which steps still run under an outage, and how long they take.
 
-use crate::domain::{
-    Act, Actuator, ActuatorKind, RecoveryPlan, Region, Resource, Span, Step, StepAction, StepName, Vault,
-};
+use crate::domain::{Act, Actuator, RecoveryPlan, Region, Resource, Span, Step, StepAction, StepName, Vault};
 use crate::planning::critical_path::{Timed, critical_path};
 use crate::planning::measured::{Estimate, Measured};
 use crate::planning::recovery::{PlanError, order_steps, prerequisites};
 
-use super::needs::need;
+use super::needs::{need, needs_of_act, stands_unreached};
 use super::outage::{Loss, Need, Outage, Service, Sides, loss};
 
 /// What a plan stands on.
@@ -146,9 +144,15 @@ pub fn simulate(
     })
 }
 
-/// The Region that a plan recovers from, and the one that it recovers in: that of the first vault outside the home Region that a
+/// The Region that a plan recovers from, and the one that it recovers in: those that it moves a workload between, or else that of the first vault outside the home Region that a
 /// step restores from.
 pub fn sides(plan: &RecoveryPlan, ground: &Ground<'_>) -> Sides {
+    if let Some(moves) = &plan.moves {
+        return Sides {
+            home: moves.from.clone(),
+            recovery: moves.to.clone(),
+        };
+    }
     let region = |step: &Step| match &step.action {
         StepAction::Restore { vault, .. } => region_of(ground, vault),
         _ => None,
@@ -158,12 +162,6 @@ pub fn sides(plan: &RecoveryPlan, ground: &Ground<'_>) -> Sides {
         .iter()
         .filter_map(region)
         .find(|region| region != ground.home);
-    if let Some(moves) = &plan.moves {
-        return Sides {
-            home: moves.from.clone(),
-            recovery: moves.to.clone(),
-        };
-    }
     Sides {
         home: ground.home.clone(),
         recovery: elsewhere.unwrap_or_else(|| ground.home.clone()),
@@ -217,7 +215,10 @@ fn needs(plan: &RecoveryPlan, step: &Step, ground: &Ground<'_>, sides: &Sides) -
             act,
             graceful: false,
             ..
-        } => needs.extend(plan.actuator(actuator).and_then(|actuator| need_of(actuator, act))),
+        } => {
+            let found = plan.actuator(actuator).into_iter();
+            needs.extend(found.flat_map(|actuator| needs_of(actuator, act, sides)));
+        }
         StepAction::Check(_)
         | StepAction::Verify { .. }
         | StepAction::Wait { .. }
@@ -228,18 +229,17 @@ fn needs(plan: &RecoveryPlan, step: &Step, ground: &Ground<'_>, sides: &Sides) -
     needs
 }
 
-/// What a change needs. A fence stands without the side that it fences: what cannot be reached loses its authority by itself.
-fn need_of(actuator: &Actuator, act: &Act) -> Option<Need> {
-    let service = match actuator.kind {
-        _ if *act == Act::Fence => return None,
-        ActuatorKind::Postgres | ActuatorKind::Dns | ActuatorKind::Command => Service::Machine,
-        ActuatorKind::Route53Marker => Service::Objects,
-        ActuatorKind::ArcRoutingControl => Service::RoutingControls,
-        ActuatorKind::AuroraGlobal | ActuatorKind::RdsReplica => Service::Databases,
-        ActuatorKind::EcsService | ActuatorKind::AutoScalingGroup => Service::Launches,
-        ActuatorKind::LambdaFunction => Service::FunctionSettings,
+/// What a change needs; nothing where it comes to stand even though the thing cannot be reached.
+fn needs_of(actuator: &Actuator, act: &Act, sides: &Sides) -> Vec<Need> {
+    if stands_unreached(actuator.kind, act) {
+        return Vec::new();
+    }
+    let other = if actuator.region == sides.home {
+        &sides.recovery
+    } else {
+        &sides.home
     };
-    Some(need(service, &actuator.region))
+    needs_of_act(actuator.kind, act, &actuator.region, other)
 }
 
 fn timed_by(timed: &[(Vec<usize>, Estimate, Span)], seconds: fn(Estimate) -> i64) -> Vec<Timed> {
