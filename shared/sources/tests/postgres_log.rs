@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod postgres_repository;
 mod postgres_server;
 
 use std::collections::BTreeMap;
@@ -9,14 +10,11 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use holdfast_repository::backup::{BackupOptions, Cut, Item, Stream, backup_stream};
-use holdfast_repository::crypto::MasterKey;
-use holdfast_repository::storage::MemoryStorage;
 use holdfast_repository::tree::mode;
-use holdfast_repository::{Ambient, Id, InitOptions, NoProgress, Node, NodeKind, NodeTime, Repository};
+use holdfast_repository::{Id, NoProgress, Node, NodeKind, NodeTime, Repository};
 use holdfast_sources::files::{RestoreOptions, restore};
 use holdfast_sources::postgres::log::windows::{Base, windows};
 use holdfast_sources::postgres::log::{FetchOptions, Fetched, LogArchive, LogError, fetch, push, ready};
@@ -24,32 +22,10 @@ use holdfast_sources::postgres::recovery::{PrepareOptions, Recovery, RecoveryWor
 use holdfast_sources::postgres::{LogFile, Lsn, Segment, SegmentSize};
 use jiff::Timestamp;
 
+use postgres_repository::repository;
 use postgres_server::{ADMIN, Server, as_owner, folder, give_to_owner, pause, program, run, wait_until};
 
 static GO_ON: AtomicBool = AtomicBool::new(false);
-
-fn repository() -> Repository {
-    fn fill_random(bytes: &mut [u8]) {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        for part in bytes.chunks_mut(32) {
-            part.copy_from_slice(&Id::of(&NEXT.fetch_add(1, Ordering::Relaxed).to_le_bytes()).0[..part.len()]);
-        }
-    }
-    let ambient = Ambient {
-        now: || Timestamp::UNIX_EPOCH,
-        fill_random,
-        hostname: "host".to_owned(),
-        username: "user".to_owned(),
-        pid: 1,
-        uid: 0,
-        gid: 0,
-    };
-    let options = InitOptions {
-        master_key: Some(MasterKey::generate(&ambient)),
-        ..InitOptions::default()
-    };
-    Repository::init(Arc::new(MemoryStorage::new()), ambient, &options).unwrap()
-}
 
 fn options<'a>() -> BackupOptions<'a> {
     BackupOptions::new(Timestamp::from_second(1_790_000_000).unwrap(), &NoProgress, &GO_ON)
