@@ -1,6 +1,7 @@
 //! One execution environment: a process of the function, and the Runtime API that it alone speaks to.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::Path as FolderPath;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -87,7 +88,8 @@ impl Environment {
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(crashed)?;
         let address = listener.local_addr().map_err(crashed)?.to_string();
-        let child = spawn(launch, &address).map_err(crashed)?;
+        let folder = tempfile::tempdir().map_err(crashed)?;
+        let child = spawn(launch, &address, folder.path()).map_err(crashed)?;
         let (kill, killed) = mpsc::unbounded_channel();
         let (end, mut ended) = watch::channel(None);
         let served = tokio::spawn(axum::serve(listener, router(api.clone())).into_future());
@@ -95,6 +97,7 @@ impl Environment {
         tokio::spawn(async move {
             end.send_replace(Some(watch_child(child, killed, log).await));
             served.abort();
+            drop(folder);
         });
         let environment = Self {
             tasks,
@@ -181,7 +184,8 @@ pub(super) async fn elapsed(span: Duration) {
     tokio::time::sleep(span).await;
 }
 
-fn spawn(launch: &Launch, address: &str) -> std::io::Result<Child> {
+/// Starts the program. What it writes to its folder of temporary files no other process sees, as on AWS.
+fn spawn(launch: &Launch, address: &str, folder: &FolderPath) -> std::io::Result<Child> {
     let own = BTreeMap::from([
         ("AWS_LAMBDA_RUNTIME_API", address.to_owned()),
         ("AWS_LAMBDA_FUNCTION_NAME", launch.name.clone()),
@@ -199,6 +203,7 @@ fn spawn(launch: &Launch, address: &str) -> std::io::Result<Child> {
     Command::new(&launch.program)
         .args(&launch.arguments)
         .env_clear()
+        .env("TMPDIR", folder)
         .envs(own)
         .envs(launch.time.environment())
         .envs(&launch.environment)

@@ -2,7 +2,7 @@
 
 use holdfast_core::domain::{JobFailure, Order, Origin};
 use holdfast_core::ports::{Page, Pager, Wake};
-use holdfast_core::workflow::leases::Lease;
+use holdfast_core::workflow::leases::{self, Lease};
 use serde_json::json;
 
 use crate::scene::*;
@@ -184,6 +184,34 @@ fn a_job_that_waits_for_its_resource_leaves_its_slot_to_others() {
     let mut states: Vec<(bool, JobState)> = states.collect();
     states.sort_by_key(|(waits, _)| *waits);
     assert_eq!(states, [(false, JobState::Running), (true, JobState::Pending)]);
+}
+
+#[test]
+fn what_a_dead_execution_took_for_a_job_that_was_over_keeps_nobody_waiting() {
+    let draft = PolicyDraft {
+        max_parallel: 1,
+        rules: vec![rule("hourly", "0 * * * *", BackupKind::Incremental)],
+        ..once()
+    };
+    let system = System::new(draft);
+    system.wake(FunctionName::Scheduler);
+    system.pass(Span::minutes(10));
+    let ended = system.jobs(JobKind::Backup).remove(0);
+    assert_eq!(ended.state, JobState::Completed);
+    let (policy, _) = ended.origin.policy().unwrap();
+    system.clock.advance(Span::minutes(49));
+    for name in ["resource/photos".to_owned(), format!("policy/{policy}/slot-0")] {
+        let taken = leases::take(
+            system.catalog.as_ref(),
+            (&name, ended.id.as_str()),
+            system.clock.now(),
+            Span::hours(5),
+        );
+        assert!(now(taken).unwrap(), "{name}");
+    }
+    system.pass(Span::minutes(10));
+    let states: Vec<JobState> = system.jobs(JobKind::Backup).iter().map(|job| job.state).collect();
+    assert_eq!(states, [JobState::Completed, JobState::Completed]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::World;
 use super::records::{self, Record, Stored};
-use crate::domain::{BackupKind, Failure, FailureKind, Job, Order, Span};
+use crate::domain::{BackupKind, Failure, FailureKind, Job, JobId, Order, Span};
 use crate::ports::{Catalog, Key, Wake};
 
 /// A lease on a name.
@@ -187,6 +187,7 @@ pub async fn acquire_for(world: &World, job: &Job) -> Result<Admission, Failure>
     }
     if let Some(name) = resource_name(job)
         && !acquire(world, &name, owner).await?
+        && !(give_back_if_over(world, &name).await? && acquire(world, &name, owner).await?)
     {
         for slot in &slots {
             release(world.catalog.as_ref(), slot, owner).await?;
@@ -205,7 +206,7 @@ async fn acquire_one(world: &World, names: &[String], owner: &str) -> Result<boo
         match lease.map(|lease| lease.value) {
             Some(lease) if lease.lasts(owner, now, term) => return Ok(true),
             Some(lease) if lease.owner.as_deref() == Some(owner) => free.insert(0, name),
-            Some(lease) if lease.is_held_by_another(owner, now) => {}
+            Some(lease) if lease.is_held_by_another(owner, now) && !give_back_if_over(world, name).await? => {}
             Some(_) | None => free.push(name),
         }
     }
@@ -215,6 +216,26 @@ async fn acquire_one(world: &World, names: &[String], owner: &str) -> Result<boo
         }
     }
     Ok(false)
+}
+
+/// Gives back what a job holds that is over; false when its holder may be at work. An execution that looked at a job just as
+/// another one ended it takes the job's leases anew, and may die before it gives them back: nobody looks at that job again.
+async fn give_back_if_over(world: &World, name: &str) -> Result<bool, Failure> {
+    let catalog = world.catalog.as_ref();
+    let lease = records::read::<Lease>(catalog, &lease_key(name)).await?;
+    let Some(holder) = lease.and_then(|lease| lease.value.owner) else {
+        return Ok(true);
+    };
+    let id = JobId::try_from(holder.clone()).map_err(|error| {
+        let message = format!("the lease on {name} is held by {holder:?}, which is no job");
+        Failure::caused(FailureKind::Bug, message, error)
+    })?;
+    let job = records::read::<Job>(catalog, &records::job_key(&id)).await?;
+    if !job.is_some_and(|job| job.value.state.is_final()) {
+        return Ok(false);
+    }
+    release(catalog, name, &holder).await?;
+    Ok(true)
 }
 
 /// Gives back all that a job may hold.
