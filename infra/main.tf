@@ -154,6 +154,8 @@ module "roles" {
   source_keys         = concat([module.keys.production_key], var.source_keys)
   escrow_secret       = module.keys.escrow_secret
   escrow_key          = module.keys.escrow_key
+  server_secrets      = var.server_secrets
+  server_subnets      = var.server_subnets
   protected_buckets   = var.protected_buckets
   restore_buckets     = var.restore_buckets
   restore_tables      = var.restore_tables

@@ -30,6 +30,8 @@ output "sam_parameters" {
     TimersRoleArn          = module.roles.timers_role
     RecoveryRoleArn        = module.roles.recovery_role
     EvidenceBucket         = module.evidence["primary"].bucket
+    ServerSubnets          = join(",", var.server_subnets)
+    ServerSecurityGroups   = join(",", var.server_security_groups)
   }
 }
 

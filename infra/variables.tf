@@ -134,6 +134,44 @@ variable "source_keys" {
   }
 }
 
+variable "server_secrets" {
+  description = "ARNs of the secrets that hold passwords of PostgreSQL servers (password-secret of a resource). snapshot-trigger may read these and no other."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for arn in var.server_secrets : can(regex("^arn:[a-z-]+:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[^*]+$", arn))])
+    error_message = "Each of server_secrets is the ARN of one secret (arn:aws:secretsmanager:...:secret:...), without *."
+  }
+}
+
+variable "server_subnets" {
+  description = "Ids of the private subnets from which PostgreSQL servers are reached, in the home Region; none by default. snapshot-trigger runs in them, and needs a way from there to AWS: see docs/deploy.md."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for id in var.server_subnets : can(regex("^subnet-[0-9a-f]+$", id))])
+    error_message = "Each of server_subnets is spelt like subnet-0f1e2d3c."
+  }
+}
+
+variable "server_security_groups" {
+  description = "Ids of the security groups that snapshot-trigger has in server_subnets: servers let these in."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for id in var.server_security_groups : can(regex("^sg-[0-9a-f]+$", id))])
+    error_message = "Each of server_security_groups is spelt like sg-0f1e2d3c."
+  }
+
+  validation {
+    condition     = (length(var.server_security_groups) == 0) == (length(var.server_subnets) == 0)
+    error_message = "server_subnets and server_security_groups go together: give both, or neither."
+  }
+}
+
 variable "vault_lock_days" {
   description = "For how many days the versions of what is written to a vault's bucket are locked; 0, the default, locks nothing: Object Lock is then only possible."
   type        = number

@@ -21,6 +21,8 @@ variables {
   protected_buckets   = ["photos"]
   restore_buckets     = ["photos-restored"]
   operator_principals = ["arn:aws:iam::111122223333:role/ops"]
+  server_secrets      = ["arn:aws:secretsmanager:eu-central-1:111122223333:secret:orders-backup-AbCdEf"]
+  server_subnets      = ["subnet-0f1e2d3c"]
   actuators = [
     "arn:aws:rds::111122223333:global-cluster:orders",
     "arn:aws:rds:eu-central-1:111122223333:cluster:orders",
@@ -80,6 +82,7 @@ run "rare_rights_are_with_those_who_use_them" {
       "dynamodb:BatchWriteItem"                             = ["restore-runner"]
       "dynamodb:DeleteItem"                                 = ["restore-runner"]
       "dynamodb:UpdateItem"                                 = ["restore-runner"]
+      "ec2:CreateNetworkInterface"                          = ["snapshot-trigger"]
       "ecs:UpdateService"                                   = ["dr-failover"]
       "kms:Encrypt"                                         = ["replicator", "snapshot-trigger"]
       "lambda:PutFunctionConcurrency"                       = ["dr-failover"]
@@ -115,6 +118,43 @@ run "rare_rights_are_with_those_who_use_them" {
     condition = alltrue([for allowed in output.allowed : strcontains(allowed.resource, "/repositories/*/")
     if can(regex("/(locks|keys|jobs)/\\*$", allowed.resource))])
     error_message = "housekeeping reaches beyond repositories"
+  }
+}
+
+run "a_function_makes_no_interface_by_itself" {
+  command = apply
+
+  module {
+    source = "./tests/statements"
+  }
+
+  assert {
+    condition     = contains(output.refused["snapshot-trigger"], "ec2:CreateNetworkInterface")
+    error_message = "what snapshot-trigger runs may make network interfaces"
+  }
+}
+
+run "without_servers_there_is_neither_a_password_nor_a_network" {
+  command = apply
+
+  module {
+    source = "./tests/statements"
+  }
+
+  variables {
+    server_secrets = []
+    server_subnets = []
+  }
+
+  assert {
+    condition     = length(output.holders["ec2:CreateNetworkInterface"]) == 0
+    error_message = "a right is given that nothing needs: ${jsonencode(output.holders["ec2:CreateNetworkInterface"])}"
+  }
+
+  assert {
+    condition = length([for allowed in output.allowed : allowed
+    if allowed.action == "secretsmanager:GetSecretValue" && !endswith(allowed.resource, "holdfast/escrow-password-AbCdEf")]) == 0
+    error_message = "a secret can be read that nobody named"
   }
 }
 

@@ -62,6 +62,18 @@ run "evidence_is_always_locked" {
   expect_failures = [var.evidence_lock_days]
 }
 
+run "a_network_has_subnets_and_security_groups" {
+  command = plan
+  variables { server_subnets = ["subnet-0f1e2d3c"] }
+  expect_failures = [var.server_security_groups]
+}
+
+run "secrets_are_named_one_by_one" {
+  command = plan
+  variables { server_secrets = ["arn:aws:secretsmanager:eu-central-1:111122223333:secret:*"] }
+  expect_failures = [var.server_secrets]
+}
+
 run "a_lock_lasts_whole_days" {
   command = plan
   variables { vault_lock_days = 1.5 }

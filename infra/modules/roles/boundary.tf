@@ -15,8 +15,9 @@ resource "aws_iam_policy" "boundary" {
         Sid    = "Services"
         Effect = "Allow"
         Action = [
-          "autoscaling:DescribeAutoScalingGroups", "autoscaling:SetDesiredCapacity", "backup:*", "dynamodb:*", "ecs:DescribeServices",
-          "ecs:UpdateService", "events:PutEvents", "iam:PassRole", "kms:*", "lambda:DeleteFunctionConcurrency",
+          "autoscaling:DescribeAutoScalingGroups", "autoscaling:SetDesiredCapacity", "backup:*", "dynamodb:*",
+          "ec2:AssignPrivateIpAddresses", "ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface", "ec2:DescribeNetworkInterfaces",
+          "ec2:DescribeSubnets", "ec2:UnassignPrivateIpAddresses", "ecs:DescribeServices", "ecs:UpdateService", "events:PutEvents", "iam:PassRole", "kms:*", "lambda:DeleteFunctionConcurrency",
           "lambda:GetFunctionConcurrency", "lambda:InvokeFunction", "lambda:PutFunctionConcurrency", "logs:CreateLogStream",
           "logs:PutLogEvents", "rds:*", "route53-recovery-cluster:GetRoutingControlState", "route53-recovery-cluster:UpdateRoutingControlStates",
           "s3:*", "secretsmanager:GetSecretValue", "sns:Publish", "sqs:*", "xray:Put*",

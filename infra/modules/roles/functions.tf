@@ -177,7 +177,7 @@ locals {
     scheduler = local.never_destroys
     snapshot-trigger = concat(
       local.reads_vaults, local.writes_vaults, local.makes_repositories, local.reads_sources,
-      local.backs_up, local.hands_role_to_backup, local.lets_services_use_keys, local.never_destroys,
+      local.backs_up, local.reads_servers, local.hands_role_to_backup, local.lets_services_use_keys, local.never_destroys,
     )
     verifier = concat(
       local.reads_vaults, local.writes_vaults, local.repairs, local.copies_snapshots, local.lets_services_use_keys,

@@ -92,6 +92,36 @@ locals {
     { Sid = "Housekeeping", Effect = "Allow", Action = "s3:DeleteObject", Resource = local.housekeeping },
   ]
 
+  # Passwords of PostgreSQL servers.
+  reads_passwords = [for statement in [
+    { Sid = "ServerPasswords", Effect = "Allow", Action = "secretsmanager:GetSecretValue", Resource = var.server_secrets },
+    {
+      Sid       = "KeysOfServerPasswords"
+      Effect    = "Allow"
+      Action    = "kms:Decrypt"
+      Resource  = var.source_keys
+      Condition = { StringLike = { "kms:ViaService" = "secretsmanager.*.amazonaws.com" } }
+    },
+  ] : statement if length(var.server_secrets) > 0]
+
+  # Lambda makes the interfaces by which a function stands in a network, in the function's name. What the function itself runs
+  # is refused it (Lambda developer guide, "Giving Lambda functions access to resources in an Amazon VPC").
+  interfaces = [
+    "ec2:CreateNetworkInterface", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets", "ec2:DeleteNetworkInterface",
+    "ec2:AssignPrivateIpAddresses", "ec2:UnassignPrivateIpAddresses",
+  ]
+  stands_in_network = [for statement in [
+    { Sid = "Interfaces", Effect = "Allow", Action = local.interfaces, Resource = "*" }, # Lambda asks for all: it names none beforehand
+    {
+      Sid       = "InterfacesAreForLambdaItself"
+      Effect    = "Deny"
+      Action    = local.interfaces
+      Resource  = "*" # a refusal: of everything
+      Condition = { ArnEquals = { "lambda:SourceFunctionArn" = local.lambdas["snapshot-trigger"] } }
+    },
+  ] : statement if length(var.server_subnets) > 0]
+  reads_servers = concat(local.reads_passwords, local.stands_in_network)
+
   signs_evidence = [
     { Sid = "Sign", Effect = "Allow", Action = ["kms:Sign", "kms:Verify", "kms:GetPublicKey"], Resource = var.signing_key },
     { Sid = "ListEvidence", Effect = "Allow", Action = "s3:ListBucket", Resource = local.evidence },

@@ -32,6 +32,17 @@ variable "source_keys" {
 
 variable "escrow_secret" { type = string }
 variable "escrow_key" { type = string }
+
+variable "server_secrets" {
+  description = "Secrets that hold passwords of PostgreSQL servers."
+  type        = list(string)
+}
+
+variable "server_subnets" {
+  description = "The subnets from which PostgreSQL servers are reached."
+  type        = list(string)
+}
+
 variable "protected_buckets" { type = list(string) }
 variable "restore_buckets" { type = list(string) }
 variable "restore_tables" { type = list(string) }

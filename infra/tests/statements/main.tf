@@ -6,6 +6,16 @@ variable "protected_buckets" { type = list(string) }
 variable "restore_buckets" { type = list(string) }
 variable "operator_principals" { type = list(string) }
 
+variable "server_secrets" {
+  type    = list(string)
+  default = []
+}
+
+variable "server_subnets" {
+  type    = list(string)
+  default = []
+}
+
 variable "actuators" {
   type    = list(string)
   default = []
@@ -35,6 +45,8 @@ module "roles" {
   source_keys         = ["arn:aws:kms:${var.home_region}:111122223333:key/00000000-0000-0000-0000-0000000000f1"]
   escrow_secret       = "arn:aws:secretsmanager:${var.home_region}:111122223333:secret:holdfast/escrow-password-AbCdEf"
   escrow_key          = "arn:aws:kms:${var.home_region}:111122223333:key/00000000-0000-0000-0000-000000000101"
+  server_secrets      = var.server_secrets
+  server_subnets      = var.server_subnets
   protected_buckets   = var.protected_buckets
   restore_buckets     = var.restore_buckets
   restore_tables      = ["restored-*"]
@@ -70,7 +82,7 @@ output "holders" {
   value = { for action in [
     "s3:DeleteObjectVersion", "s3:ListBucketVersions", "s3:PutObjectRetention", "dynamodb:UpdateItem", "dynamodb:BatchWriteItem",
     "dynamodb:DeleteItem", "backup:CopyIntoBackupVault", "kms:Encrypt", "secretsmanager:GetSecretValue",
-    "rds:FailoverGlobalCluster", "rds:PromoteReadReplica", "ecs:UpdateService", "lambda:PutFunctionConcurrency",
+    "ec2:CreateNetworkInterface", "rds:FailoverGlobalCluster", "rds:PromoteReadReplica", "ecs:UpdateService", "lambda:PutFunctionConcurrency",
     "autoscaling:SetDesiredCapacity", "route53-recovery-cluster:UpdateRoutingControlStates",
     ] : action => sort([for function, statements in local.statements : function if anytrue([
       for statement in statements : statement.Effect == "Allow" && contains(flatten([statement.Action]), action)
@@ -101,6 +113,9 @@ output "without_resources" {
     "xray:PutTraceSegments", "xray:PutTelemetryRecords", "backup:DescribeBackupJob", "backup:DescribeCopyJob",
     "backup:DescribeRestoreJob", "dynamodb:ListBackups", "rds:DescribeAccountAttributes",
     "autoscaling:DescribeAutoScalingGroups",
+    # Lambda's own, and refused to what a function runs.
+    "ec2:CreateNetworkInterface", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets", "ec2:DeleteNetworkInterface",
+    "ec2:AssignPrivateIpAddresses", "ec2:UnassignPrivateIpAddresses",
   ]
 }
 

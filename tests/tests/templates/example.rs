@@ -19,8 +19,8 @@ fn the_example_for_aws_reads_has_every_kind_that_aws_has_and_only_tables_lack_a_
     // DynamoDB copies no backup to another Region; the example says so beside the table.
     assert_eq!(spoken_against, ["no-copy-elsewhere"], "{:#?}", config.warnings);
     let kinds: BTreeSet<ResourceKind> = config.resources.iter().map(|resource| resource.kind).collect();
-    use ResourceKind::{Aurora, AwsBackup, Dynamodb, Rds, S3};
-    assert_eq!(kinds, BTreeSet::from([S3, Rds, Aurora, Dynamodb, AwsBackup]));
+    use ResourceKind::{Aurora, AwsBackup, Dynamodb, Postgres, Rds, S3};
+    assert_eq!(kinds, BTreeSet::from([S3, Rds, Aurora, Dynamodb, AwsBackup, Postgres]));
 }
 
 #[test]

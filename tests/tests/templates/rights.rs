@@ -169,7 +169,13 @@ const LOOKS: [(&str, &str); 8] = [
 ];
 
 /// What Lambda itself does in a function's name.
-const BY_LAMBDA: [&str; 4] = [
+const BY_LAMBDA: [&str; 10] = [
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:CreateNetworkInterface",
+    "ec2:DeleteNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:UnassignPrivateIpAddresses",
     "logs:CreateLogStream",
     "logs:PutLogEvents",
     "xray:PutTraceSegments",
