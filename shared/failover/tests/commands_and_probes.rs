@@ -9,6 +9,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -20,15 +21,25 @@ use holdfast_core::ports::{Actuators, Clock, Probes};
 use holdfast_failover::actuators::EmbeddedActuators;
 use holdfast_failover::authority::Authorities;
 use holdfast_failover::probes::NetworkProbes;
+use holdfast_testkit::contract::actuators::{ActuatorWorld, order_under, suite};
 use jiff::Timestamp;
 use serde_json::json;
 
-struct Nobody;
+/// The newest generation that was claimed; 0 before any was.
+#[derive(Default)]
+struct Claimed(AtomicU64);
 
 #[async_trait]
-impl Authorities for Nobody {
-    async fn read(&self, _: &WorkloadName) -> Result<Option<AuthorityRecord>, Failure> {
-        Ok(None)
+impl Authorities for Claimed {
+    async fn read(&self, workload: &WorkloadName) -> Result<Option<AuthorityRecord>, Failure> {
+        let generation = self.0.load(Ordering::SeqCst);
+        Ok((generation > 0).then(|| AuthorityRecord {
+            workload: workload.clone(),
+            generation,
+            writer: None,
+            claimed_by: None,
+            since: now(),
+        }))
     }
 }
 
@@ -45,7 +56,7 @@ fn now() -> Timestamp {
 }
 
 fn actuators() -> EmbeddedActuators {
-    EmbeddedActuators::new(Arc::new(Nobody), Arc::new(Still))
+    EmbeddedActuators::new(Arc::new(Claimed::default()), Arc::new(Still))
 }
 
 /// An executable program in a folder.
@@ -56,15 +67,18 @@ fn script(folder: &Path, name: &str, text: &str) -> PathBuf {
     path
 }
 
-fn order(act: Act, settings: BTreeMap<String, String>) -> ActOrder {
-    let actuator = Actuator {
+fn actuator(drill: Option<BTreeMap<String, String>>) -> Actuator {
+    Actuator {
         name: ActuatorName::new("orders").unwrap(),
         kind: ActuatorKind::Command,
         region: Region::new("b").unwrap(),
         workload: WorkloadName::new("shop").unwrap(),
         production: BTreeMap::new(),
-        drill: Some(settings),
-    };
+        drill,
+    }
+}
+
+fn order(act: Act, settings: BTreeMap<String, String>) -> ActOrder {
     let run: Run = serde_json::from_value(json!({
         "id": "0123456789abcdef0123456789abcdef", "kind": "drill", "requested_by": "test", "state": "running",
         "plan": {"id": "shop", "description": "", "objectives": {"rto": "1h", "rpo": "1h"}, "steps": []},
@@ -74,7 +88,7 @@ fn order(act: Act, settings: BTreeMap<String, String>) -> ActOrder {
     ActOrder {
         step: StepName::new("start").unwrap(),
         act,
-        on: Bound::for_drill(&actuator, &run).unwrap(),
+        on: Bound::for_drill(&actuator(Some(settings)), &run).unwrap(),
         others: Vec::new(),
     }
 }
@@ -144,6 +158,94 @@ async fn a_check_tells_what_nobody_remembers() {
     first.begin(&start).await.unwrap();
     assert!(matches!(ended(&first, &start).await.unwrap(), Seen::Done { .. }));
     assert!(matches!(actuators().look(&start).await.unwrap(), Seen::Done { .. }));
+}
+
+/// A service that is a file: there while it runs.
+struct Service {
+    folder: tempfile::TempDir,
+    actuator: Actuator,
+    claimed: Arc<Claimed>,
+}
+
+impl Service {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, log) = (folder.path().join("runs"), folder.path().join("log"));
+        let (file, log) = (file.display(), log.display());
+        let by_act = |start: &str, stop: &str| format!("case $HOLDFAST_ACT in start) {start};; stop) {stop};; esac");
+        let change = by_act(&format!("touch {file}"), &format!("rm {file}"));
+        let program = script(
+            folder.path(),
+            "program",
+            &format!("sleep 0.1; echo \"$HOLDFAST_ACT\" >> {log}; {change}"),
+        );
+        let check = by_act(&format!("test -e {file}"), &format!("test ! -e {file}"));
+        let check = script(folder.path(), "check", &check);
+        let production = settings(&[("program", &program), ("check", &check)]);
+        let actuator = Actuator {
+            production,
+            ..actuator(None)
+        };
+        Self {
+            folder,
+            actuator,
+            claimed: Arc::default(),
+        }
+    }
+
+    fn order_to(&self, act: Act, generation: u64) -> ActOrder {
+        self.claimed.0.fetch_max(generation, Ordering::SeqCst);
+        order_under(&self.actuator, act, generation)
+    }
+}
+
+#[async_trait]
+impl ActuatorWorld for Service {
+    fn process(&self) -> Arc<dyn Actuators> {
+        Arc::new(EmbeddedActuators::new(self.claimed.clone(), Arc::new(Still)))
+    }
+
+    fn order(&self, generation: u64) -> ActOrder {
+        self.order_to(Act::Start, generation)
+    }
+
+    fn back(&self, generation: u64) -> Option<ActOrder> {
+        Some(self.order_to(Act::Stop, generation))
+    }
+
+    fn changes(&self) -> usize {
+        fs::read_to_string(self.folder.path().join("log")).map_or(0, |log| log.lines().count())
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a program takes its time")]
+    async fn pass(&self) {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+#[tokio::test]
+async fn commands_obey_the_contract_of_actuators() {
+    suite(async || Service::new()).await;
+}
+
+#[tokio::test]
+async fn without_a_check_too_an_act_and_its_opposite_are_two() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = folder.path().join("said");
+    let program = script(
+        folder.path(),
+        "program",
+        &format!("echo $HOLDFAST_ACT >> {}", said.display()),
+    );
+    let to = |act| order(act, settings(&[("program", &program)]));
+    let actuators = actuators();
+    for act in [Act::Start, Act::Stop] {
+        let order = to(act);
+        assert_eq!(actuators.look(&order).await.unwrap(), Seen::NotDone);
+        actuators.begin(&order).await.unwrap();
+        assert!(matches!(ended(&actuators, &order).await.unwrap(), Seen::Done { .. }));
+    }
+    assert_eq!(fs::read_to_string(said).unwrap(), "start\nstop\n");
 }
 
 #[tokio::test]

@@ -4,12 +4,16 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::FutureExt;
-use holdfast_core::domain::{BackupKind, FailureKind, JobId, JobKind, Order, Patterns, ResourceId, Span, VaultName};
-use holdfast_core::ports::{Bus, Engine, Pager, Queue, Task};
+use holdfast_core::domain::{
+    Act, ActOrder, Actuator, ActuatorKind, BackupKind, FailureKind, JobId, JobKind, Order, Patterns, ResourceId, Span,
+    VaultName,
+};
+use holdfast_core::ports::{Actuators, Bus, Engine, Pager, Queue, Task};
+use holdfast_testkit::contract::actuators::{ActuatorWorld, order_under};
 use holdfast_testkit::contract::pager::{Heard, PagerWorld};
 use holdfast_testkit::contract::{self, engine::EngineWorld, queue::QueueWorld};
 use holdfast_testkit::fakes::{
-    FakeBus, FakeCatalog, FakeClock, FakeEngine, FakeEvidence, FakeKeys, FakePager, FakeQueue,
+    FakeActuators, FakeBus, FakeCatalog, FakeClock, FakeEngine, FakeEvidence, FakeKeys, FakePager, FakeQueue,
 };
 use jiff::Timestamp;
 
@@ -25,6 +29,58 @@ fn clock() -> Arc<FakeClock> {
 #[test]
 fn the_fake_catalog_obeys_the_contract() {
     in_one_poll(contract::catalog::suite(async || Arc::new(FakeCatalog::default()) as _));
+}
+
+struct FakeThing {
+    clock: Arc<FakeClock>,
+    actuators: Arc<FakeActuators>,
+}
+
+impl FakeThing {
+    fn order_to(&self, act: Act, generation: u64) -> ActOrder {
+        let actuator = Actuator {
+            name: "orders".parse().expect("a name"),
+            kind: ActuatorKind::Command,
+            region: "away".parse().expect("a Region"),
+            workload: "shop".parse().expect("a workload"),
+            production: Default::default(),
+            drill: None,
+        };
+        order_under(&actuator, act, generation)
+    }
+}
+
+#[async_trait]
+impl ActuatorWorld for FakeThing {
+    fn process(&self) -> Arc<dyn Actuators> {
+        self.actuators.clone()
+    }
+
+    fn order(&self, generation: u64) -> ActOrder {
+        self.order_to(Act::Start, generation)
+    }
+
+    fn back(&self, generation: u64) -> Option<ActOrder> {
+        Some(self.order_to(Act::Stop, generation))
+    }
+
+    fn changes(&self) -> usize {
+        self.actuators.effects()
+    }
+
+    async fn pass(&self) {
+        self.clock.advance(Span::minutes(10));
+    }
+}
+
+#[test]
+fn the_fake_actuators_obey_the_contract() {
+    in_one_poll(contract::actuators::suite(async || {
+        let clock = clock();
+        let actuators = Arc::new(FakeActuators::new(clock.clone()));
+        actuators.set_takes(Span::minutes(5));
+        FakeThing { clock, actuators }
+    }));
 }
 
 struct FakeQueues {

@@ -4,7 +4,10 @@ use std::cmp::Reverse;
 
 use jiff::Timestamp;
 
-use crate::domain::{PolicyDraft, PolicyId, RecoveryPlan, ResourceId, Span, Step, StepAction, StepName, VaultName};
+use crate::domain::{
+    Act, ActuatorKind, PolicyDraft, PolicyId, RecoveryPlan, ResourceId, Settings, Span, Step, StepAction, StepName,
+    Undo, VaultName,
+};
 
 use super::lint::{Finding, Severity};
 use super::measured::{Estimate, Measured, counted};
@@ -30,6 +33,7 @@ pub fn check_plan(
             checker.times(&simulated);
             checker.sources(policies, at);
             checker.outages(measured);
+            checker.ways_back();
         }
         Err(error) => checker.say(Severity::Refuse, "no-order", error.to_string()),
     }
@@ -63,6 +67,33 @@ impl Checker<'_> {
             message: message.into(),
             subject,
         });
+    }
+
+    /// Whether what is to be taken back can be: a name leads to one address, and must be told another one to leave it for.
+    fn ways_back(&mut self) {
+        for step in &self.plan.steps {
+            let StepAction::Act {
+                actuator,
+                act: Act::Direct { .. },
+                undo: Undo::Reverse,
+                ..
+            } = &step.action
+            else {
+                continue;
+            };
+            let found = self.plan.actuator(actuator);
+            let Some(found) = found.filter(|found| found.kind == ActuatorKind::Dns) else {
+                continue;
+            };
+            let lacks = |settings: &Settings| !settings.contains_key("other_address");
+            if lacks(&found.production) || found.drill.as_ref().is_some_and(lacks) {
+                let message = format!(
+                    "undo = \"reverse\" leads the name of {actuator} back, and nothing says where to: add other_address, the address in \
+                     the other Region, to its settings"
+                );
+                self.say_of(step, Severity::Refuse, "no-way-back", message);
+            }
+        }
     }
 
     /// Whether measured times support the RTO, and timeouts leave room for them.

@@ -285,3 +285,53 @@ fn the_runbooks_in_the_documents_are_those_of_the_examples() {
         }
     }
 }
+
+#[test]
+fn a_name_that_is_to_be_led_back_says_where_to() {
+    let text = |more: &str| {
+        format!(
+            r#"
+region = "us-east-1"
+[[vault]]
+name = "primary"
+region = "us-east-1"
+[[workload]]
+name = "orders"
+home = "us-east-1"
+[[actuator]]
+name = "orders-dns"
+kind = "dns"
+region = "us-west-2"
+workload = "orders"
+production = {{ server = "10.3.0.2:53", zone = "shop.test.", name = "orders.shop.test.", address = "10.2.0.9"{more} }}
+[[plan]]
+name = "west"
+rpo = "1h"
+rto = "1h"
+[plan.moves]
+workload = "orders"
+from = "us-east-1"
+to = "us-west-2"
+[[plan.step]]
+name = "lead"
+direct = "orders-dns"
+undo = "reverse"
+"#
+        )
+    };
+    let told = |more| {
+        said(
+            &parse(&text(more), now()).unwrap_or_else(|problems| panic!("{problems:#?}")),
+            &Measured::default(),
+        )
+    };
+    let refused = told("");
+    assert!(
+        refused
+            .iter()
+            .any(|line| line.starts_with("refuse no-way-back west/lead") && line.contains("other_address")),
+        "{refused:#?}"
+    );
+    let fine = told(r#", other_address = "10.1.0.9""#);
+    assert!(fine.iter().all(|line| !line.contains("no-way-back")), "{fine:#?}");
+}

@@ -25,7 +25,8 @@ enum Ran {
     Failed(String),
 }
 
-type Key = (String, String);
+/// What a program was started for: an order, and not its opposite, nor the same one of a later generation.
+type Key = (String, String, String, Option<u64>);
 
 /// The programs that this process has started.
 #[derive(Default)]
@@ -34,13 +35,19 @@ pub struct Commands {
 }
 
 impl Commands {
-    /// Starts the program unless it runs or has ended well here.
-    pub fn begin(&self, order: &ActOrder) -> Result<(), Failure> {
+    /// Starts the program unless it runs, or what it does stands: as `check` tells, or else because it has ended well here.
+    pub async fn begin(&self, order: &ActOrder) -> Result<(), Failure> {
         let (command, timeout) = command(order, "program")?;
         let key = key(order);
+        let stands = check(order).await?.is_some();
         {
             let mut ran = self.ran.lock().unwrap_or_else(PoisonError::into_inner);
-            if matches!(ran.get(&key), Some(Ran::Runs | Ran::Ended(_))) {
+            let is_known = match ran.get(&key) {
+                Some(Ran::Runs) => true,
+                Some(Ran::Ended(_)) => !has_check(order),
+                Some(Ran::Failed(_)) | None => false,
+            };
+            if is_known || stands {
                 return Ok(());
             }
             ran.insert(key.clone(), Ran::Runs);
@@ -82,11 +89,8 @@ impl Commands {
             Some(Ran::Ended(said)) => Some(said),
             None => None,
         };
-        let stands = match order.on.settings().contains_key("check") {
-            true => {
-                let (command, timeout) = command(order, "check")?;
-                run(command, timeout).await.ok()
-            }
+        let stands = match has_check(order) {
+            true => check(order).await?,
             false => note,
         };
         Ok(stands.map_or(Seen::NotDone, |note| Seen::Done {
@@ -96,8 +100,26 @@ impl Commands {
     }
 }
 
+fn has_check(order: &ActOrder) -> bool {
+    order.on.settings().contains_key("check")
+}
+
+/// What `check` says if the act stands; none where it does not, or there is no check.
+async fn check(order: &ActOrder) -> Result<Option<String>, Failure> {
+    if !has_check(order) {
+        return Ok(None);
+    }
+    let (command, timeout) = command(order, "check")?;
+    Ok(run(command, timeout).await.ok())
+}
+
 fn key(order: &ActOrder) -> Key {
-    (order.on.run().to_string(), order.step.to_string())
+    (
+        order.on.run().to_string(),
+        order.step.to_string(),
+        format!("{:?}", order.act),
+        order.on.generation(),
+    )
 }
 
 fn command(order: &ActOrder, which: &str) -> Result<(Command, Duration), Failure> {

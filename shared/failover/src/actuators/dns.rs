@@ -2,8 +2,8 @@
 //!
 //! Beside the name stands a TXT record with the generation that wrote it. Every update has the prerequisite that this record
 //! is as it was read, so a stale executor is refused by the DNS server itself. Settings: `server` (`address:port` of the
-//! zone's primary), `zone`, `name`, `address` (where the name leads in this actuator's Region), `ttl_seconds`, `key_name`,
-//! `key_file` (an HMAC-SHA256 key in base64).
+//! zone's primary), `zone`, `name`, `address` (where the name leads in this actuator's Region), `other_address` (where it leads
+//! when none of the traffic is this Region's), `ttl_seconds`, `key_name`, `key_file` (an HMAC-SHA256 key in base64).
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::Path;
@@ -60,7 +60,7 @@ struct Place {
     generation: Option<u64>,
 }
 
-/// Leads the name to the actuator's Region.
+/// Leads the name to the actuator's Region, or away from it.
 pub async fn begin(order: &ActOrder, now: Timestamp) -> Result<(), Failure> {
     let place = Place::of(order)?;
     blocking(move || {
@@ -92,18 +92,18 @@ pub async fn look(order: &ActOrder) -> Result<Seen, Failure> {
 impl Place {
     fn of(order: &ActOrder) -> Result<Self, Failure> {
         let on = &order.on;
-        match order.act {
-            Act::Direct { share: 100 } => {}
+        let address = match order.act {
+            Act::Direct { share: 100 } => parsed(on, "address", "10.2.0.9")?,
+            Act::Direct { share: 0 } => parsed(on, "other_address", "10.1.0.9")?,
             Act::Direct { share } => {
                 let message = format!(
-                    "step {}: a name leads to one Region or to the other, not {share} % of it: direct 100 % to the \
-                     actuator of the other Region instead",
+                    "step {}: a name leads to one Region or to the other, not {share} % of it: direct 100 or 0 %",
                     order.step
                 );
                 return Err(Failure::new(FailureKind::Invalid, message));
             }
             _ => return Err(unknown_act(order, "direct")),
-        }
+        };
         let zone = name(on, "zone", "example.com.")?;
         let name = name(on, "name", "orders.example.com.")?;
         if !zone.zone_of(&name) {
@@ -117,7 +117,7 @@ impl Place {
             zone,
             name,
             marker,
-            address: parsed(on, "address", "10.2.0.9")?,
+            address,
             ttl: number_or(on, "ttl_seconds", TTL_SECONDS)?,
             signer: signer(on)?,
             generation: on.generation(),

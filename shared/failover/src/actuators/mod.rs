@@ -46,7 +46,10 @@ impl Actuators for EmbeddedActuators {
         match order.on.kind() {
             ActuatorKind::Postgres => self.begin_postgres(order).await,
             ActuatorKind::Dns => dns::begin(order, self.clock.now()).await,
-            ActuatorKind::Command => self.commands.begin(order),
+            ActuatorKind::Command => {
+                self.refuse_stale(order).await?;
+                self.commands.begin(order).await
+            }
             kind => Err(elsewhere(kind, order)),
         }
     }
@@ -57,6 +60,28 @@ impl Actuators for EmbeddedActuators {
             ActuatorKind::Dns => dns::look(order).await,
             ActuatorKind::Command => self.commands.look(order).await,
             kind => Err(elsewhere(kind, order)),
+        }
+    }
+}
+
+impl EmbeddedActuators {
+    /// A command keeps no generation: the record of authority tells whether the order's has passed.
+    async fn refuse_stale(&self, order: &ActOrder) -> Result<(), Failure> {
+        let Some(own) = order.on.generation() else {
+            return Ok(());
+        };
+        let record = self.authorities.read(order.on.workload()).await?;
+        match record.map(|record| record.generation) {
+            Some(newest) if newest > own => {
+                let message = format!(
+                    "step {}: authority over {} is under generation {newest}: run {} with generation {own} may change nothing any more",
+                    order.step,
+                    order.on.workload(),
+                    order.on.run()
+                );
+                Err(Failure::new(FailureKind::Fenced, message))
+            }
+            _ => Ok(()),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! A suite takes a maker of fresh worlds and runs each promise in a world of its own. A broken promise is a panic that
 //! says which one.
 
+pub mod actuators;
 pub mod bus;
 pub mod catalog;
 pub mod engine;

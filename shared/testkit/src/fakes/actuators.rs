@@ -36,6 +36,7 @@ struct State {
     /// What is being done, and when it will stand.
     at_work: BTreeMap<OrderKey, Timestamp>,
     done: BTreeSet<OrderKey>,
+    effects: usize,
     takes: Option<Span>,
     /// Regions that cannot be reached, and since when.
     cut: BTreeMap<Region, Timestamp>,
@@ -98,6 +99,11 @@ impl FakeActuators {
         }
     }
 
+    /// How many acts have taken effect.
+    pub fn effects(&self) -> usize {
+        locked(&self.state).effects
+    }
+
     /// What went against the rules: two that took writes at once.
     pub fn violations(&self) -> Vec<String> {
         locked(&self.state).violations.clone()
@@ -131,6 +137,7 @@ impl State {
     }
 
     fn take_effect(&mut self, order: &ActOrder) {
+        self.effects += 1;
         let thing = self.things.entry(order.on.name().clone()).or_default();
         match &order.act {
             Act::Fence => thing.writable = false,

@@ -1,5 +1,6 @@
 //! Recovery on AWS: what plans change, over stand-ins with delays, and the state machines with the real programs.
 
+mod contract;
 mod databases;
 mod machines;
 mod marker;
@@ -11,10 +12,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use holdfast_aws::{AwsActuators, Clients};
-use holdfast_core::domain::{
-    Act, ActOrder, Actuator, ActuatorKind, Authority, AuthorityRecord, Bound, Failure, Run, RunId, Seen,
-};
+use holdfast_core::domain::{Act, ActOrder, Actuator, ActuatorKind, Bound, Failure, Run, RunId, Seen};
 use holdfast_core::ports::Actuators;
+use holdfast_testkit::contract::actuators::order_under;
 use holdfast_testkit::fakes::FakeCatalog;
 use holdfast_tests::standin::{Fault, Standin, Trouble};
 use jiff::Timestamp;
@@ -25,17 +25,15 @@ const AWAY: &str = "eu-west-1";
 /// Longer than whatever the stand-in is told to do.
 const LATER: Duration = Duration::from_secs(600);
 
-/// A run that claimed this generation; without one, a drill.
-fn run(generation: Option<u64>) -> Run {
-    let kind = if generation.is_some() { "disaster" } else { "drill" };
+fn drill() -> Run {
     let at = Timestamp::UNIX_EPOCH;
     let run = json!({
-        "id": RunId::derive(&["test", &format!("{generation:?}")]),
+        "id": RunId::derive(&["test"]),
         "plan": {
             "id": "orders", "description": "", "steps": [],
             "objectives": { "rpo": "1m", "rto": "1m" },
         },
-        "kind": kind, "requested_by": "mia", "state": "running", "declared_at": at, "started_at": null,
+        "kind": "drill", "requested_by": "mia", "state": "running", "declared_at": at, "started_at": null,
         "recovered_at": null, "finished_at": null, "steps": [], "point_age_seconds": null, "data_loss_seconds": null,
         "statement": null, "next_action_at": at,
     });
@@ -61,26 +59,15 @@ fn actuator(kind: ActuatorKind, settings: &[(&str, &str)]) -> Actuator {
 }
 
 fn order_of(actuator: &Actuator, act: Act, generation: Option<u64>) -> ActOrder {
-    let run = run(generation);
-    let on = match generation {
-        None => Bound::for_drill(actuator, &run),
-        Some(generation) => {
-            let record = AuthorityRecord {
-                workload: actuator.workload.clone(),
-                generation,
-                writer: None,
-                claimed_by: Some(run.id.clone()),
-                since: Timestamp::UNIX_EPOCH,
-            };
-            Bound::for_production(actuator, &Authority::of(&record, &run).unwrap())
-        }
+    let Some(generation) = generation else {
+        return ActOrder {
+            step: "step".parse().unwrap(),
+            act,
+            on: Bound::for_drill(actuator, &drill()).unwrap(),
+            others: Vec::new(),
+        };
     };
-    ActOrder {
-        step: "step".parse().unwrap(),
-        act,
-        on: on.unwrap(),
-        others: Vec::new(),
-    }
+    order_under(actuator, act, generation)
 }
 
 /// The stand-in, and actuators that speak to it.

@@ -1,0 +1,120 @@
+//! What every actuator promises, for those of AWS.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use holdfast_aws::{AwsActuators, Clients};
+use holdfast_core::domain::{Act, ActOrder, Actuator, ActuatorKind};
+use holdfast_core::ports::Actuators;
+use holdfast_testkit::contract::actuators::{ActuatorWorld, order_under, suite};
+use holdfast_testkit::fakes::FakeCatalog;
+use holdfast_tests::standin::{Standin, State};
+
+use super::{AWAY, HOME, LATER, actuator};
+
+/// A thing of AWS, over the stand-in.
+struct Thing {
+    standin: Standin,
+    clients: Arc<Clients>,
+    catalog: Arc<FakeCatalog>,
+    actuator: Actuator,
+    acts: (Act, Option<Act>),
+    /// The calls that change it.
+    changing: &'static [&'static str],
+}
+
+impl Thing {
+    async fn new(
+        kind: ActuatorKind,
+        settings: &[(&str, &str)],
+        acts: (Act, Option<Act>),
+        changing: &'static [&'static str],
+        make: impl FnOnce(&mut State),
+    ) -> Self {
+        let standin = Standin::start("2026-03-01T00:00:00Z".parse().unwrap());
+        standin.with(make);
+        let clients = Clients::of_emulator(HOME.parse().unwrap(), &standin.endpoint()).await;
+        Self {
+            standin,
+            clients: Arc::new(clients),
+            catalog: Arc::default(),
+            actuator: actuator(kind, settings),
+            acts,
+            changing,
+        }
+    }
+}
+
+#[async_trait]
+impl ActuatorWorld for Thing {
+    fn process(&self) -> Arc<dyn Actuators> {
+        Arc::new(AwsActuators::new(&self.clients, self.catalog.clone()))
+    }
+
+    fn order(&self, generation: u64) -> ActOrder {
+        order_under(&self.actuator, self.acts.0.clone(), generation)
+    }
+
+    fn back(&self, generation: u64) -> Option<ActOrder> {
+        let back = self.acts.1.clone()?;
+        Some(order_under(&self.actuator, back, generation))
+    }
+
+    fn changes(&self) -> usize {
+        let is_change = |call: &&String| call.split(' ').next().is_some_and(|name| self.changing.contains(&name));
+        self.standin.with(|state| state.calls.iter().filter(is_change).count())
+    }
+
+    async fn pass(&self) {
+        self.standin.advance(LATER);
+    }
+}
+
+#[tokio::test]
+async fn services_obey_the_contract() {
+    let settings = [("cluster", "shop"), ("service", "orders"), ("count", "3")];
+    let acts = || (Act::Start, Some(Act::Stop));
+    let make = |state: &mut State| state.add_capacity(AWAY, "shop/orders", 0, (0, 9));
+    suite(async || Thing::new(ActuatorKind::EcsService, &settings, acts(), &["UpdateService"], make).await).await;
+}
+
+#[tokio::test]
+async fn groups_obey_the_contract() {
+    let settings = [("group", "workers"), ("capacity", "2")];
+    let acts = || (Act::Start, Some(Act::Stop));
+    let make = |state: &mut State| state.add_capacity(AWAY, "workers", 0, (0, 4));
+    let changing = &["SetDesiredCapacity"];
+    suite(async || Thing::new(ActuatorKind::AutoScalingGroup, &settings, acts(), changing, make).await).await;
+}
+
+#[tokio::test]
+async fn functions_obey_the_contract() {
+    let settings = [("function", "orders"), ("concurrency", "7")];
+    let acts = || (Act::Fence, Some(Act::Unfence));
+    let make = |state: &mut State| state.add_function(AWAY, "orders");
+    let changing = &["PutFunctionConcurrency"];
+    suite(async || Thing::new(ActuatorKind::LambdaFunction, &settings, acts(), changing, make).await).await;
+}
+
+#[tokio::test]
+async fn global_databases_obey_the_contract() {
+    let cluster = "arn:aws:rds:eu-west-1:123456789012:cluster:orders";
+    let settings = [("global-cluster", "orders"), ("cluster-arn", cluster)];
+    let make = |state: &mut State| state.add_global("orders", &[HOME, AWAY]);
+    let promote = || (Act::Promote { allow_loss: false }, None);
+    let changing = &["SwitchoverGlobalCluster"];
+    suite(async || Thing::new(ActuatorKind::AuroraGlobal, &settings, promote(), changing, make).await).await;
+}
+
+#[tokio::test]
+async fn replicas_obey_the_contract() {
+    let make = |state: &mut State| {
+        state.add_database(HOME, "orders", false, 100, None);
+        state.add_database(AWAY, "orders-replica", false, 100, None);
+        let source = "arn:aws:rds:eu-central-1:123456789012:db:orders";
+        state.make_replica(AWAY, "orders-replica", source);
+    };
+    let promote = || (Act::Promote { allow_loss: true }, None);
+    let (settings, changing) = ([("instance", "orders-replica")], &["PromoteReadReplica"]);
+    suite(async || Thing::new(ActuatorKind::RdsReplica, &settings, promote(), changing, make).await).await;
+}
