@@ -26,15 +26,15 @@ name = "db-home"
 kind = "postgres"
 region = "eu-central-1"
 workload = "orders"
-production = { guard = "http://home" }
-drill = { guard = "http://home-drill" }
+production = { guard = "http://home", token_file = "/t" }
+drill = { guard = "http://home-drill", token_file = "/t" }
 
 [[actuator]]
 name = "db-away"
 kind = "postgres"
 region = "eu-west-1"
 workload = "orders"
-production = { guard = "http://away" }
+production = { guard = "http://away", token_file = "/t" }
 
 [[actuator]]
 name = "web-home"
@@ -48,8 +48,8 @@ name = "web-away"
 kind = "dns"
 region = "eu-west-1"
 workload = "orders"
-production = { zone = "example.org" }
-drill = { zone = "drill.example.org" }
+production = { server = "10.3.0.2:53", zone = "example.org", name = "shop.example.org", address = "10.2.0.9", key_name = "k.", key_file = "/k" }
+drill = { server = "10.3.0.2:53", zone = "drill.example.org", name = "shop.drill.example.org", address = "10.2.0.9", key_name = "k.", key_file = "/k" }
 
 [[plan]]
 name = "to-away"

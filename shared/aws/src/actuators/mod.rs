@@ -81,22 +81,8 @@ impl AwsActuators {
             );
             invalid(order, why)
         })?;
-        settings::only(order, keys(kind))?;
+        settings::only(order, kind.settings())?;
         Ok(found)
-    }
-}
-
-/// The settings of a kind.
-fn keys(kind: ActuatorKind) -> &'static [&'static str] {
-    match kind {
-        ActuatorKind::Route53Marker => &["bucket", "key"],
-        ActuatorKind::ArcRoutingControl => &["routing-control", "other-routing-control", "endpoints"],
-        ActuatorKind::AuroraGlobal => &["global-cluster", "cluster-arn"],
-        ActuatorKind::RdsReplica => &["instance"],
-        ActuatorKind::EcsService => &["cluster", "service", "count"],
-        ActuatorKind::LambdaFunction => &["function", "concurrency"],
-        ActuatorKind::AutoScalingGroup => &["group", "capacity"],
-        ActuatorKind::Postgres | ActuatorKind::Dns | ActuatorKind::Command => &[],
     }
 }
 

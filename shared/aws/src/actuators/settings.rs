@@ -1,13 +1,15 @@
 //! What an order says about the thing it is for.
 
-use holdfast_core::domain::{ActOrder, Failure};
+use holdfast_core::domain::{ActOrder, Failure, KnownSettings};
 
 use super::invalid;
 
 /// Refuses settings that nobody reads: a misspelt one would be missing where it counts.
-pub(super) fn only(order: &ActOrder, known: &[&str]) -> Result<(), Failure> {
-    let unknown = order.on.settings().keys().find(|key| !known.contains(&key.as_str()));
+pub(super) fn only(order: &ActOrder, known: KnownSettings) -> Result<(), Failure> {
+    let mut keys = order.on.settings().keys();
+    let unknown = keys.find(|key| known.all().all(|known| known != key.as_str()));
     unknown.map_or(Ok(()), |key| {
+        let known: Vec<&str> = known.all().collect();
         let key: String = key.chars().take(40).collect();
         Err(invalid(
             order,

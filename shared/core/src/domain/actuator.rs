@@ -64,6 +64,44 @@ impl ActuatorKind {
     }
 }
 
+/// What an adapter reads of an actuator's [`Settings`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KnownSettings {
+    /// Those without which it cannot find the thing.
+    pub required: &'static [&'static str],
+    /// Those that some acts need, or that have a value of their own.
+    pub optional: &'static [&'static str],
+}
+
+impl KnownSettings {
+    /// All of them.
+    pub fn all(self) -> impl Iterator<Item = &'static str> {
+        self.required.iter().chain(self.optional).copied()
+    }
+}
+
+impl ActuatorKind {
+    /// The settings of this kind; what they mean is said in `docs/guard.md` and, for AWS, in `docs/deploy.md`.
+    pub fn settings(self) -> KnownSettings {
+        let (required, optional): (&[&str], &[&str]) = match self {
+            Self::Postgres => (&["guard", "token_file"], &["server", "peers", "lease_seconds"]),
+            Self::Dns => (
+                &["server", "zone", "name", "address", "key_name", "key_file"],
+                &["other_address", "ttl_seconds"],
+            ),
+            Self::Command => (&["program"], &["arguments", "check", "timeout_seconds"]),
+            Self::Route53Marker => (&["bucket", "key"], &[]),
+            Self::ArcRoutingControl => (&["routing-control", "endpoints"], &["other-routing-control"]),
+            Self::AuroraGlobal => (&["global-cluster", "cluster-arn"], &[]),
+            Self::RdsReplica => (&["instance"], &[]),
+            Self::EcsService => (&["cluster", "service"], &["count"]),
+            Self::LambdaFunction => (&["function"], &["concurrency"]),
+            Self::AutoScalingGroup => (&["group"], &["capacity"]),
+        };
+        KnownSettings { required, optional }
+    }
+}
+
 /// What an actuator can be told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "act", rename_all = "kebab-case")]

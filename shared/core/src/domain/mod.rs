@@ -19,7 +19,7 @@ mod span;
 mod watch;
 mod window;
 
-pub use actuator::{Act, ActOrder, Actuator, ActuatorKind, Bound, Seen, Settings};
+pub use actuator::{Act, ActOrder, Actuator, ActuatorKind, Bound, KnownSettings, Seen, Settings};
 pub use authority::{Authority, AuthorityRecord};
 pub use bounds::total;
 pub use changes::{Changes, FileChanges};

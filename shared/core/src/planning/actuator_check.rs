@@ -36,9 +36,11 @@ pub fn check_actuator(actuator: &Actuator) -> Vec<Finding> {
         );
         findings.push(refuse("production-in-drill", message));
     }
+    for (table, settings) in tables(actuator) {
+        findings.extend(check_settings(actuator.kind, table, settings).map(|(code, message)| refuse(code, message)));
+    }
     let changed = |settings| changes_globally(actuator.kind, settings);
-    let settings = std::iter::once(&actuator.production).chain(&actuator.drill);
-    if let Some(what) = settings.into_iter().find_map(changed) {
+    if let Some(what) = tables(actuator).find_map(|(_, settings)| changed(settings)) {
         let message = format!(
             "its program changes {what}: one control plane for all Regions, which may be lost with any of them. Use an actuator of \
              kind route53-marker or arc-routing-control, and make beforehand what does not have to wait"
@@ -46,6 +48,41 @@ pub fn check_actuator(actuator: &Actuator) -> Vec<Finding> {
         findings.push(refuse("global-control-plane", message));
     }
     findings
+}
+
+/// What an actuator is told, each with the name of its table.
+fn tables(actuator: &Actuator) -> impl Iterator<Item = (&'static str, &Settings)> {
+    let drill = actuator.drill.iter().map(|drill| ("drill", drill));
+    std::iter::once(("production", &actuator.production)).chain(drill)
+}
+
+/// Settings that are missing, and those that nobody reads: a misspelt one would be missing where it counts, in a disaster.
+fn check_settings(
+    kind: ActuatorKind,
+    table: &str,
+    settings: &Settings,
+) -> impl Iterator<Item = (&'static str, String)> {
+    let known = kind.settings();
+    let list = known.all().collect::<Vec<_>>().join(", ");
+    let missing = known.required.iter().filter(|name| !settings.contains_key(**name));
+    let missing = missing.map(|name| {
+        let message = format!(
+            "[actuator.{table}] lacks \"{name}\", without which kind {} finds nothing",
+            kind.as_str()
+        );
+        ("setting-missing", message)
+    });
+    let unknown = settings
+        .keys()
+        .filter(|name| known.all().all(|known| known != name.as_str()));
+    let unknown = unknown.map(|name| {
+        let message = format!(
+            "[actuator.{table}] has \"{name}\", which kind {} does not know; it knows: {list}",
+            kind.as_str()
+        );
+        ("setting-unknown", message)
+    });
+    missing.chain(unknown).collect::<Vec<_>>().into_iter()
 }
 
 /// The settings that say which thing an actuator works on, and not how.

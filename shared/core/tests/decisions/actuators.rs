@@ -37,9 +37,27 @@ fn a_drill_may_not_hold_production_however_differently_it_would_treat_it() {
     let other = [("cluster", "drills"), ("service", "web"), ("count", "1")];
     assert!(codes(&actuator(ActuatorKind::EcsService, &production, Some(&other))).is_empty());
     assert!(codes(&actuator(ActuatorKind::EcsService, &production, None)).is_empty());
-    let name = |name| [("server", "10.0.0.2"), ("zone", "shop.example"), ("name", name)];
+    let name = |name| {
+        let rest = [("address", "10.0.0.9"), ("key_name", "k."), ("key_file", "/k")];
+        [[("server", "10.0.0.2"), ("zone", "shop.example"), ("name", name)], rest].concat()
+    };
     let dns = |drill| codes(&actuator(ActuatorKind::Dns, &name("www"), Some(&name(drill))));
     assert_eq!((dns("www"), dns("drill")), (vec!["production-in-drill"], vec![]));
+}
+
+#[test]
+fn a_setting_that_is_missing_or_misspelt_is_found_before_a_disaster_finds_it() {
+    let misspelt = [("cluster", "shop"), ("service", "web"), ("desired", "8")];
+    let drill = [("cluster", "drills")];
+    let said = check_actuator(&actuator(ActuatorKind::EcsService, &misspelt, Some(&drill)));
+    let said: Vec<&str> = said.iter().map(|finding| finding.message.as_str()).collect();
+    assert_eq!(
+        said,
+        [
+            "[actuator.production] has \"desired\", which kind ecs-service does not know; it knows: cluster, service, count",
+            "[actuator.drill] lacks \"service\", without which kind ecs-service finds nothing",
+        ]
+    );
 }
 
 #[test]

@@ -303,7 +303,7 @@ name = "orders-dns"
 kind = "dns"
 region = "us-west-2"
 workload = "orders"
-production = {{ server = "10.3.0.2:53", zone = "shop.test.", name = "orders.shop.test.", address = "10.2.0.9"{more} }}
+production = {{ server = "10.3.0.2:53", zone = "shop.test.", name = "orders.shop.test.", address = "10.2.0.9", key_name = "k.", key_file = "/k"{more} }}
 [[plan]]
 name = "west"
 rpo = "1h"
