@@ -36,18 +36,16 @@ struct FakeThing {
     actuators: Arc<FakeActuators>,
 }
 
-impl FakeThing {
-    fn order_to(&self, act: Act, generation: u64) -> ActOrder {
-        let actuator = Actuator {
-            name: "orders".parse().expect("a name"),
-            kind: ActuatorKind::Command,
-            region: "away".parse().expect("a Region"),
-            workload: "shop".parse().expect("a workload"),
-            production: Default::default(),
-            drill: None,
-        };
-        order_under(&actuator, act, generation)
-    }
+fn order_to(act: Act, generation: u64) -> ActOrder {
+    let actuator = Actuator {
+        name: "orders".parse().expect("a name"),
+        kind: ActuatorKind::Command,
+        region: "away".parse().expect("a Region"),
+        workload: "shop".parse().expect("a workload"),
+        production: Default::default(),
+        drill: None,
+    };
+    order_under(&actuator, act, generation)
 }
 
 #[async_trait]
@@ -57,11 +55,11 @@ impl ActuatorWorld for FakeThing {
     }
 
     fn order(&self, generation: u64) -> ActOrder {
-        self.order_to(Act::Start, generation)
+        order_to(Act::Start, generation)
     }
 
     fn back(&self, generation: u64) -> Option<ActOrder> {
-        Some(self.order_to(Act::Stop, generation))
+        Some(order_to(Act::Stop, generation))
     }
 
     fn changes(&self) -> usize {
