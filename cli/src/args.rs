@@ -13,7 +13,8 @@ pub use postgres::{
     PostgresRestoreOptions, PrivateServer, RecoveryOptions, ServerAddress, ServerPlace, WalCommand,
 };
 pub use recovery::{
-    CleanPointOptions, MoveOptions, PlanCommand, PlanOptions, ReportOptions, RunCommand, RunOptions, ServeOptions,
+    CleanPointOptions, MoveOptions, ObserveOptions, PlanCommand, PlanOptions, ReportOptions, RunCommand, RunOptions,
+    ServeOptions,
 };
 pub use repository::{Overwriting, RepositoryArguments, RepositoryCommand, RepositoryPlace};
 
@@ -77,6 +78,8 @@ pub enum Command {
     Wal(WalCommand),
     /// Guard the PostgreSQL server on this machine: it takes writes only while its Region has authority. Until stopped.
     Guard(GuardOptions),
+    /// Look again and again whether a workload answers, and tell the server of the recovery Region. Until stopped.
+    Observe(ObserveOptions),
     /// What a guard starts beside itself.
     #[command(subcommand, hide = true)]
     GuardChild(GuardChildCommand),

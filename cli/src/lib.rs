@@ -7,6 +7,7 @@ pub mod error;
 
 mod demo;
 mod guard;
+mod observe;
 mod operator;
 mod output;
 mod postgres;
@@ -66,6 +67,7 @@ fn run(arguments: Arguments) -> Result<error::Done, CliError> {
         match command {
             Command::Demo(options) => demo::run(options, arguments.json).await,
             Command::Serve(options) => serve::run(options).await,
+            Command::Observe(options) => observe::run(options).await,
             Command::Policy(command) => operator::policy::run(&command, arguments.json),
             Command::Backup(options) => operator::backup::run(options, arguments.json).await,
             Command::Points(options) => operator::points::run(options, arguments.json).await,

@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::ServeOptions;
-use crate::embedded::{CatalogAuthorities, Parts, System, load, pause, pump, wake};
+use crate::embedded::{CatalogAuthorities, Parts, System, TellsFunctions, load, pause, pump, wake};
 use crate::error::{CliError, Done};
 
 /// How often each function's timer goes off.
@@ -55,7 +55,7 @@ pub async fn run(options: ServeOptions) -> Result<Done, CliError> {
         );
     }
     if let (Some(address), Some(token_file)) = (options.authority, &options.token_file) {
-        tell_guards(&system, address, token_file).await?;
+        serve_authority(&system, address, token_file).await?;
     }
     let stopping = Arc::new(AtomicBool::new(false));
     let functions: Vec<_> = FunctionName::ALL
@@ -79,15 +79,16 @@ pub async fn run(options: ServeOptions) -> Result<Done, CliError> {
     Ok(Done::Done)
 }
 
-/// Tells guards who may write, for as long as this process runs.
-async fn tell_guards(system: &System, address: SocketAddr, token_file: &Path) -> Result<(), CliError> {
+/// Tells guards who may write, and hears observers, for as long as this process runs.
+async fn serve_authority(system: &System, address: SocketAddr, token_file: &Path) -> Result<(), CliError> {
     let token = Token::read(token_file)?;
     let listener = TcpListener::bind(address)
         .await
         .map_err(|error| CliError::failed(format!("{address} cannot be listened on: {error}")))?;
     let authorities = Arc::new(CatalogAuthorities(system.world.catalog.clone()));
+    let hearer = Arc::new(TellsFunctions(system.world.clone()));
     tokio::spawn(async move {
-        if let Err(failure) = holdfast_failover::authority::run(listener, authorities, token).await {
+        if let Err(failure) = holdfast_failover::authority::run(listener, authorities, hearer, token).await {
             eprintln!("holdfast: {failure}");
         }
     });
@@ -116,7 +117,8 @@ async fn serve_function(system: Arc<System>, function: FunctionName, stopping: A
     }
 }
 
-async fn wait_for_signal() -> Result<(), CliError> {
+/// Waits for SIGTERM or Ctrl-C.
+pub async fn wait_for_signal() -> Result<(), CliError> {
     let refused = |error| CliError::failed(format!("signals cannot be received: {error}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(refused)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(refused)?;

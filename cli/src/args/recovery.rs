@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
+use holdfast_core::domain::{Span, WorkloadName};
 use holdfast_core::planning::Outage;
 
 use super::Place;
@@ -76,15 +77,44 @@ pub struct ReportOptions {
 /// The server.
 #[derive(Debug, Args)]
 pub struct ServeOptions {
-    /// Tell guards who may write, at this address, as in 10.0.0.5:7080.
+    /// Tell guards who may write, and hear observers, at this address, as in 10.0.0.5:7080.
     #[arg(long, value_name = "ADDRESS", requires = "token_file")]
     pub authority: Option<std::net::SocketAddr>,
-    /// The file whose first line is the secret that guards show.
+    /// The file whose first line is the secret that guards and observers show.
     #[arg(long, value_name = "FILE", requires = "authority")]
     pub token_file: Option<PathBuf>,
     /// Where the configuration and the data are.
     #[command(flatten)]
     pub place: Place,
+}
+
+/// What to look at, from where, and whom to tell.
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("question").required(true).args(["http", "tcp"])))]
+pub struct ObserveOptions {
+    /// The workload.
+    pub workload: WorkloadName,
+    /// The name of the place that this program looks from. Each place counts once, however many look from it.
+    #[arg(long, value_name = "NAME")]
+    pub place: String,
+    /// The workload is up when this address (http://) answers.
+    #[arg(long, value_name = "URL")]
+    pub http: Option<String>,
+    /// With this status.
+    #[arg(long, value_name = "STATUS", default_value_t = 200, requires = "http")]
+    pub status: u16,
+    /// The workload is up when this address, as in 10.0.0.3:5432, takes a connection.
+    #[arg(long, value_name = "ADDRESS")]
+    pub tcp: Option<String>,
+    /// Where `holdfast serve --authority` listens, as in http://10.0.0.5:7080; may be given several times, for paths that fail apart.
+    #[arg(long, value_name = "URL", required = true)]
+    pub authority: Vec<String>,
+    /// The file whose first line is the secret that this server knows its callers by.
+    #[arg(long, value_name = "FILE")]
+    pub token_file: PathBuf,
+    /// How often to look.
+    #[arg(long, value_name = "SPAN", default_value = "5s")]
+    pub every: Span,
 }
 
 /// A move of a workload.

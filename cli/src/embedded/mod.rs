@@ -6,7 +6,7 @@ mod dispatch;
 mod session;
 mod system;
 
-pub use authorities::CatalogAuthorities;
+pub use authorities::{CatalogAuthorities, TellsFunctions};
 pub use configuration::{Installation, absolute, load, read};
 pub use dispatch::{invoke, pump, wake};
 pub use session::{Session, pause, progress_bar, show, turn};

@@ -12,7 +12,7 @@ use holdfast_core::domain::{
 };
 use holdfast_core::ports::{Actuators, Clock, Probes};
 use holdfast_failover::actuators::EmbeddedActuators;
-use holdfast_failover::authority::{self, Authorities};
+use holdfast_failover::authority::{self, Authorities, Hearer, Observation};
 use holdfast_failover::probes::NetworkProbes;
 use holdfast_failover::{Token, uptime};
 use holdfast_local::SystemClock;
@@ -35,6 +35,16 @@ pub struct Record(Mutex<AuthorityRecord>);
 impl Authorities for Record {
     async fn read(&self, _: &WorkloadName) -> Result<Option<AuthorityRecord>, Failure> {
         Ok(Some(self.0.lock().unwrap().clone()))
+    }
+}
+
+/// Nobody observes here: the test says when to move.
+struct Deaf;
+
+#[async_trait]
+impl Hearer for Deaf {
+    async fn hear(&self, workload: WorkloadName, _: Observation) -> Result<(), Failure> {
+        panic!("somebody observes {workload}")
     }
 }
 
@@ -80,7 +90,7 @@ impl Controller {
             runtime.block_on(async {
                 let address = (Machine::Control.address(), AUTHORITY_PORT);
                 let listener = TcpListener::bind(address).await.unwrap();
-                authority::run(listener, served, token).await.unwrap();
+                authority::run(listener, served, Arc::new(Deaf), token).await.unwrap();
             });
         });
         let mut all = BTreeMap::new();

@@ -1,6 +1,8 @@
 //! The embedded server: exactly one job for each occurrence, across a restart and a missed window; and the real process
 //! that starts, refuses a second one, takes an operator's request, and stops when it is told to.
 
+mod observers;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
