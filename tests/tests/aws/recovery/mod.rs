@@ -3,6 +3,7 @@
 mod databases;
 mod machines;
 mod marker;
+mod moves;
 mod routing_controls;
 mod services;
 mod steps;
