@@ -287,8 +287,10 @@ async fn ask_for_approval(world: &World, run: &Run, place: usize, people: u32) -
             run.plan.id
         ),
         text: format!(
-            "{} asked for it. {people} others must approve step {step} of run {}: holdfast run approve {} {step}",
-            run.requested_by, run.id, run.id
+            "{} asked for it. {people} others must approve step {step} of run {id}: holdfast run {id} approve {step} --by NAME; on \
+             AWS each invokes dr-failover with {{\"run\": \"{id}\", \"instruct\": \"approve\", \"step\": \"{step}\", \"by\": \"NAME\"}}",
+            run.requested_by,
+            id = run.id
         ),
     };
     world.pager.page(&page).await

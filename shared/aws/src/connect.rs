@@ -6,7 +6,8 @@ use holdfast_core::config::deployment::Deployment;
 use holdfast_core::domain::{Failure, ResourceKind, Span};
 use holdfast_core::ports::{Catalog, Clock, Ids, Keys, Workers};
 use holdfast_core::workflow::engines::EnginesByKind;
-use holdfast_core::workflow::{Elsewhere, Settings, World};
+use holdfast_core::workflow::{Settings, World};
+use holdfast_failover::probes::NetworkProbes;
 use jiff::SignedDuration;
 
 use crate::actuators::AwsActuators;
@@ -18,7 +19,7 @@ use crate::engines::managed;
 use crate::evidence::{EvidenceRegion, S3Evidence};
 use crate::keys::KmsKeys;
 use crate::pager::SnsPager;
-use crate::system::{SystemClock, SystemIds};
+use crate::system::{SystemClock, SystemIds, now};
 
 /// How long to let an engine work before looking again: shorter than what an invocation waits idle to record what ended.
 const POLL: SignedDuration = SignedDuration::from_secs(5);
@@ -77,7 +78,7 @@ pub async fn connect_by(clients: Arc<Clients>, deployment: &Deployment) -> Resul
         keys,
         evidence: Arc::new(S3Evidence::new(evidence.collect(), clock.clone())),
         actuators: Arc::new(AwsActuators::new(&clients, catalog.clone())),
-        probes: Arc::new(Elsewhere),
+        probes: Arc::new(NetworkProbes::new(now)),
         catalog,
         clock,
         ids,

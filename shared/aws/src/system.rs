@@ -27,7 +27,7 @@ impl Ids for SystemIds {
 }
 
 #[expect(clippy::disallowed_methods, reason = "this adapter is where the time comes from")]
-fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     Timestamp::now()
 }
 

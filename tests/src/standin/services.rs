@@ -52,10 +52,36 @@ impl State {
         self.services.capacities.insert(place, capacity);
     }
 
+    /// How much of an ECS service or an Auto Scaling group there is now.
+    pub fn present_of(&self, region: &str, name: &str) -> Option<i32> {
+        let place = (region.to_owned(), name.to_owned());
+        self.services
+            .capacities
+            .get(&place)
+            .map(|capacity| self.present(capacity))
+    }
+
     /// Makes a function.
     pub fn add_function(&mut self, region: &str, name: &str) {
         let place = (region.to_owned(), name.to_owned());
         self.services.functions.insert(place, Function::default());
+    }
+
+    /// Reserves so many of a function to run at once.
+    pub fn reserve(&mut self, region: &str, name: &str, count: Option<i32>) {
+        let place = (region.to_owned(), name.to_owned());
+        if let Some(function) = self.services.functions.get_mut(&place) {
+            function.reserved = count;
+        }
+    }
+
+    /// How many of a function may run at once; none where nothing is reserved for it.
+    pub fn reserved_of(&self, region: &str, name: &str) -> Option<i32> {
+        let place = (region.to_owned(), name.to_owned());
+        self.services
+            .functions
+            .get(&place)
+            .and_then(|function| function.reserved)
     }
 
     /// What a function was called with.

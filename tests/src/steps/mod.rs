@@ -100,6 +100,11 @@ impl Execution {
         &self.state
     }
 
+    /// What the state that it is in is given.
+    pub fn input(&self) -> &Value {
+        &self.input
+    }
+
     /// How many events its history has.
     pub fn events(&self) -> usize {
         self.events.len()

@@ -17,9 +17,10 @@ pub use holdfast_core::domain::{
 pub use holdfast_core::ports::{Catalog, Draft, Entry, Inserted, Key};
 pub use holdfast_core::ports::{Clock, EvidenceStore, Keys, Queue, Severity, Signature};
 pub use holdfast_core::workflow::records::{self, Record};
-pub use holdfast_core::workflow::{Elsewhere, Settings, World, apply, chain, inventory};
+pub use holdfast_core::workflow::{Settings, World, apply, chain, inventory};
 pub use holdfast_testkit::fakes::{
-    FakeBus, FakeCatalog, FakeClock, FakeEngine, FakeEvidence, FakeIds, FakeKeys, FakePager, FakeQueue, ResourceModel,
+    Elsewhere, FakeBus, FakeCatalog, FakeClock, FakeEngine, FakeEvidence, FakeIds, FakeKeys, FakePager, FakeQueue,
+    ResourceModel,
 };
 pub use holdfast_testkit::faults::{Fault, FaultPlan, Faulty};
 pub use jiff::{SignedDuration, Timestamp};

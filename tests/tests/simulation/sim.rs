@@ -16,9 +16,9 @@ use holdfast_core::domain::{
 };
 use holdfast_core::ports::{Bus, Catalog, Delivery, Engine, EvidenceStore, Key, Keys, MAX_RECEIVES, Pager, Queue};
 use holdfast_core::workflow::records::{self, Record};
-use holdfast_core::workflow::{Elsewhere, Remembered, Settings, World, apply};
+use holdfast_core::workflow::{Remembered, Settings, World, apply};
 use holdfast_testkit::fakes::{
-    FakeBus, FakeCatalog, FakeClock, FakeEngine, FakeEvidence, FakeIds, FakeKeys, FakePager, FakeQueue,
+    Elsewhere, FakeBus, FakeCatalog, FakeClock, FakeEngine, FakeEvidence, FakeIds, FakeKeys, FakePager, FakeQueue,
 };
 use holdfast_testkit::faults::{Fault, FaultPlan, Faulty};
 use holdfast_testkit::seeds::SeededRandom;

@@ -43,8 +43,8 @@ const TABLE: [Row; 14] = [
     },
     Row {
         folder: AWS,
-        may: &[CORE, REPOSITORY, SOURCES],
-        reason: "adapters, S3 as a source among them; it meets the runtime in a function's main.rs",
+        may: &[CORE, REPOSITORY, SOURCES, FAILOVER],
+        reason: "adapters, S3 as a source among them; recovery plans ask the network the same everywhere; it meets the runtime in a function's main.rs",
     },
     Row {
         folder: LOCAL,

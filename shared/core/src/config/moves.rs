@@ -208,12 +208,24 @@ pub(super) fn read_act(step: &mut Table<'_>, names: &Names, problems: &mut Probl
     })
 }
 
+/// Reads an address that is asked over HTTP; nothing here speaks TLS.
+fn read_url(table: &mut Table<'_>, problems: &mut Problems<'_>) -> Option<String> {
+    let url: At<String> = table.required("url", problems)?;
+    if url.value.starts_with("http://") {
+        return Some(url.value);
+    }
+    let message = "\"url\" does not begin with http://, and nothing else can be asked: let something that ends TLS stand before \
+                   it, or look with that = \"tcp\" whether it takes connections";
+    problems.add(url.at, message);
+    None
+}
+
 /// Reads a check of the world outside, by the word that says what it asks.
 pub(super) fn read_probe(that: &str, table: &mut Table<'_>, problems: &mut Problems<'_>) -> Option<Check> {
     let text = |text: At<String>| text.value;
     let probe = match that {
         "http" => {
-            let url = table.required("url", problems).map(text);
+            let url = read_url(table, problems);
             let status = match table.has("status") {
                 true => table.number("status", 100..=599, problems),
                 false => Some(200),

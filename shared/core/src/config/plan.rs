@@ -81,6 +81,7 @@ pub(super) fn read_plan(mut table: Table<'_>, names: &mut Names, problems: &mut 
             | PlanError::UnknownActuator { step, .. }
             | PlanError::Unfenced { step, .. }
             | PlanError::BeginsEarly { step }
+            | PlanError::RestoresInMove { step }
             | PlanError::NoOpposite { step, .. } => Some(step),
             PlanError::Cycle { steps } => steps.first(),
         };

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::domain::{
-    Act, Actuator, ActuatorName, Move, RecoveryPlan, Region, Run, Step, StepAction, StepName, StepState, Undo,
+    Act, Actuator, ActuatorKind, ActuatorName, Move, RecoveryPlan, Region, Run, Step, StepAction, StepName, StepState,
+    Undo,
 };
 
 use super::unwinding::opposite;
@@ -34,6 +35,12 @@ pub enum PlanError {
         "step \"{step}\" begins writes among the steps of \"deactivate\": write it as a [[plan.step]], which waits for them"
     )]
     BeginsEarly { step: StepName },
+    /// A plan that moves a workload restores.
+    #[error(
+        "step \"{step}\" restores, and the plan moves a workload: a restore goes into the area of drills, where no production is. \
+         Give it a plan of its own without [plan.moves], and drill that"
+    )]
+    RestoresInMove { step: StepName },
     /// A step has no opposite.
     #[error("step \"{step}\" cannot be taken back: a {act} has no opposite, so write undo = \"no-return\"")]
     NoOpposite { step: StepName, act: &'static str },
@@ -100,6 +107,7 @@ pub fn order_steps(plan: &RecoveryPlan) -> Result<Vec<usize>, PlanError> {
         }
     }
     let waits_for = prerequisite_places(plan, &places)?;
+    plan.steps.iter().try_for_each(|step| check_restore(plan, step))?;
     plan.steps.iter().try_for_each(|step| check_act(plan, step))?;
     let mut order: Vec<usize> = Vec::with_capacity(plan.steps.len());
     while order.len() < plan.steps.len() {
@@ -111,6 +119,16 @@ pub fn order_steps(plan: &RecoveryPlan) -> Result<Vec<usize>, PlanError> {
         }
     }
     Ok(order)
+}
+
+/// A run that moves production has nowhere to restore to.
+fn check_restore(plan: &RecoveryPlan, step: &Step) -> Result<(), PlanError> {
+    match (&plan.moves, &step.action) {
+        (Some(_), StepAction::Restore { .. }) => Err(PlanError::RestoresInMove {
+            step: step.name.clone(),
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// Whether what a step changes is there, can be taken back as the plan says, and leaves one writer.
@@ -145,12 +163,13 @@ fn check_act(plan: &RecoveryPlan, step: &Step) -> Result<(), PlanError> {
     }
 }
 
-/// Whether an act makes the side writable that the workload moves to.
+/// Whether an act makes the side writable that the workload moves to, while the other may be. A global database has one
+/// writer whatever is ordered, also when the other Region is lost and nothing can be fenced there.
 fn begins_writes(plan: &RecoveryPlan, moves: &Move, actuator: &ActuatorName, act: &Act) -> bool {
-    let is_there = |found: &Actuator| found.region == moves.to;
+    let found = plan.actuator(actuator);
     match act {
-        Act::Promote { .. } => true,
-        Act::Unfence => plan.actuator(actuator).is_some_and(is_there),
+        Act::Promote { .. } => found.is_none_or(|found| found.kind != ActuatorKind::AuroraGlobal),
+        Act::Unfence => found.is_some_and(|found| found.region == moves.to),
         _ => false,
     }
 }

@@ -4,7 +4,6 @@ pub mod apply;
 pub mod authority;
 pub mod chain;
 mod configuration;
-mod elsewhere;
 pub mod engines;
 pub mod evidence;
 mod failures;
@@ -17,6 +16,5 @@ pub mod semaphore;
 mod world;
 
 pub use configuration::{InForce, Remembered, in_force};
-pub use elsewhere::Elsewhere;
 pub use failures::FirstFailure;
 pub use world::{Settings, World};

@@ -168,6 +168,9 @@ impl Scene {
             ("AWS_ENDPOINT_URL_DYNAMODB".to_owned(), dynamodb.endpoint()),
             ("AWS_ENDPOINT_URL_RDS".to_owned(), standin.endpoint()),
             ("AWS_ENDPOINT_URL_BACKUP".to_owned(), standin.endpoint()),
+            ("AWS_ENDPOINT_URL_ECS".to_owned(), standin.endpoint()),
+            ("AWS_ENDPOINT_URL_AUTO_SCALING".to_owned(), standin.endpoint()),
+            ("AWS_ENDPOINT_URL_LAMBDA".to_owned(), standin.endpoint()),
         ]);
         let mut variables = wiring.functions[0].environment.clone();
         variables.insert("AWS_REGION".to_owned(), HOME.to_owned());

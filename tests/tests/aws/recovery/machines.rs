@@ -102,7 +102,7 @@ impl Surroundings for &Scene {
 }
 
 /// An execution of the file, as the state machine of this kind of run has it.
-fn execution(kind: &str, name: &str, plan: &str) -> Execution {
+pub(super) fn execution(kind: &str, name: &str, plan: &str) -> Execution {
     let file = workspace_root().join("infra/statemachines/recovery-run.asl.json");
     let substitutions = [
         (
@@ -141,13 +141,13 @@ impl Scene {
         }
     }
 
-    fn was_told(&self, what: &str) -> bool {
+    pub(super) fn was_told(&self, what: &str) -> bool {
         self.subjects()
             .iter()
             .any(|subject| subject == &format!("Holdfast: a recovery run {what}"))
     }
 
-    fn runs_to_the_end(&self, execution: &mut Execution) -> Status {
+    pub(super) fn runs_to_the_end(&self, execution: &mut Execution) -> Status {
         let mut surroundings = self;
         let status = execution.run(&mut surroundings, None).clone();
         if status != Status::Succeeded {

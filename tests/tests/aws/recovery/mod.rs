@@ -4,6 +4,7 @@ mod contract;
 mod databases;
 mod machines;
 mod marker;
+mod moves;
 mod routing_controls;
 mod services;
 mod steps;

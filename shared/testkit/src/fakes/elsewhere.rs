@@ -1,9 +1,8 @@
-//! What a function is given that changes nothing outside and asks nobody: only `dr-failover` does.
+//! What a system is given that changes nothing outside and asks nobody.
 
 use async_trait::async_trait;
-
-use crate::domain::{ActOrder, Answer, Failure, FailureKind, Probe, Seen};
-use crate::ports::{Actuators, Probes};
+use holdfast_core::domain::{ActOrder, Answer, Failure, FailureKind, Probe, Seen};
+use holdfast_core::ports::{Actuators, Probes};
 
 /// Refuses by name whatever is to be changed or asked.
 pub struct Elsewhere;
