@@ -313,7 +313,9 @@ fn payload_of(page: &Value, name: &str) -> Value {
 fn a_switchover_moves_everything_and_states_it(scene: &Scene, there: &mut Execution, before: usize) {
     let run = scene.succeeds(there);
     scene.only_works_in(RECOVERY);
-    assert!(scene.was_told("succeeded"), "{:?}", scene.subjects());
+    let (page, pages) = (scene.pages().pop().unwrap(), scene.subjects());
+    assert_eq!(page["Subject"], "Holdfast: a recovery run succeeded", "{pages:?}");
+    assert!(text(&page["Message"]).contains("of plan to-west (planned)"), "{page}");
     let changes = scene.changes().split_off(before);
     for once in [
         "SwitchoverGlobalCluster eu-west-1",
