@@ -140,7 +140,7 @@ fn a_protected_server_is_restored_to_a_moment_by_the_program_and_by_the_console(
     let said = said.says(&moment.to_string()).says("what can be restored");
     assert!(!target.exists(), "{said}");
     Ran::of(&mut scene.restore(&after.to_string(), &target, &[]))
-        .ends(1)
+        .ends(2)
         .says("until");
     Ran::of(&mut scene.restore("2026-11-28T10:15:00", &target, &[]))
         .ends(2)

@@ -96,3 +96,23 @@ fn clear_unrecognisable(data: &Path) -> Result<(), Failure> {
         Failure::caused(FailureKind::Transient, message, error)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_no_server_can_have_run_over_is_cleared() {
+        let target = tempfile::tempdir().unwrap();
+        let data = target.path();
+        clear_unrecognisable(&data.join("absent")).unwrap();
+        fs::create_dir(data.join("base")).unwrap();
+        std::os::unix::fs::symlink("/tmp", data.join("pg_tblspc")).unwrap();
+        fs::write(data.join("backup_label"), "").unwrap();
+        clear_unrecognisable(data).unwrap();
+        assert_eq!(fs::read_dir(data).unwrap().count(), 0);
+        fs::write(data.join("PG_VERSION"), "15").unwrap();
+        clear_unrecognisable(data).unwrap();
+        assert!(data.join("PG_VERSION").exists());
+    }
+}
