@@ -32,7 +32,7 @@ pub fn way(base: &Base, timeline: u32, to: Option<Timestamp>, pieces: &[StoredPi
     let window = known.windows.iter().find(|window| window.timeline == timeline);
     let histories = histories(slice::from_ref(base), pieces);
     let (Some(window), Some(history)) = (window, histories.get(&timeline)) else {
-        let base = base.snapshot.short().to_string();
+        let base = base.snapshot.short();
         return Err(NoBase::LeadsElsewhere { base, timeline });
     };
     let end_of = |piece: &StoredPiece| history.part(piece.piece.timeline).map(|(_, end)| end);
