@@ -7,6 +7,7 @@ mod repository;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use holdfast_core::domain::Moment;
 
 pub use postgres::{
     PostgresCommand, PostgresExportOptions, PostgresExtractOptions, PostgresImportOptions, PostgresProveOptions,
@@ -184,8 +185,12 @@ pub struct VerifyOptions {
 /// Options of `restore`.
 #[derive(Debug, Args)]
 pub struct RestoreOptions {
-    /// The recovery point: its id, the first digits of it, or RESOURCE@latest.
+    /// The recovery point: its id, the first digits of it, or RESOURCE@latest; with --to also the name of a server.
     pub point: String,
+    /// Have a server recover to this moment, from the base backup and the log that lead there: `latest`, or a time with its
+    /// zone, as in 2026-03-01T12:30:00+02:00.
+    #[arg(long, value_name = "MOMENT")]
+    pub to: Option<Moment>,
     /// The folder that receives the content: absent or empty, unless --overwrite is given.
     #[arg(long, value_name = "DIR")]
     pub target: PathBuf,

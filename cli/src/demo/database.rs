@@ -14,16 +14,14 @@ use std::time::{Duration, Instant};
 
 use holdfast_local::system_ambient;
 use holdfast_repository::backup::BackupOptions;
-use holdfast_repository::index::IndexOptions;
 use holdfast_repository::progress::NoProgress;
 use holdfast_repository::storage::DiskStorage;
 use holdfast_repository::{InitOptions, Repository};
-use holdfast_sources::postgres::cluster::{ClusterRestore, back_up, bases, choose, restore};
+use holdfast_sources::postgres::cluster::{ClusterRestore, RestoreLog, back_up, bases, restore, way};
 use holdfast_sources::postgres::follow::{Acknowledge, Follower, Following, follow};
+use holdfast_sources::postgres::log::LogArchive;
 use holdfast_sources::postgres::log::windows::{Base, windows};
-use holdfast_sources::postgres::log::{FetchOptions, LogArchive, PieceContent, fetch};
-use holdfast_sources::postgres::recovery::{Recovery, Target, TargetTimeline};
-use holdfast_sources::postgres::{ClientOptions, LogFile, PostgresError, Segment, SegmentSize, SlotName, Until};
+use holdfast_sources::postgres::{ClientOptions, LogFile, PostgresError, SegmentSize, SlotName, Until};
 use jiff::{SignedDuration, Timestamp};
 
 use super::report::Report;
@@ -159,7 +157,7 @@ fn judge(report: &mut Report, place: &Place, repository: &Repository, lines: &[L
     );
 
     let started = now();
-    let latest = recovered(place, repository, "latest", Target::Latest)?;
+    let latest = recovered(place, repository, "latest", None)?;
     let took = started.elapsed();
     let (count, newest) = latest.ledger()?;
     drop(latest);
@@ -198,7 +196,7 @@ fn judge(report: &mut Report, place: &Place, repository: &Repository, lines: &[L
         return Err(failed("too little was written after the base backup"));
     };
     let moment = lines[middle].at;
-    let at_moment = recovered(place, repository, "moment", Target::Time(moment))?;
+    let at_moment = recovered(place, repository, "moment", Some(moment))?;
     let (count, newest) = at_moment.ledger()?;
     report.claim(
         format!("restored to {moment}, it holds the {middle} orders of then and no other"),
@@ -217,19 +215,12 @@ fn recovered<'a>(
     place: &'a Place,
     repository: &Repository,
     name: &str,
-    target: Target,
+    to: Option<Timestamp>,
 ) -> Result<Server<'a>, CliError> {
-    let recovery = Recovery {
-        target,
-        is_inclusive: true,
-        timeline: TargetTimeline::Latest,
-    };
-    let log = place.make_folder(&format!("log-{name}"))?;
-    give_log(repository, &log)?;
-    place.give(&log)?;
     let stored = bases(repository, NAME).map_err(failed)?;
     let archive = LogArchive::open(repository, NAME).map_err(failed)?;
-    let base = choose(NAME, &stored, archive.pieces(), &recovery, None).map_err(failed)?;
+    let base = stored.first().ok_or_else(|| failed("no base backup stands"))?;
+    let way = way(&base.base, base.base.timeline, to, archive.pieces()).map_err(failed)?;
     let data = place.make_folder(name)?;
     restore(
         repository,
@@ -239,9 +230,12 @@ fn recovered<'a>(
         &ClusterRestore {
             target: &data,
             overwrite: false,
-            recovery: &recovery,
+            recovery: &way.recovery,
             // The user who runs the server may be let in neither to this program nor to the repository.
-            restore_command: &format!("cp {}/%f \"%p\"", log.display()),
+            log: RestoreLog::Beside {
+                archive: &archive,
+                files: &way.files,
+            },
             tablespaces: &BTreeMap::new(),
             workers: 4,
             progress: &NoProgress,
@@ -253,43 +247,6 @@ fn recovered<'a>(
     server.start()?;
     server.until_recovered()?;
     Ok(server)
-}
-
-/// Fetches the whole log, as a server would file by file.
-fn give_log(repository: &Repository, folder: &Path) -> Result<(), CliError> {
-    let archive = LogArchive::open(repository, NAME).map_err(failed)?;
-    let index = repository.open_index(IndexOptions::default())?;
-    let options = FetchOptions {
-        spool: folder.join("spool"),
-        ahead: 4,
-        workers: 2,
-    };
-    for name in names(&archive) {
-        fetch(&archive, &index, &name, &folder.join(&name), &options).map_err(failed)?;
-    }
-    fs::remove_dir_all(&options.spool).map_err(|error| super::ground::failed("remove", &options.spool, &error))
-}
-
-/// The files that a server may ask for.
-fn names(archive: &LogArchive) -> Vec<String> {
-    let mut names = Vec::new();
-    for stored in archive.pieces() {
-        let size = stored.piece.segment_size;
-        match &stored.piece.content {
-            PieceContent::Segments(start, end) | PieceContent::Partial(start, end) => {
-                let mut segment = Segment::holding(stored.piece.timeline, *start, size);
-                while segment.start(size) < *end {
-                    names.push(segment.name(size));
-                    segment = segment.next();
-                }
-            }
-            PieceContent::History(history) => names.push(LogFile::History(history.timeline).name(size)),
-            PieceContent::BackupHistory(_) => {}
-        }
-    }
-    names.sort();
-    names.dedup();
-    names
 }
 
 /// A path that PostgreSQL's connection strings and shells take as it is.

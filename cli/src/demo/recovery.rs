@@ -78,6 +78,7 @@ impl Demo {
             target: self.ground.restored().display().to_string(),
             include: Vec::new(),
             overwrite: false,
+            to: None,
             requested_by: "demo".to_owned(),
         };
         self.world().publish(detail).await?;

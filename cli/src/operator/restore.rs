@@ -1,6 +1,8 @@
 //! `holdfast restore`.
 
-use holdfast_core::domain::{Detail, Job, JobId, Order, Outcome, VaultName};
+use holdfast_core::domain::{Detail, Job, JobId, Order, Outcome, Resource, VaultName};
+use holdfast_core::planning::told;
+use holdfast_core::workflow::{World, inventory};
 use holdfast_restore_runner::{RestoreRequest, plan};
 
 use super::{REQUESTED_BY, done, find_point};
@@ -24,23 +26,31 @@ pub async fn run(options: RestoreOptions, json: bool) -> Result<Done, CliError> 
         .ok_or_else(|| CliError::usage("the target's path is not valid UTF-8"))?
         .to_owned();
     let (session, _) = Session::open(&options.place).await?;
-    let (resource, point) = find_point(&session.system.world, &options.point).await?;
+    let world = &session.system.world;
+    let (resource, point) = match server(world, &options).await? {
+        Some(server) => (server, None),
+        None => {
+            let (resource, point) = find_point(world, &options.point).await?;
+            (resource, Some(point.id))
+        }
+    };
     let detail = Detail::RestoreRequested {
-        request: session.system.world.ids.fresh(),
+        request: world.ids.fresh(),
         resource: resource.id,
-        point: Some(point.id),
+        point,
         vault,
         target: target.clone(),
         include: options.include,
         overwrite: options.overwrite,
+        to: options.to,
         requested_by: REQUESTED_BY.to_owned(),
     };
     let Some(request) = RestoreRequest::of(&detail) else {
         return Err(CliError::failed("this is no restore request"));
     };
-    let planned = plan(&session.system.world, &request).await?;
+    let planned = plan(world, &request).await?;
     if options.dry_run {
-        return say_plan(&planned, json);
+        return say_plan(world, &planned, json).await;
     }
     let job = JobId::derive(&["restore", &request.request]);
     let job = session
@@ -56,19 +66,37 @@ pub async fn run(options: RestoreOptions, json: bool) -> Result<Done, CliError> 
     }) = &job.result
     {
         say!("{files} files, {} written to {target}", output::bytes(*bytes));
-        match differences.len() {
-            0 => say!("every entry compares with the recovery point"),
-            count => say!("{count} entries differ:\n  {}", differences.join("\n  ")),
+        match (options.to, differences.len()) {
+            (Some(to), _) => {
+                say!("start PostgreSQL over it, which recovers to {to} and opens for writing on a new timeline");
+            }
+            (None, 0) => say!("every entry compares with the recovery point"),
+            (None, count) => say!("{count} entries differ:\n  {}", differences.join("\n  ")),
         }
     }
     done(&job)
 }
 
-fn say_plan(job: &Job, json: bool) -> Result<Done, CliError> {
+/// The server that is named, where one is to recover: any of its base backups may lead there.
+async fn server(world: &World, options: &RestoreOptions) -> Result<Option<Resource>, CliError> {
+    if options.to.is_none() {
+        return Ok(None);
+    }
+    let resources = inventory::resources(world).await?;
+    Ok(resources
+        .into_iter()
+        .find(|resource| resource.id.as_str() == options.point))
+}
+
+async fn say_plan(world: &World, job: &Job, json: bool) -> Result<Done, CliError> {
     if json {
         output::json(job)?;
     } else if let Order::Restore {
-        point, from, target, ..
+        point,
+        from,
+        target,
+        recovery,
+        ..
     } = &job.order
     {
         let taken_at = output::time(point.taken_at);
@@ -78,6 +106,15 @@ fn say_plan(job: &Job, json: bool) -> Result<Done, CliError> {
             point.resource,
             from.vault
         );
+        if let Some(recovery) = recovery {
+            say!(
+                "a server over it recovers to {} on timeline {}; what can be restored:",
+                recovery.to,
+                recovery.timeline
+            );
+            let windows = inventory::windows(world, &point.resource).await?;
+            windows.iter().for_each(|window| say!("  {}", told(window)));
+        }
     }
     Ok(Done::Done)
 }

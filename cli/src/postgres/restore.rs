@@ -5,7 +5,9 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use holdfast_repository::Repository;
-use holdfast_sources::postgres::cluster::{ClusterError, ClusterRestore, StoredBase, bases, choose, restore};
+use holdfast_sources::postgres::cluster::{
+    ClusterError, ClusterRestore, RestoreLog, StoredBase, bases, choose, restore,
+};
 use holdfast_sources::postgres::log::LogArchive;
 use holdfast_sources::postgres::recovery::Recovery;
 use serde_json::json;
@@ -38,7 +40,7 @@ pub fn run(options: &PostgresRestoreOptions, interrupt: &Interrupt, json: bool) 
         target: &target,
         overwrite: options.overwrite,
         recovery: &recovery,
-        restore_command: &command,
+        log: RestoreLog::Command(&command),
         tablespaces: &tablespaces,
         workers: kept.place.memory.requests(workers),
         progress: &meter,

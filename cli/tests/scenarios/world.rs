@@ -218,6 +218,7 @@ impl World {
             target: target.display().to_string(),
             include: Vec::new(),
             overwrite: false,
+            to: None,
             requested_by: "scenario".to_owned(),
         };
         self.system().world.publish(detail).await.unwrap();

@@ -161,6 +161,7 @@ async fn begin_restore(
         include: Vec::new(),
         overwrite: false,
         heartbeat: inventory::resource(world, resource).await?.heartbeat,
+        recovery: None,
     };
     let id = restore_job(&run.value, &step);
     let age = Span::between(point.taken_at, run.value.declared_at).as_seconds();

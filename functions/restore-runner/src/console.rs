@@ -1,14 +1,15 @@
 //! What a person asks for in the console of AWS: a small payload, tried out before anything is done.
 //!
 //! `{"resource": "photos", "target": "s3://bucket/restored"}` says what a restore would do; with `"dry_run": false` and the
-//! names of two people it is done; `{"status": "<request>"}` says how far it came.
+//! names of two people it is done; `{"status": "<request>"}` says how far it came. With `"to": "<time>"` a server recovers to
+//! that moment.
 
 use holdfast_core::config::payload::Payload;
 use holdfast_core::domain::{
-    Failure, FailureKind, Job, JobId, JobState, Order, Origin, PointId, Resource, ResourceId, ResourceKind, Span,
-    VaultName,
+    Failure, FailureKind, Job, JobId, JobState, Location, Order, Origin, PointId, PointRef, Resource, ResourceId,
+    ResourceKind, ServerRecovery, Span, VaultName,
 };
-use holdfast_core::planning::choose_restore_source;
+use holdfast_core::planning::{choose_recovery_start, choose_restore_source, told};
 use holdfast_core::ports::{Observation, Task};
 use holdfast_core::workflow::records::{self, Stored};
 use holdfast_core::workflow::{World, inventory, jobs};
@@ -104,10 +105,14 @@ impl Asked {
         let vault = vault(world, &mut read);
         let include = read.texts("include");
         let overwrite = read.flag("overwrite", false);
-        if let Some(resource) = resource.as_ref()
-            && let Err(refusal) = requests::check_parts(resource, &include, overwrite)
-        {
-            read.problem(refusal.message);
+        let to = read.word("to");
+        if let Some(resource) = resource.as_ref() {
+            let checks = [
+                requests::check_parts(resource, &include, overwrite),
+                requests::check_moment(resource, to, &include),
+            ];
+            let refusals = checks.into_iter().filter_map(Result::err);
+            refusals.for_each(|refusal| read.problem(refusal.message));
         }
         let requested_by = read.text("requested_by").map(str::to_owned);
         let approved_by = read.text("approved_by").map(str::to_owned);
@@ -126,11 +131,12 @@ impl Asked {
             target,
             include,
             overwrite,
+            to,
             requested_by: requested_by.unwrap_or_default(),
             approved_by,
         };
-        let chosen = requests::choose_point(world, &request).await?;
-        request.point = Some(chosen.id);
+        let chosen = requests::choose_source(world, &request).await?;
+        request.point = Some(chosen.point.id);
         request.request = named.unwrap_or_else(|| derived(&request));
         Ok(Self {
             request,
@@ -150,7 +156,9 @@ fn derived(request: &RestoreRequest) -> String {
         request.include,
         request.overwrite,
     ]);
-    let id = JobId::derive(&["console-restore", &content.to_string(), &request.requested_by]);
+    let (content, to) = (content.to_string(), request.to.map(String::from));
+    let parts = ["console-restore", &content, &request.requested_by].into_iter();
+    let id = JobId::derive(&parts.chain(to.as_deref()).collect::<Vec<_>>());
     id.as_str().to_owned()
 }
 
@@ -245,6 +253,7 @@ async fn will_do(world: &World, job: &Job) -> Result<Value, Failure> {
         target,
         include,
         overwrite,
+        recovery,
         ..
     } = &job.order
     else {
@@ -275,9 +284,38 @@ async fn will_do(world: &World, job: &Job) -> Result<Value, Failure> {
         "from_region": world.region_of(&from.vault),
         "why_this_copy": why,
         "proofs": proofs.collect::<Vec<_>>(),
-        "to": target,
+        "target": target,
         "include": include,
         "overwrite": overwrite,
+        "recovery": match recovery {
+            Some(recovery) => Some(will_recover(world, named, from, *recovery).await?),
+            None => None,
+        },
+    }))
+}
+
+/// How far a server will recover, and what could be restored otherwise.
+async fn will_recover(
+    world: &World,
+    base: &PointRef,
+    from: &Location,
+    recovery: ServerRecovery,
+) -> Result<Value, Failure> {
+    let windows = inventory::windows(world, &base.resource).await?;
+    let points = inventory::points(world, &base.resource).await?;
+    // That the window has moved on does not keep the record of an old restore from being read.
+    let start = |wanted| choose_recovery_start(&windows, &points, recovery.to, Some(&from.vault), wanted);
+    let newest = start(None).ok().filter(|start| start.point.id == base.id);
+    let why = newest
+        .map_or_else(|| start(Some(&base.id)), Ok)
+        .map_or_else(|refusal| refusal.to_string(), |start| start.reason);
+    let window = windows.iter().find(|window| window.vault == from.vault);
+    Ok(json!({
+        "to": recovery.to,
+        "timeline": recovery.timeline,
+        "base": base.id,
+        "why_this_base": why,
+        "restorable": window.map(told),
     }))
 }
 

@@ -1,9 +1,10 @@
 //! Restore requests: checked whole before anything is recorded.
 
 use holdfast_core::domain::{
-    Detail, Failure, FailureKind, Job, JobId, Order, Origin, Point, PointId, Resource, ResourceId, VaultName,
+    Detail, Failure, FailureKind, Job, JobId, Location, Moment, Order, Origin, Point, PointId, Resource, ResourceId,
+    ResourceKind, ServerRecovery, VaultName,
 };
-use holdfast_core::planning::{check_target, choose_restore_source};
+use holdfast_core::planning::{check_target, choose_recovery_start, choose_restore_source};
 use holdfast_core::workflow::{World, inventory};
 
 /// What a person asks for.
@@ -13,7 +14,7 @@ pub struct RestoreRequest {
     pub request: String,
     /// The resource.
     pub resource: ResourceId,
-    /// The point; none means the newest that can be restored.
+    /// The point; none means the newest that can be restored, or that leads to where a server is to recover to.
     pub point: Option<PointId>,
     /// The vault to read from; none means the first that is proven.
     pub vault: Option<VaultName>,
@@ -23,6 +24,8 @@ pub struct RestoreRequest {
     pub include: Vec<String>,
     /// Whether files that stand in the target may be overwritten.
     pub overwrite: bool,
+    /// The moment that a server is to recover to; none means the point as it is.
+    pub to: Option<Moment>,
     /// Who asks.
     pub requested_by: String,
     /// Who agreed, where the request came that way.
@@ -40,6 +43,7 @@ impl RestoreRequest {
             target,
             include,
             overwrite,
+            to,
             requested_by,
         } = detail
         else {
@@ -53,6 +57,7 @@ impl RestoreRequest {
             target: target.clone(),
             include: include.clone(),
             overwrite: *overwrite,
+            to: *to,
             requested_by: requested_by.clone(),
             approved_by: None,
         })
@@ -64,16 +69,16 @@ pub async fn plan(world: &World, request: &RestoreRequest) -> Result<Job, Failur
     let resource = inventory::resource(world, &request.resource).await?;
     check_target_of(&resource, &request.target)?;
     check_parts(&resource, &request.include, request.overwrite)?;
-    let point = choose_point(world, request).await?;
-    let (copy, _) = choose_restore_source(&point, request.vault.as_ref())
-        .map_err(|refusal| Failure::caused(FailureKind::Invalid, refusal.to_string(), refusal))?;
+    check_moment(&resource, request.to, &request.include)?;
+    let source = choose_source(world, request).await?;
     let order = Order::Restore {
-        point: point.reference(),
-        from: point.location(copy),
+        point: source.point.reference(),
+        from: source.from,
         target: request.target.clone(),
         include: request.include.clone(),
         overwrite: request.overwrite,
         heartbeat: resource.heartbeat.filter(|_| request.include.is_empty()),
+        recovery: source.recovery,
     };
     let origin = Origin::Request {
         request: request.request.clone(),
@@ -125,12 +130,64 @@ pub(crate) fn check_parts(resource: &Resource, include: &[String], overwrite: bo
     Err(Failure::new(FailureKind::Invalid, message))
 }
 
+/// Refuses a moment for what keeps no log, and for a part of a server.
+pub(crate) fn check_moment(resource: &Resource, to: Option<Moment>, include: &[String]) -> Result<(), Failure> {
+    let why = match to {
+        Some(_) if resource.kind != ResourceKind::Postgres => format!(
+            "\"{}\" is of kind {}: only the log of a PostgreSQL server leads to a moment; leave out `to`, and name a `point`",
+            resource.id,
+            resource.kind.as_str()
+        ),
+        Some(_) if !include.is_empty() => "a server recovers as a whole: leave out `include`, or `to`".to_owned(),
+        _ => return Ok(()),
+    };
+    Err(Failure::new(FailureKind::Invalid, why))
+}
+
 /// The job that fulfils the request of this id.
 pub(crate) fn job_id(request: &str) -> JobId {
     JobId::derive(&["restore", request])
 }
 
-pub(crate) async fn choose_point(world: &World, request: &RestoreRequest) -> Result<Point, Failure> {
+/// What a restore reads.
+pub(crate) struct Source {
+    pub(crate) point: Point,
+    pub(crate) from: Location,
+    pub(crate) recovery: Option<ServerRecovery>,
+}
+
+/// The point and the copy that a request is fulfilled from: for a moment those from which log leads there.
+pub(crate) async fn choose_source(world: &World, request: &RestoreRequest) -> Result<Source, Failure> {
+    let Some(to) = request.to else {
+        let point = choose_point(world, request).await?;
+        let (copy, _) = choose_restore_source(&point, request.vault.as_ref())
+            .map_err(|refusal| Failure::caused(FailureKind::Invalid, refusal.to_string(), refusal))?;
+        let from = point.location(copy);
+        return Ok(Source {
+            point,
+            from,
+            recovery: None,
+        });
+    };
+    let windows = inventory::windows(world, &request.resource).await?;
+    let points = inventory::points(world, &request.resource).await?;
+    let start = choose_recovery_start(&windows, &points, to, request.vault.as_ref(), request.point.as_ref()).map_err(
+        |refusal| {
+            let message = format!("resource \"{}\": {refusal}", request.resource);
+            Failure::caused(FailureKind::Invalid, message, refusal)
+        },
+    )?;
+    Ok(Source {
+        from: start.point.location(start.copy),
+        recovery: Some(ServerRecovery {
+            to,
+            timeline: start.stretch.timeline,
+        }),
+        point: start.point.clone(),
+    })
+}
+
+async fn choose_point(world: &World, request: &RestoreRequest) -> Result<Point, Failure> {
     if let Some(id) = &request.point {
         return inventory::point(world, &request.resource, id).await;
     }

@@ -80,7 +80,11 @@ fn statement_of(world: &World, job: &Job, outcome: &Outcome, (level, passed): (L
     ]);
     let mut subject = Vec::new();
     if let Order::Restore {
-        point, from, include, ..
+        point,
+        from,
+        include,
+        recovery,
+        ..
     } = &job.order
     {
         let digest = BTreeMap::from([("sha256".to_owned(), from.artefact.clone())]);
@@ -90,6 +94,7 @@ fn statement_of(world: &World, job: &Job, outcome: &Outcome, (level, passed): (L
         });
         findings.insert("taken_at".to_owned(), json!(point.taken_at));
         findings.insert("include".to_owned(), json!(include));
+        findings.extend(recovery.map(|recovery| ("recovery".to_owned(), json!(recovery))));
     }
     let origin = format!("{}/{}", job.id, if passed { "passed" } else { "differs" });
     Statement {

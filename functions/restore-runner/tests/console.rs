@@ -2,14 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures::FutureExt;
 use holdfast_core::domain::{
-    BackupKind, Copy, CopyState, Detail, Event, Failure, FailureKind, Job, JobId, JobState, Level, Origin, Point,
-    PointId, PointState, Proof, Resource, ResourceId, ResourceKind, Span, VaultName,
+    BackupKind, Copy, CopyState, Detail, Event, Failure, FailureKind, Job, JobId, JobState, Level, LogState, Moment,
+    Order, Origin, Point, PointId, PointState, Proof, Resource, ResourceId, ResourceKind, Span, Stretch, VaultName,
+    Window,
 };
 use holdfast_core::workflow::World;
 use holdfast_core::workflow::records::{self, Record};
@@ -19,10 +20,21 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 /// Every refused payload, and what its refusal must name.
-const REFUSED: [(&str, &[&str]); 11] = [
+const REFUSED: [(&str, &[&str]); 16] = [
     ("approves-herself", &["\"Ana\" asks already"]),
     ("dry-run-is-a-word", &["`dry_run` must be true or false"]),
     ("empty", &["`resource` is missing", "`target` is missing"]),
+    (
+        "moment-after-the-window",
+        &["2026-11-20T09:15:00Z", "until 2026-11-20T01:58:00Z", "log is missing"],
+    ),
+    (
+        "moment-in-a-gap",
+        &["until 2026-11-19T08:00:00Z", "from 2026-11-19T12:01:00Z"],
+    ),
+    ("moment-of-a-part", &["a server recovers as a whole", "`include`"]),
+    ("moment-of-files", &["\"photos\" is of kind s3", "leave out `to`"]),
+    ("moment-without-zone", &["`to`", "is no moment", "with its zone"]),
     ("over-the-database", &["is the protected resource itself"]),
     ("part-of-a-database", &["a service restores all of it", "`include`"]),
     ("point-by-a-word", &["point \"latest\"", "write \"newest\""]),
@@ -30,7 +42,7 @@ const REFUSED: [(&str, &[&str]); 11] = [
     ("unknown-field", &["`force` is not known", "resource, target"]),
     (
         "unknown-resource",
-        &["no resource is named \"fotos\"", "orders, photos"],
+        &["no resource is named \"fotos\"", "ledger, orders, photos"],
     ),
     ("unknown-vault", &["no vault is called \"attic\"", "home, offsite"]),
     ("whole-bucket", &["is a whole bucket"]),
@@ -118,7 +130,40 @@ struct Scene {
     clock: Arc<FakeClock>,
 }
 
-/// Photos with two recovery points and a database with one.
+/// A server with two base backups, between which log is missing.
+fn insert_ledger(world: &World) {
+    let ledger = resource("ledger", ResourceKind::Postgres, "host=db");
+    insert(world, &ledger);
+    let stretches = [
+        ("2026-11-18T02:00:00Z", "2026-11-18T02:01:00Z", "2026-11-19T08:00:00Z"),
+        ("2026-11-19T12:00:00Z", "2026-11-19T12:01:00Z", "2026-11-20T01:40:00Z"),
+    ]
+    .map(|(taken_at, earliest_at, latest_at)| {
+        let mut base = point(&ledger, taken_at);
+        base.copies[0].artefact = format!("base of {taken_at}");
+        insert(world, &base);
+        Stretch {
+            timeline: 1,
+            earliest_at: at(earliest_at),
+            latest_at: at(latest_at),
+            bases: vec![base.copies[0].artefact.clone()],
+        }
+    });
+    let window = Window {
+        resource: ledger.id,
+        vault: VaultName::new("home").unwrap(),
+        observed_at: at("2026-11-20T01:58:00Z"),
+        state: LogState {
+            stretches: stretches.to_vec(),
+            gaps: vec!["from 0/5000000 to 0/7000000 on timeline 1".to_owned()],
+            covered_at: Some(at("2026-11-20T01:58:00Z")),
+            slot: None,
+        },
+    };
+    insert(world, &window);
+}
+
+/// Photos with two recovery points, a database with one, and a server.
 fn scene() -> Scene {
     let clock = Arc::new(FakeClock::at(at("2026-11-20T02:00:00Z")));
     let catalog = Arc::<FakeCatalog>::default();
@@ -134,6 +179,7 @@ fn scene() -> Scene {
         insert(&world, &point(known, "2026-11-19T02:00:00Z"));
     }
     insert(&world, &point(&photos, "2026-11-18T02:00:00Z"));
+    insert_ledger(&world);
     Scene { world, catalog, clock }
 }
 
@@ -160,7 +206,7 @@ fn without_being_told_otherwise_nothing_is_done_and_the_answer_says_what_would_b
     assert_eq!(will["from_vault"], "offsite");
     assert_eq!(will["from_region"], "eu-west-1");
     assert_eq!(will["proofs"][0]["level"], "L2");
-    assert_eq!(will["to"], "s3://restored-photos/2026-11");
+    assert_eq!(will["target"], "s3://restored-photos/2026-11");
     assert_eq!(answered["needs"].as_array().unwrap().len(), 2);
     assert!(scene.jobs().is_empty());
 }
@@ -171,6 +217,64 @@ fn samples_that_only_try_are_answered() {
         let answered = scene().ask(&sample(name)).unwrap();
         assert_eq!(answered["would_restore"]["from_vault"], vault, "{name}");
     }
+}
+
+#[test]
+fn a_server_is_restored_to_a_moment_of_its_window() {
+    let scene = scene();
+    let mut payload = sample("console-moment");
+    let answered = scene.ask(&payload).unwrap();
+    let will = &answered["would_restore"];
+    assert_eq!(will["taken_at"], "2026-11-19T12:00:00Z");
+    assert_eq!(will["from_vault"], "home");
+    assert_eq!(will["recovery"]["to"], "2026-11-19T20:15:00Z");
+    assert_eq!(will["recovery"]["base"], will["point"]);
+    let restorable = will["recovery"]["restorable"].as_str().unwrap();
+    let stretch = "from 2026-11-19T12:01:00Z until 2026-11-20T01:58:00Z";
+    assert!(restorable.contains(stretch), "{restorable}");
+    let why = will["recovery"]["why_this_base"].as_str().unwrap();
+    assert!(why.contains("the newest in vault home"), "{why}");
+    assert!(scene.jobs().is_empty());
+
+    payload["dry_run"] = false.into();
+    payload["requested_by"] = "ana".into();
+    payload["approved_by"] = "ben".into();
+    let first = scene.ask(&payload).unwrap();
+    assert_eq!(scene.ask(&payload).unwrap()["request"], first["request"]);
+    // Another moment is another restore, or a conflict where it has the name of the first.
+    payload["to"] = "2026-11-19T20:16:00Z".into();
+    assert_ne!(scene.ask(&payload).unwrap()["request"], first["request"]);
+    payload["request"] = first["request"].clone();
+    assert_eq!(scene.ask(&payload).unwrap_err().kind, FailureKind::Conflict);
+    let moments: BTreeSet<String> = scene
+        .jobs()
+        .into_iter()
+        .map(|job| match job.order {
+            Order::Restore {
+                recovery: Some(recovery),
+                ..
+            } => recovery.to.to_string(),
+            order => panic!("{order:?}"),
+        })
+        .collect();
+    let expected = ["2026-11-19T20:15:00Z", "2026-11-19T20:16:00Z"];
+    assert_eq!(moments, expected.map(str::to_owned).into());
+}
+
+#[test]
+fn an_event_that_asks_for_a_moment_becomes_a_recovery_to_it() {
+    let mut scene = scene();
+    scene.world.settings.two_people = false;
+    let event = Event::decode(&sample("restore-requested-moment").to_string()).unwrap();
+    now(handle(&scene.world, &event)).unwrap();
+    let Order::Restore {
+        recovery: Some(recovery),
+        ..
+    } = &scene.jobs()[0].order
+    else {
+        panic!("{:?}", scene.jobs());
+    };
+    assert_eq!(recovery.to, Moment::At(at("2026-11-19T20:15:00Z")));
 }
 
 #[test]

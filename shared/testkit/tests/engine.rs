@@ -78,6 +78,7 @@ fn restore(from: Location, target: &str) -> Order {
         include: Vec::new(),
         overwrite: false,
         heartbeat: Some("heartbeat".to_owned()),
+        recovery: None,
     }
 }
 

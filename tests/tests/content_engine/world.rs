@@ -261,6 +261,7 @@ pub fn restore(artefact: &str, target: &Path) -> Order {
         include: Vec::new(),
         overwrite: false,
         heartbeat: None,
+        recovery: None,
     }
 }
 

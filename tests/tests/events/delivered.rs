@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{decoded, entries, is_delivered, read, samples, workspace_root};
 
 /// Every payload, and what arrives by it.
-const PAYLOADS: [(&str, &[&str]); 23] = [
+const PAYLOADS: [(&str, &[&str]); 24] = [
     ("dr-failover/console-approve", &["request"]),
     ("dr-failover/console-drill", &["request"]),
     ("dr-failover/console-failover", &["request"]),
@@ -19,6 +19,7 @@ const PAYLOADS: [(&str, &[&str]); 23] = [
     ("restore-runner/console-approved", &["request"]),
     ("restore-runner/console-database", &["request"]),
     ("restore-runner/console-dry-run", &["request"]),
+    ("restore-runner/console-moment", &["request"]),
     ("restore-runner/console-part", &["request"]),
     ("restore-runner/console-status", &["request"]),
     ("restore-runner/sqs-console", &["request"]),

@@ -25,7 +25,7 @@ const DELIVERED: [&str; 5] = ["aws-", "console-", "s3-", "sns-", "sqs-"];
 const PUBLISHED: &str = "published";
 
 /// Every rejected sample, and what its refusal must name: the wrong word or the field.
-const REJECTED: [(&str, &str); 46] = [
+const REJECTED: [(&str, &str); 47] = [
     ("dr-failover/instruction-unknown", "`forget`"),
     ("dr-failover/observation-is-a-word", "\"yes\""),
     ("dr-failover/plan-with-a-space", "\"photos elsewhere\""),
@@ -42,6 +42,10 @@ const REJECTED: [(&str, &str); 46] = [
     ("replicator/no-point", "`point`"),
     ("replicator/point-is-only-an-id", "PointRef"),
     ("restore-runner/include-is-no-list", "\"2026/**\""),
+    (
+        "restore-runner/moment-without-zone",
+        "\"2026-11-19T20:15:00\" is no moment",
+    ),
     ("restore-runner/no-target", "`target`"),
     ("restore-runner/overwrite-is-a-word", "\"true\""),
     ("restore-runner/point-by-a-word", "point \"latest\""),

@@ -284,6 +284,7 @@ impl System {
             target: target.to_owned(),
             include: Vec::new(),
             overwrite: false,
+            to: None,
             requested_by: "ann".to_owned(),
         };
         self.tell(FunctionName::RestoreRunner, detail)

@@ -30,7 +30,7 @@ static TIME: Mutex<()> = Mutex::new(());
     clippy::disallowed_methods,
     reason = "servers have the real time, and tests go on from there"
 )]
-fn now() -> Timestamp {
+pub fn now() -> Timestamp {
     Timestamp::now() + SignedDuration::from_secs(AHEAD.load(Ordering::SeqCst))
 }
 
@@ -43,16 +43,17 @@ impl Clock for Ahead {
 }
 
 /// A server, its ledger, and an installation that protects it.
-struct Scene {
-    world: World,
-    runtime: Runtime,
-    lines: u64,
+pub struct Scene {
+    pub world: World,
+    pub runtime: Runtime,
+    pub lines: u64,
     _time: MutexGuard<'static, ()>,
 }
 
 impl Scene {
-    fn new(settings: &[&str]) -> Scene {
+    pub fn new(settings: &[&str]) -> Scene {
         let time = TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        AHEAD.store(0, Ordering::SeqCst);
         let world = World::new(settings);
         let configuration = format!(
             r#"
@@ -96,12 +97,12 @@ impl Scene {
         }
     }
 
-    fn data(&self) -> PathBuf {
+    pub fn data(&self) -> PathBuf {
         self.world.path("holdfast-data")
     }
 
     /// A process that works on the installation.
-    fn open(&self) -> System {
+    pub fn open(&self) -> System {
         let place = Place {
             config: self.world.path("holdfast.toml"),
             data: None,
@@ -128,7 +129,7 @@ impl Scene {
     }
 
     /// Lets time pass in steps of half a minute, until something holds.
-    fn until(&self, system: &System, what: &str, holds: impl Fn(&System) -> bool) {
+    pub fn until(&self, system: &System, what: &str, holds: impl Fn(&System) -> bool) {
         for _ in 0..400 {
             self.runtime.block_on(async {
                 turn(system).await.unwrap();
@@ -145,12 +146,12 @@ impl Scene {
         panic!("in vain: {what}; {:?}; {}", self.window(system), self.pages());
     }
 
-    fn points(&self, system: &System) -> Vec<Point> {
+    pub fn points(&self, system: &System) -> Vec<Point> {
         let id: ResourceId = "orders".parse().unwrap();
         self.runtime.block_on(inventory::points(&system.world, &id)).unwrap()
     }
 
-    fn window(&self, system: &System) -> Option<Window> {
+    pub fn window(&self, system: &System) -> Option<Window> {
         let id: ResourceId = "orders".parse().unwrap();
         self.runtime
             .block_on(inventory::windows(&system.world, &id))
@@ -158,14 +159,14 @@ impl Scene {
             .pop()
     }
 
-    fn covers(&self, system: &System, time: Timestamp) -> bool {
+    pub fn covers(&self, system: &System, time: Timestamp) -> bool {
         let window = self.window(system);
         window
             .and_then(|window| window.state.covered_at)
             .is_some_and(|at| at > time)
     }
 
-    fn write(&mut self, lines: u64) {
+    pub fn write(&mut self, lines: u64) {
         self.world
             .server
             .sql(&format!("INSERT INTO ledger SELECT FROM generate_series(1, {lines})"));

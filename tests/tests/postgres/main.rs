@@ -4,6 +4,7 @@
 
 mod archive;
 mod domain;
+mod moments;
 mod proving;
 mod receiving;
 mod recovery;

@@ -188,6 +188,7 @@ impl Sim {
             target,
             include: Vec::new(),
             overwrite: false,
+            to: None,
             requested_by: "ann".to_owned(),
         };
         self.ask(FunctionName::RestoreRunner, detail, becomes);

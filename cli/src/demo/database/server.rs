@@ -98,15 +98,6 @@ impl Place {
         }
     }
 
-    /// Hands the files in a folder to whoever runs the servers.
-    pub fn give(&self, folder: &Path) -> Result<(), CliError> {
-        let failed = |error| ground::failed("list", folder, &error);
-        for entry in fs::read_dir(folder).map_err(failed)? {
-            self.hand_over(&entry.map_err(failed)?.path())?;
-        }
-        Ok(())
-    }
-
     /// Removes all of it.
     pub fn remove(&self) -> Result<(), CliError> {
         fs::remove_dir_all(&self.folder).map_err(|error| ground::failed("remove", &self.folder, &error))

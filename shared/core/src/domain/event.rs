@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    Failure, FailureKind, Instruction, JobId, JobKind, JobState, Level, OccurrenceKey, PlanId, PointId, PointRef,
-    ResourceId, RunId, RunKind, RunState, VaultName, WorkloadName,
+    Failure, FailureKind, Instruction, JobId, JobKind, JobState, Level, Moment, OccurrenceKey, PlanId, PointId,
+    PointRef, ResourceId, RunId, RunKind, RunState, VaultName, WorkloadName,
 };
 
 /// The functions of Holdfast.
@@ -152,6 +152,9 @@ pub enum Detail {
         include: Vec<String>,
         #[serde(default)]
         overwrite: bool,
+        /// The moment that a server is to recover to; none means the recovery point as it is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<Moment>,
         requested_by: String,
     },
     /// A person or a schedule asks for a run of a recovery plan.

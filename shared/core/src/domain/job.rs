@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     BackupKind, Changes, Failure, FailureKind, JobId, Level, LogState, OccurrenceKey, Patterns, PointId, PolicyId,
-    ResourceId, RuleName, RunId, ServerAccess, VaultName,
+    ResourceId, RuleName, RunId, ServerAccess, ServerRecovery, VaultName,
 };
 
 /// Where a recovery point stands: the vault, the resource whose repository it is in, and the engine's own name for it.
@@ -105,6 +105,9 @@ pub enum Order {
         overwrite: bool,
         /// A file below the target whose content is the time of the application's last heartbeat.
         heartbeat: Option<String>,
+        /// How far a server recovers that is started over it; none gives the base backup as it is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        recovery: Option<ServerRecovery>,
     },
     /// Remove one copy of an expired recovery point.
     Delete {

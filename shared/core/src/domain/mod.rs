@@ -8,6 +8,7 @@ mod event;
 mod failure;
 mod id;
 mod job;
+mod moment;
 mod occurrence;
 mod plan;
 mod point;
@@ -32,6 +33,7 @@ pub use id::{
 pub use job::{
     Job, JobFailure, JobKind, JobState, Location, Order, Origin, Outcome, PointRef, Progress, UnreadEntry, Verdict,
 };
+pub use moment::{InvalidMoment, Moment, ServerRecovery, ZONED_TIME, zoned_time};
 pub use occurrence::{Occurrence, OccurrenceKey, OccurrenceState};
 pub use plan::{
     Approval, Automatic, Check, Conduct, Instruction, Move, Objectives, RecoveryPlan, Run, RunKind, RunState, Step,

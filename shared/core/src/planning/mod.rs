@@ -9,6 +9,7 @@ mod detection;
 mod drill_cost;
 mod lint;
 mod measured;
+mod moment;
 mod objectives;
 mod outages;
 mod plan_check;
@@ -28,6 +29,7 @@ pub use detection::{Detection, detect};
 pub use drill_cost::{BudgetDecision, CostError, DrillCost, Prices, Rented, check_budget, drill_cost};
 pub use lint::{Finding, Severity, lint_policy};
 pub use measured::{Estimate, Measured, counted};
+pub use moment::{MomentRefusal, RecoveryStart, choose_recovery_start, told};
 pub use objectives::{ObjectiveBreach, check_objectives, is_checked};
 pub use outages::{
     Ground, Interval, Need, Outage, Service, Sides, Simulated, SimulatedStep, UnknownOutage, Verdict, needs_of_act,

@@ -12,6 +12,7 @@ mod examples;
 mod golden;
 mod lint;
 mod make;
+mod moments;
 mod objectives;
 mod plans;
 mod recovery;

@@ -15,6 +15,7 @@ pub mod places;
 mod portions;
 mod receipts;
 mod reclaim;
+mod recover;
 mod repositories;
 mod restore;
 mod servers;
@@ -224,6 +225,10 @@ impl Inner {
             Order::Backup { server: Some(_), .. } => self.back_up_server(task, &running.control, may_publish)?,
             Order::Backup { .. } => self.back_up(task, part, &running.control, may_publish)?,
             Order::Verify { at, level, .. } => self.verify(&task.job, (at, *level), part, &running.control)?,
+            Order::Restore {
+                recovery: Some(recovery),
+                ..
+            } => Some(self.recover(task, *recovery, &running.control)?),
             Order::Restore { .. } => self.restore(task, part, &running.control)?,
             _ => Some(self.execute(task, running)?),
         };

@@ -75,7 +75,7 @@ impl Inner {
                 };
                 left_of(of, |part| ledger::is_complete(storage, job, part))
             }
-            Order::Restore { .. } => {
+            Order::Restore { recovery: None, .. } => {
                 let of = self.receipts.agree_on_slices(job, slices)?.unwrap_or(1);
                 left_of(of, |part| {
                     Ok(self

@@ -88,7 +88,7 @@ impl Inner {
 
     /// Whether an earlier run of this job began to write into the target. Its first run notes so, having seen that the
     /// target is free; if it was killed after its last write and before its receipt, what stands there is its own.
-    fn began_before(&self, job: &JobId, target: &dyn Target) -> Result<bool, Failure> {
+    pub(super) fn began_before(&self, job: &JobId, target: &dyn Target) -> Result<bool, Failure> {
         let note = self.receipts.began(job)?;
         if !note && target.is_free()? {
             self.receipts.keep_began(job)?;

@@ -18,6 +18,7 @@ use holdfast_repository::{Id, Repository, RepositoryError, Snapshot};
 use jiff::{SignedDuration, Timestamp};
 
 use super::backup::{PACK_SIZE, keep_report, published, tag, throttle};
+use super::places::restore_failure;
 use super::task::{Control, MayPublish};
 use super::{Inner, failure};
 use crate::postgres::cluster::{self, ClusterError, StoredBase, bases, plan_retention};
@@ -302,7 +303,7 @@ fn postgres_failure(resource: &ResourceId, error: &PostgresError) -> Failure {
     Failure::new(error.kind(), format!("resource {resource}: {error}"))
 }
 
-fn log_failure(resource: &ResourceId, error: LogError) -> Failure {
+pub(super) fn log_failure(resource: &ResourceId, error: LogError) -> Failure {
     let kind = match error {
         LogError::Repository(error) => return failure(error),
         LogError::Io { .. } => FailureKind::Transient,
@@ -322,11 +323,15 @@ fn follow_failure(resource: &ResourceId, error: FollowError) -> Failure {
     }
 }
 
-fn cluster_failure(resource: &ResourceId, error: ClusterError) -> Failure {
+pub(super) fn cluster_failure(resource: &ResourceId, error: ClusterError) -> Failure {
     match error {
         ClusterError::Server(error) => postgres_failure(resource, &error),
         ClusterError::Repository(error) => failure(error),
         ClusterError::Log(error) => log_failure(resource, error),
+        ClusterError::Restore(error) => restore_failure(error),
+        ClusterError::Incomplete { .. } => {
+            Failure::new(FailureKind::Integrity, format!("resource {resource}: {error}"))
+        }
         error => invalid(resource, error),
     }
 }

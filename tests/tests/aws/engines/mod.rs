@@ -254,6 +254,7 @@ fn restore(job: &str, from: &Location, target: &str) -> Task {
         include: Vec::new(),
         overwrite: false,
         heartbeat: None,
+        recovery: None,
     };
     task(job, order)
 }

@@ -298,6 +298,7 @@ pub fn restore(artefact: &str, target: &str) -> Order {
         include: Vec::new(),
         overwrite: false,
         heartbeat: None,
+        recovery: None,
     }
 }
 

@@ -140,7 +140,7 @@ impl Target for Folder {
     }
 }
 
-fn restore_failure(error: RestoreError) -> Failure {
+pub(in super::super) fn restore_failure(error: RestoreError) -> Failure {
     let kind = match error {
         RestoreError::Repository(error) => return failure(error),
         RestoreError::Full { .. } | RestoreError::Io { .. } | RestoreError::Cancelled => FailureKind::Transient,

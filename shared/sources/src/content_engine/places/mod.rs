@@ -18,6 +18,7 @@ use crate::files::Patterns;
 
 pub use super::backup::printable;
 pub use files::FileTrees;
+pub(super) use files::restore_failure;
 
 /// Resources and restore targets, opened by their addresses. All calls block and come from threads that may.
 pub trait Places: Send + Sync {

@@ -16,6 +16,16 @@ pub enum NoBase {
     /// The named one is not there.
     #[error("{0} is no base backup of this server: `holdfast postgres windows` lists them")]
     Unknown(String),
+    /// No log leads from the base backup along the timeline.
+    #[error(
+        "no stored log leads on from base backup {base} along timeline {timeline}: `holdfast postgres windows` shows where it does"
+    )]
+    LeadsElsewhere {
+        /// The base backup.
+        base: String,
+        /// The timeline that was asked for.
+        timeline: u32,
+    },
     /// All are later than the target.
     #[error("the oldest base backup becomes consistent at {earliest}, after the target: nothing leads there")]
     TooEarly {

@@ -6,10 +6,12 @@
 
 mod base;
 mod choose;
+mod log_beside;
 mod restore;
 mod retention;
 mod strangers;
 mod stream;
+mod way;
 
 use std::path::{Path, PathBuf};
 
@@ -27,8 +29,10 @@ use stream::ClusterStream;
 
 pub use base::{StoredBase, bases, damaged_pages, is_base};
 pub use choose::{NoBase, choose};
+pub use log_beside::RestoreLog;
 pub use restore::{ClusterRestore, ClusterRestored, restore};
 pub use retention::{Forgotten, Reason, plan_retention};
+pub use way::{Way, way};
 
 /// Why a cluster was not backed up, or not restored.
 #[derive(Debug, thiserror::Error)]

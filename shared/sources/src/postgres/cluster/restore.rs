@@ -15,7 +15,7 @@ use holdfast_repository::{Id, Progress, Repository, RepositoryError};
 
 use super::super::recovery::{PrepareOptions, Recovery, prepare};
 use super::strangers::remove_strangers;
-use super::{ClusterError, StoredBase, data_root};
+use super::{ClusterError, RestoreLog, StoredBase, data_root};
 use crate::files::{self, Overwrite, RestoreOptions};
 
 /// Without it no server starts. Its first eight bytes say which cluster it is.
@@ -30,8 +30,8 @@ pub struct ClusterRestore<'a> {
     pub overwrite: bool,
     /// How far to recover.
     pub recovery: &'a Recovery,
-    /// The command that gives the server its log, with `%f` and `%p` in it.
-    pub restore_command: &'a str,
+    /// How the server gets its log.
+    pub log: RestoreLog<'a>,
     /// Where tablespaces go, by their number. One that is not here goes where it was, if nothing is there.
     pub tablespaces: &'a BTreeMap<u32, PathBuf>,
     /// Threads, and requests at one time.
@@ -100,11 +100,15 @@ pub fn restore(
         })?;
         restored.removed = remove_strangers(repository, index, &tree, target)?;
     }
+    let owner = owner(target)?;
+    request
+        .log
+        .lay_out(index, target, request.workers, owner, request.cancel)?;
     prepare(
         target,
         &PrepareOptions {
             recovery: request.recovery,
-            restore_command: request.restore_command,
+            restore_command: request.log.command(),
             version: Some(base.major),
             tablespaces: request.tablespaces,
         },
@@ -115,7 +119,7 @@ pub fn restore(
         ..options
     };
     files_of(repository, index, &snapshot, target, &last, &mut restored)?;
-    give(target, owner(target)?)?;
+    give(target, owner)?;
     Ok(restored)
 }
 

@@ -15,7 +15,7 @@ use holdfast_repository::{Ambient, NodeKind};
 use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
-use super::super::cluster::{self, ClusterError, ClusterRestore, ClusterRestored, StoredBase, data_root};
+use super::super::cluster::{self, ClusterError, ClusterRestore, ClusterRestored, RestoreLog, StoredBase, data_root};
 use super::super::follow::pause;
 use super::super::recovery::settings;
 use super::log_pipe::RESTORE_COMMAND;
@@ -123,7 +123,7 @@ impl Scratch {
             target: &data,
             overwrite: false,
             recovery: request.recovery,
-            restore_command: RESTORE_COMMAND,
+            log: RestoreLog::Command(RESTORE_COMMAND),
             tablespaces: &tablespaces,
             workers: request.workers,
             progress: request.progress,

@@ -90,7 +90,7 @@ pub fn windows(bases: &[Base], pieces: &[StoredPiece]) -> Windows {
 
 /// The histories of all timelines that anything is stored of. One whose history file is not stored counts as having no
 /// ancestors: what is on it can be restored, what leads to it not.
-fn histories(bases: &[Base], pieces: &[StoredPiece]) -> BTreeMap<u32, History> {
+pub(in super::super) fn histories(bases: &[Base], pieces: &[StoredPiece]) -> BTreeMap<u32, History> {
     let mut histories = BTreeMap::new();
     for stored in pieces {
         if let PieceContent::History(history) = &stored.piece.content {

@@ -1,6 +1,7 @@
 //! [`RecoveryWords`]: a recovery target as people write it.
 
-use jiff::{Timestamp, Zoned};
+use holdfast_core::domain::{ZONED_TIME, zoned_time};
+use jiff::Timestamp;
 
 use super::super::lsn::Lsn;
 use super::{Recovery, Target, TargetTimeline};
@@ -112,13 +113,8 @@ fn target(what: &str, word: &str) -> Result<Target, WordsError> {
     }
 }
 
-/// A time without a zone would mean another moment on another machine, so it is refused.
 fn time(word: &str) -> Result<Timestamp, WordsError> {
-    let hint = "write it with its zone, as in 2026-03-01T12:30:00+02:00 or 2026-03-01T12:30:00[Europe/Vienna]";
-    let zoned = word.parse::<Zoned>().map(|zoned| zoned.timestamp());
-    zoned
-        .or_else(|_| word.parse::<Timestamp>())
-        .map_err(|_| wrong("time", word, hint))
+    zoned_time(word).ok_or_else(|| wrong("time", word, ZONED_TIME))
 }
 
 fn timeline(word: &str) -> Result<TargetTimeline, WordsError> {
