@@ -257,7 +257,7 @@ fn files(root: &Path) -> Result<BTreeMap<PathBuf, (u64, std::time::SystemTime)>,
     Ok(found)
 }
 
-fn size(root: &Path) -> Result<u64, String> {
+pub fn size(root: &Path) -> Result<u64, String> {
     Ok(files(root)?.values().map(|(size, _)| size).sum())
 }
 

@@ -1,6 +1,7 @@
 //! `holdfast-bench`: measures, and prints what it measured.
 
 mod data;
+mod database;
 mod engine;
 mod functions;
 mod limit;
@@ -37,6 +38,10 @@ holdfast-bench workers [--rate MB] [--work FOLDER]
 holdfast-bench many [--files N] [--work FOLDER]
     N files of a kibibyte (default 1000000) on the disk, and as many objects below one prefix of a bucket: backup, unchanged,
     restore of some. Takes target/release/holdfast built with --features s3; prints tables
+holdfast-bench postgres [--gib N] [--segments N] [--rounds N]
+    a PostgreSQL server of its own with N GiB (default 10) beside pgBackRest and pg_basebackup: full backup, again after 1 % of the
+    pages changed, restore into an empty folder and over a damaged one, and N segments of log (default 64) pushed and fetched, in
+    alternation, N rounds (default 3). Takes target/release/holdfast; five times the room in /tmp; prints a table
 holdfast-bench functions [FOLDER] [--policies N]
     what each function costs to start and to invoke, from the programs in FOLDER (default: target/lambda, where `cargo xtask
     package` leaves them), over emulated AWS; and one tick of the scheduler with N policies (default 10000)";
@@ -48,6 +53,7 @@ enum Task {
     Remote { scale: Scale, pace: Pace, work: PathBuf },
     Workers { rate: u64, work: PathBuf },
     Many { files: u64, work: PathBuf },
+    Postgres { gib: u32, segments: usize, rounds: u32 },
     Functions { folder: PathBuf, policies: usize },
 }
 
@@ -58,6 +64,7 @@ fn main() -> ExitCode {
         Ok(Task::Remote { scale, pace, work }) => remote(scale, pace, &work),
         Ok(Task::Workers { rate, work }) => workers(rate, &work),
         Ok(Task::Many { files, work }) => many(files, &work),
+        Ok(Task::Postgres { gib, segments, rounds }) => database::measure(&release(), gib, segments, rounds),
         Ok(Task::Functions { folder, policies }) => functions::measure(&folder, policies),
         Err(error) => {
             eprintln!("{error}\n\n{USAGE}");
@@ -80,17 +87,20 @@ fn parse(words: &[String]) -> Result<Task, String> {
     };
     let (mut scale, mut rounds, mut work) = (Scale::Full, None, target.join("bench"));
     let (mut latency, mut rate, mut files) = (30, None, 1_000_000);
+    let (mut gib, mut segments) = (10, 64);
     let (mut folder, mut policies) = (target.join("lambda"), 10_000);
     let mut rest = rest.iter();
     while let Some(word) = rest.next() {
         let mut value = || rest.next().ok_or_else(|| format!("{word} wants a value"));
         match (verb.as_str(), word.as_str()) {
             ("engine" | "remote", "--quick") => scale = Scale::Quick,
-            ("engine", "--rounds") => rounds = Some(number(value()?)?),
+            ("engine" | "postgres", "--rounds") => rounds = Some(number(value()?)?),
             ("engine" | "remote" | "workers" | "many", "--work") => work = value()?.into(),
             ("remote", "--latency") => latency = number(value()?)?,
             ("remote" | "workers", "--rate") => rate = Some(number::<u64>(value()?)?),
             ("many", "--files") => files = number(value()?)?,
+            ("postgres", "--gib") => gib = number(value()?)?,
+            ("postgres", "--segments") => segments = number(value()?)?,
             ("functions", "--policies") => policies = number(value()?)?,
             ("functions", path) if !path.starts_with('-') => folder = path.into(),
             _ => return Err(format!("\"{word}\" is not understood here")),
@@ -116,6 +126,11 @@ fn parse(words: &[String]) -> Result<Task, String> {
             work,
         }),
         "many" => Ok(Task::Many { files, work }),
+        "postgres" => Ok(Task::Postgres {
+            gib,
+            segments,
+            rounds: rounds.unwrap_or(3),
+        }),
         "functions" => Ok(Task::Functions { folder, policies }),
         _ => Err(format!("\"{verb}\" cannot be measured")),
     }
@@ -128,7 +143,11 @@ fn number<T: std::str::FromStr>(word: &str) -> Result<T, String> {
 /// The program that is measured, and a folder to work in.
 fn furnished(work: &Path) -> Result<PathBuf, String> {
     fs::create_dir_all(work).map_err(|error| format!("{}: {error}", work.display()))?;
-    Ok(workspace_root().join("target/release/holdfast"))
+    Ok(release())
+}
+
+fn release() -> PathBuf {
+    workspace_root().join("target/release/holdfast")
 }
 
 fn remote(scale: Scale, pace: Pace, work: &Path) -> Result<(), String> {
@@ -195,6 +214,14 @@ mod tests {
         assert!(matches!(
             parsed("workers --rate 10"),
             Ok(Task::Workers { rate: 10, .. })
+        ));
+        assert!(matches!(
+            parsed("postgres --gib 2"),
+            Ok(Task::Postgres {
+                gib: 2,
+                segments: 64,
+                rounds: 3
+            })
         ));
         assert!(matches!(parsed("many"), Ok(Task::Many { files: 1_000_000, .. })));
         assert!(matches!(

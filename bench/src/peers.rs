@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use holdfast_tests::radosgw::{ACCESS_KEY, SECRET_KEY};
 
-const PASSWORD: &str = "correct horse battery staple";
+pub const PASSWORD: &str = "correct horse battery staple";
 
 /// What is measured, in the order in which it is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -270,7 +270,7 @@ fn legend(peers: &[(Peer, &str)]) -> String {
     text
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_unstable_by(f64::total_cmp);
     values[values.len() / 2]
 }
