@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use holdfast_core::domain::{Run, RunKind, RunState};
+use holdfast_core::domain::{Run, RunKind, RunState, Span};
 use holdfast_failover::uptime;
 
 use crate::clients::{Clients, agent, order};
@@ -105,7 +105,7 @@ fn a_primary_that_dies_is_replaced_in_time_and_what_it_lost_is_known() {
             "death {death}: orders again after {recovery:.1?}; {missing} of {} lost, {:?} given up; at most {:?} s by the report",
             acks.len(),
             run.conduct.divergences.iter().map(|own| own.transactions).sum::<u64>(),
-            run.conduct.lag().map(|lag| lag.as_seconds()),
+            run.conduct.lag().map(Span::as_seconds),
         );
         (all, gone) = (all + acks.len(), gone + missing);
         world.switch_over(A);

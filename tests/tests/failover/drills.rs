@@ -7,6 +7,7 @@ use holdfast_failover::guard::Role;
 use holdfast_failover::uptime;
 
 use crate::clients::Clients;
+use crate::engine::authority;
 use crate::history::{Ack, lost, two_writers};
 use crate::names::{NAME, REHEARSED, ask};
 use crate::network::Machine;
@@ -20,7 +21,7 @@ fn drills_under_load_leave_production_as_it_is_and_are_signed() {
     world.wait_for_orders(&clients, A, Duration::ZERO, 50);
     engine.ask(network, &["backup", "orders-db"]);
     engine.ask(network, &["verify", "orders-db@latest"]);
-    let (before, refused, since) = (engine.authority(network), clients.refused(), uptime());
+    let (before, refused, since) = (authority(network), clients.refused(), uptime());
     // One restores the database from its backup, the other does all of a failover that has something standing for it.
     for plan in ["rehearsal", "shop-to-b"] {
         let run: Run = serde_json::from_value(engine.ask(network, &["drill", plan])).unwrap();
@@ -44,7 +45,7 @@ fn drills_under_load_leave_production_as_it_is_and_are_signed() {
     engine.verify_evidence(network);
     let orders = world.wait_for_orders(&clients, A, since, 50);
     assert_eq!(clients.refused(), refused, "no order was refused");
-    let after = engine.authority(network);
+    let after = authority(network);
     assert_eq!((after.generation, after.writer), (before.generation, before.writer));
     for (region, role) in [(A, Role::Writer), (B, Role::Standby)] {
         assert!(is(&world.regions[region], network, role), "{:?}", world.state(region));

@@ -174,7 +174,7 @@ impl Engine {
             observe.args(["observe", "shop", "--every", "1s", "--place", place.address()]);
             observe.args(["--http", &format!("http://{}:{PORT}/health", region.address())]);
             observe
-                .args(["--authority", &authority(), "--token-file"])
+                .args(["--authority", &endpoint(), "--token-file"])
                 .arg(self.path("token"));
             self.begin(network, place, observe, place.address());
         }
@@ -202,17 +202,6 @@ impl Engine {
     pub fn switch_over(&self, network: &Network, to: &Region) -> Run {
         let plan = format!("shop-to-{}", to.name);
         serde_json::from_value(self.ask(network, &["switchover", &plan, "--by", "ana"])).unwrap()
-    }
-
-    /// Who may write, as guards are told.
-    pub fn authority(&self, network: &Network) -> AuthorityRecord {
-        network.on(Machine::Control, || {
-            let asked = agent()
-                .get(format!("{}/authority/shop", authority()))
-                .header("authorization", format!("Bearer {TOKEN}"))
-                .call();
-            asked.unwrap().body_mut().read_json().unwrap()
-        })
     }
 
     /// The runs that observers have declared, the oldest first, as people were told.
@@ -276,7 +265,18 @@ impl Drop for Engine {
     }
 }
 
-fn authority() -> String {
+/// Who may write, as guards are told.
+pub fn authority(network: &Network) -> AuthorityRecord {
+    network.on(Machine::Control, || {
+        let asked = agent()
+            .get(format!("{}/authority/shop", endpoint()))
+            .header("authorization", format!("Bearer {TOKEN}"))
+            .call();
+        asked.unwrap().body_mut().read_json().unwrap()
+    })
+}
+
+fn endpoint() -> String {
     format!("http://{}:{AUTHORITY_PORT}", Machine::Control.address())
 }
 

@@ -13,6 +13,7 @@ use holdfast_failover::guard::Role;
 use holdfast_local::SystemClock;
 use rustix::process::Signal;
 
+use crate::engine::authority;
 use crate::network::Machine;
 use crate::server::wait_until;
 use crate::world::{A, B, World, is};
@@ -57,7 +58,7 @@ fn an_executor_of_an_earlier_generation_is_refused_by_guards_and_by_the_dns_serv
     let remembered = AuthorityRecord {
         generation: there.conduct.generation.unwrap(),
         claimed_by: Some(there.id.clone()),
-        ..world.engine.authority(&world.network)
+        ..authority(&world.network)
     };
     for (name, act) in [
         ("db-a", Act::Fence),

@@ -318,7 +318,7 @@ mod tests {
     use serde_json::json;
 
     /// A guard whose server was promoted under generation 3, or follows after it gave up something under that.
-    fn state(mode: serde_json::Value, role: &str) -> GuardState {
+    fn state(mode: &serde_json::Value, role: &str) -> GuardState {
         serde_json::from_value(json!({
             "workload": "orders", "region": "west", "generation": 3, "mode": mode, "role": role,
             "may_write": role == "writer", "lease_left_ms": 4000, "timeline": 2, "position": "0/4000000",
@@ -333,7 +333,7 @@ mod tests {
 
     #[test]
     fn a_promotion_that_had_to_have_everything_lost_nothing_however_old_the_last_commit_was() {
-        let state = state(json!({"mode": "writer", "through": null}), "writer");
+        let state = state(&json!({"mode": "writer", "through": null}), "writer");
         let lag = |allow_loss| match promoted(&state, allow_loss) {
             Seen::Done { lag_seconds, .. } => lag_seconds,
             seen => panic!("{seen:?}"),
@@ -343,7 +343,7 @@ mod tests {
 
     #[test]
     fn what_a_follower_gave_up_is_told_with_it_and_what_it_gave_up_earlier_is_not() {
-        let mut state = state(json!({"mode": "standby", "leader": "host=east"}), "standby");
+        let mut state = state(&json!({"mode": "standby", "leader": "host=east"}), "standby");
         let given_up = |state: &GuardState| match following(state, "host=east") {
             Seen::Done { divergence, .. } => divergence,
             seen => panic!("{seen:?}"),

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use holdfast_core::domain::{Failure, FailureKind};
 use holdfast_sources::postgres::address::DEFAULT_DATABASE;
-use holdfast_sources::postgres::{ClientOptions, Lsn};
+use holdfast_sources::postgres::{ClientOptions, Lsn, Segment};
 
-use super::control::{self, run};
+use super::control::{self, Control, run};
 use super::intent::{Divergence, failed};
 use super::seed;
 use super::settings::Settings;
@@ -94,7 +94,7 @@ fn fork_in(said: &str) -> Option<(Lsn, u32)> {
 fn report(settings: &Settings, fork: (Lsn, u32), generation: u64) -> Result<Divergence, Failure> {
     let (from, _) = fork;
     let own = control::read(settings)?;
-    let records = transactions(settings, own.timeline, from)?;
+    let records = transactions(settings, &own, from)?;
     let path = settings.folder.join(format!("divergence-{generation}.txt"));
     // A second attempt must not replace what the first has written: the log may be rewound by then.
     if !path.exists() {
@@ -110,18 +110,24 @@ fn report(settings: &Settings, fork: (Lsn, u32), generation: u64) -> Result<Dive
     })
 }
 
-/// The records of transactions beyond a position, as `pg_waldump` shows them. It ends with an error where the log ends.
-fn transactions(settings: &Settings, timeline: u32, from: Lsn) -> Result<String, Failure> {
+/// The records of transactions from a position up to the last checkpoint, as `pg_waldump` shows them. It is told the first and
+/// the last file: by itself it reads the length of segments from any, also from one that was made beforehand and is empty.
+fn transactions(settings: &Settings, own: &Control, from: Lsn) -> Result<String, Failure> {
+    if from >= own.checkpoint {
+        return Ok(String::new());
+    }
+    let segment = |position| Segment::holding(own.timeline, position, own.segments).name(own.segments);
     let program = settings.program("pg_waldump");
     let log = settings.data.join("pg_wal");
     let output = std::process::Command::new(&program)
         .args([
             "--rmgr=Transaction",
-            &format!("--timeline={timeline}"),
             &format!("--start={from}"),
+            &format!("--end={}", own.checkpoint),
         ])
         .arg("--path")
         .arg(&log)
+        .args([segment(from), segment(own.checkpoint)])
         .env("LC_ALL", "C")
         .output()
         .map_err(|error| failed("run", &program, error))?;
