@@ -1,6 +1,7 @@
 //! `holdfast drill`, `switchover` and `failover`.
 
 use holdfast_core::domain::{Detail, PlanId, Run, RunId, RunKind, RunState, Span, StepRecord};
+use holdfast_core::report;
 use holdfast_core::workflow::records;
 
 use serde_json::json;
@@ -124,5 +125,11 @@ pub fn lines(run: &Run) -> Vec<String> {
         "data loss            {}",
         against(run.data_loss_seconds, run.plan.objectives.rpo)
     ));
+    if let Some(lag) = run.conduct.lag() {
+        let lag = against(Some(lag.as_seconds()), run.plan.objectives.rpo);
+        lines.push(format!("left behind, at most {lag}"));
+    }
+    let given_up = run.conduct.divergences.iter();
+    lines.extend(given_up.map(|own| format!("given up             {}", report::given_up(own))));
     lines
 }

@@ -1,8 +1,8 @@
 //! Steps that change something outside: production under the run's authority, or in a drill what stands for it.
 
 use holdfast_core::domain::{
-    Act, ActOrder, Actuator, ActuatorName, Authority, Bound, Failure, FailureKind, Move, RecoveryPlan, Run, RunKind,
-    Seen, StepAction, StepName, StepState,
+    Act, ActOrder, Actuator, ActuatorName, Authority, Bound, Check, Failure, FailureKind, Move, RecoveryPlan, Run,
+    RunKind, Seen, Step, StepAction, StepName, StepState,
 };
 use holdfast_core::planning::{Phase, phase};
 use holdfast_core::workflow::records::{self, Stored};
@@ -12,18 +12,13 @@ use crate::steps::end;
 
 /// Why a run leaves a step out; none when it does it.
 pub fn left_out(run: &Run, place: usize) -> Option<String> {
-    let StepAction::Act {
-        actuator,
-        act,
-        graceful,
-        ..
-    } = &run.steps[place].step.action
-    else {
-        return None;
-    };
-    if run.kind == RunKind::Disaster && *graceful {
+    let step = &run.steps[place].step;
+    if run.kind == RunKind::Disaster && step.graceful {
         return Some("left out of a failover: what it works on may not answer".to_owned());
     }
+    let StepAction::Act { actuator, act, .. } = &step.action else {
+        return shows_nothing(run, step);
+    };
     let leader = match act {
         Act::Follow { leader } => Some(leader),
         _ => None,
@@ -32,6 +27,21 @@ pub fn left_out(run: &Run, place: usize) -> Option<String> {
     let missing = std::iter::once(actuator).chain(leader).find(stands_for_nothing);
     let missing = missing.filter(|_| run.kind == RunKind::Drill)?;
     Some(format!("left out of a drill: nothing stands for {missing}"))
+}
+
+/// Why a drill leaves out a look at the world outside: what it is to show was left out before it.
+fn shows_nothing(run: &Run, step: &Step) -> Option<String> {
+    if run.kind != RunKind::Drill || !matches!(step.action, StepAction::Check(Check::Answers(_))) {
+        return None;
+    }
+    let missing = run.steps.iter().find(|before| {
+        let is_act = matches!(before.step.action, StepAction::Act { .. });
+        is_act && before.state == StepState::Skipped && step.after.contains(&before.step.name)
+    })?;
+    Some(format!(
+        "left out of a drill: step {} was, which it comes after",
+        missing.step.name
+    ))
 }
 
 /// Begins an act, or finds that it is under way or stands. One that left no trace is begun again.
@@ -55,8 +65,13 @@ pub async fn begin(world: &World, run: &mut Stored<Run>, place: usize) -> Result
     match give(world, &order).await {
         Ok(Seen::NotDone) => {}
         Ok(Seen::Working { note }) => run.value.steps[place].note = note,
-        Ok(Seen::Done { note, lag_seconds }) => {
+        Ok(Seen::Done {
+            note,
+            lag_seconds,
+            divergence,
+        }) => {
             take_lag(&mut run.value, lag_seconds);
+            run.value.conduct.divergences.extend(divergence);
             end(world, &mut run.value, place, true, note);
         }
         // What may pass is tried until the step's time is over.

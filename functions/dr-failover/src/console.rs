@@ -184,6 +184,7 @@ async fn standing(world: &World, id: &RunId) -> Result<Value, Failure> {
         "data_loss_seconds": run.data_loss_seconds,
         "generation": run.conduct.generation,
         "lag_milliseconds": run.conduct.lag_milliseconds,
+        "divergences": run.conduct.divergences,
         "went_back": run.conduct.goes_back,
         "stuck": run.conduct.stuck,
         "steps": run.steps.iter().map(step).collect::<Vec<_>>(),

@@ -43,7 +43,9 @@ async fn work(world: &World, event: &Event) -> Result<(), Failure> {
             plan,
             kind,
             requested_by,
-        } => requests::declare(world, request, plan, *kind, requested_by).await?,
+        } => {
+            requests::declare(world, request, plan, *kind, requested_by).await?;
+        }
         Detail::RunInstructed { run, instruction, by } => instructions::follow(world, run, instruction, by).await?,
         Detail::WorkloadObserved {
             workload,

@@ -9,14 +9,14 @@ use holdfast_core::workflow::records::{self, HELD_RUN, OPEN_RUN};
 use holdfast_core::workflow::{World, authority, inventory};
 use jiff::Timestamp;
 
-/// Records a run of a plan as it stands now. Asking twice with one request id is asking once.
+/// Records a run of a plan as it stands now. Asking twice with one request id is asking once: false the second time.
 pub async fn declare(
     world: &World,
     request: &str,
     plan: &PlanId,
     kind: RunKind,
     requested_by: &str,
-) -> Result<(), Failure> {
+) -> Result<bool, Failure> {
     let Some(stored) = records::read::<RecoveryPlan>(world.catalog.as_ref(), &records::plan_key(plan)).await? else {
         let message = format!("no recovery plan is named \"{plan}\"; add it to the configuration, or correct the name");
         return Err(Failure::new(FailureKind::NotFound, message));
@@ -61,8 +61,8 @@ pub async fn declare(
         conduct: Conduct::default(),
         next_action_at: now,
     };
-    records::insert(world.catalog.as_ref(), &run).await?;
-    Ok(())
+    let known = records::insert(world.catalog.as_ref(), &run).await?;
+    Ok(known.is_none())
 }
 
 /// A run that touches production needs a plan that says what moves, a workload that is where the plan moves it from, and no

@@ -115,6 +115,7 @@ async fn advance_steps(world: &World, run: &mut Stored<Run>) -> Result<bool, Fai
         records::update(world.catalog.as_ref(), run).await?;
         steps::begin(world, run, place).await?;
     }
+    note_recovery(&mut run.value);
     // What failed just now is looked at once more, before anything is concluded.
     let turns_back = failure_of(&run.value).is_some() && can_turn_back(&run.value);
     if !turns_back && run.value.steps.iter().all(|step| step.state.is_over()) {
@@ -153,17 +154,21 @@ fn skip_pending(run: &mut Run, why: &str) {
     }
 }
 
+/// Service is back when every step that gives it has held, whatever comes afterwards: a side that was lost may take days to
+/// follow again.
+fn note_recovery(run: &mut Run) {
+    if has_failed(run) || run.kind == RunKind::Simulate {
+        return;
+    }
+    let gives_service = |step: &&StepRecord| phase(&run.plan, &step.step.name) != Phase::PostRecovery;
+    let giving = run.steps.iter().filter(gives_service);
+    if giving.clone().all(|step| step.state.is_over()) {
+        run.recovered_at = giving.filter_map(|step| step.finished_at).max();
+    }
+}
+
 /// All steps have ended. A drill takes back what it changed of what stands for production.
 fn conclude(world: &World, run: &mut Run) {
-    if !has_failed(run) && run.kind != RunKind::Simulate {
-        let gives_service = |step: &&StepRecord| phase(&run.plan, &step.step.name) != Phase::PostRecovery;
-        let ended = run
-            .steps
-            .iter()
-            .filter(gives_service)
-            .filter_map(|step| step.finished_at);
-        run.recovered_at = ended.max().or(Some(world.now()));
-    }
     let takes_back = run.kind == RunKind::Drill && !steps_to_undo(run).is_empty();
     run.state = if takes_back {
         RunState::Undoing
@@ -230,6 +235,7 @@ fn statement_of(world: &World, run: &Run, passed: bool) -> Statement {
             ("generation".to_owned(), json!(run.conduct.generation)),
             ("approvals".to_owned(), json!(run.conduct.approvals)),
             ("lag_milliseconds".to_owned(), json!(run.conduct.lag_milliseconds)),
+            ("divergences".to_owned(), json!(run.conduct.divergences)),
             ("went_back".to_owned(), json!(run.conduct.goes_back)),
             ("people".to_owned(), json!(run.conduct.log)),
             ("steps".to_owned(), json!(steps)),

@@ -16,6 +16,7 @@ pub async fn turn_back(world: &World, run: &mut Stored<Run>, why: &str) -> Resul
     }
     run.value.conduct.goes_back.get_or_insert_with(|| why.to_owned());
     run.value.state = RunState::Undoing;
+    run.value.recovered_at = None;
     // What only looks or waits just ends; what changes something is taken back, even where it has not come far.
     let just_ends = |step: &&mut StepRecord| match step.state {
         StepState::Pending => true,

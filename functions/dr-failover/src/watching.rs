@@ -1,7 +1,8 @@
 //! Observers' words: kept, and, where a plan allows it, believed.
 
-use holdfast_core::domain::{Failure, FailureKind, Forbidden, Move, RecoveryPlan, RunKind, Watch, WorkloadName};
+use holdfast_core::domain::{Failure, FailureKind, Forbidden, Move, RecoveryPlan, RunId, RunKind, Watch, WorkloadName};
 use holdfast_core::planning::{Detection, detect};
+use holdfast_core::ports::{Page, Severity};
 use holdfast_core::workflow::records::{self, AUTOMATIC_PLAN, Stored};
 use holdfast_core::workflow::{World, authority, runs};
 use jiff::Timestamp;
@@ -73,12 +74,12 @@ async fn consider(world: &World, plan: &RecoveryPlan, moves: &Move, watch: &Watc
     let Some(automatic) = &moves.automatic else {
         return Ok(());
     };
-    // Nothing is read for as long as the places do not agree.
-    if let Detection::Leave(_) = detect(automatic, watch, None, world.now()) {
-        return Ok(());
-    }
     let record = authority::of(world, moves).await?.value;
     if record.writer.as_ref() != Some(&moves.from) {
+        return Ok(());
+    }
+    // No run is read for as long as the places do not agree.
+    if let Detection::Leave(_) = detect(automatic, watch, record.since, None, world.now()) {
         return Ok(());
     }
     let ended = runs::ended(world.catalog.as_ref(), world.now()).await?;
@@ -86,7 +87,7 @@ async fn consider(world: &World, plan: &RecoveryPlan, moves: &Move, watch: &Watc
         .iter()
         .filter(|run| run.plan.id == plan.id && run.kind.touches_production());
     let last: Option<Timestamp> = of_plan.filter_map(|run| run.finished_at).max();
-    let Detection::Declare(why) = detect(automatic, watch, last, world.now()) else {
+    let Detection::Declare(why) = detect(automatic, watch, record.since, last, world.now()) else {
         return Ok(());
     };
     // One outage is one run, however many observers say it: its name is that of the generation that it ends. One that could
@@ -97,6 +98,21 @@ async fn consider(world: &World, plan: &RecoveryPlan, moves: &Move, watch: &Watc
     match requests::declare(world, &request, &plan.id, RunKind::Disaster, &requested_by).await {
         // Another run moves it already.
         Err(failure) if failure.kind == FailureKind::Fenced => Ok(()),
-        declared => declared,
+        Ok(true) => tell(world, plan, moves, &RunId::derive(&["run", &request]), &why).await,
+        declared => declared.map(|_| ()),
     }
+}
+
+/// Tells people that production moves though nobody ordered it.
+async fn tell(world: &World, plan: &RecoveryPlan, moves: &Move, run: &RunId, why: &str) -> Result<(), Failure> {
+    let page = Page {
+        key: format!("run/{run}/declared"),
+        severity: Severity::Critical,
+        subject: format!("failover of recovery plan {} is declared by observers", plan.id),
+        text: format!(
+            "{why}. Run {run} moves {} from {} to {}",
+            moves.workload, moves.from, moves.to
+        ),
+    };
+    world.pager.page(&page).await
 }

@@ -35,6 +35,7 @@ fn ready() -> World {
         after: Vec::new(),
         action: StepAction::Wait { span: Span::minutes(5) },
         timeout: Span::hours(1),
+        graceful: false,
     };
     let plan = RecoveryPlan {
         id: PlanId::new("evacuate").unwrap(),

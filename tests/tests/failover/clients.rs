@@ -1,7 +1,7 @@
 //! Clients that resolve and write all the time.
 
 use std::net::Ipv4Addr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -19,6 +19,7 @@ use crate::server::pause;
 pub struct Clients {
     stop: Arc<AtomicBool>,
     acks: Arc<Mutex<Vec<Ack>>>,
+    refused: Arc<AtomicUsize>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -47,16 +48,25 @@ impl Clients {
         let since = uptime().as_millis();
         let stop = Arc::new(AtomicBool::new(false));
         let acks = Arc::new(Mutex::new(Vec::new()));
+        let refused = Arc::new(AtomicUsize::new(0));
         let places = [Machine::ClientA, Machine::ClientB, Machine::ClientA, Machine::ClientB];
         let threads = places.into_iter().enumerate().map(|(number, machine)| {
-            let (stop, acks) = (Arc::clone(&stop), Arc::clone(&acks));
-            network.spawn(machine, move || write(&format!("{since}-{number}"), &stop, &acks))
+            let (stop, acks, refused) = (Arc::clone(&stop), Arc::clone(&acks), Arc::clone(&refused));
+            network.spawn(machine, move || {
+                write(&format!("{since}-{number}"), &stop, &acks, &refused);
+            })
         });
         Clients {
             threads: threads.collect(),
             stop,
             acks,
+            refused,
         }
+    }
+
+    /// How many orders were refused, or not answered in time, so far.
+    pub fn refused(&self) -> usize {
+        self.refused.load(Ordering::SeqCst)
     }
 
     /// What was acknowledged so far.
@@ -82,7 +92,7 @@ impl Drop for Clients {
 
 /// One client: no order is sent twice, also by clients of another time, so each is there once or not at all. Where the DNS
 /// server does not answer it goes on with what it knows.
-fn write(name: &str, stop: &AtomicBool, acks: &Mutex<Vec<Ack>>) {
+fn write(name: &str, stop: &AtomicBool, acks: &Mutex<Vec<Ack>>, refused: &AtomicUsize) {
     let agent = agent();
     let mut known = None;
     let mut count = 0_u64;
@@ -98,6 +108,7 @@ fn write(name: &str, stop: &AtomicBool, acks: &Mutex<Vec<Ack>>) {
         match order(&agent, address, &format!("{name}-{count}")) {
             Some(ack) => acks.lock().unwrap().push(ack),
             None => {
+                refused.fetch_add(1, Ordering::SeqCst);
                 known = ask(NAME).or(known);
                 pause();
             }

@@ -16,6 +16,8 @@ use crate::network::{Machine, Network};
 const NAMED: &str = "/usr/sbin/named";
 pub const ZONE: &str = "shop.test.";
 pub const NAME: &str = "orders.shop.test.";
+/// What a drill leads in the place of [`NAME`].
+pub const REHEARSED: &str = "rehearsed.shop.test.";
 pub const KEY_NAME: &str = "holdfast.";
 const KEY: &str = "Q2V0dGUgY2zDqSBuZSB2YXV0IHF1ZSBwb3VyIGxlIHRlc3Q=";
 
@@ -33,8 +35,9 @@ impl NameServer {
             .unwrap();
         let at = folder.path().display().to_string();
         let zone = format!(
-            "$TTL 1\n@ IN SOA ns.{ZONE} admin.{ZONE} 1 60 60 60 1\n@ IN NS ns.{ZONE}\nns IN A {address}\n",
-            address = Machine::Control.address()
+            "$TTL 1\n@ IN SOA ns.{ZONE} admin.{ZONE} 1 60 60 60 1\n@ IN NS ns.{ZONE}\nns IN A {address}\n{NAME} IN A {first}\n",
+            address = Machine::Control.address(),
+            first = Machine::RegionA.address()
         );
         fs::write(folder.path().join("zone"), zone).unwrap();
         fs::write(folder.path().join("key"), KEY).unwrap();

@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-/// The machines: two Regions, the place of the controller and the DNS server, and clients beside each Region. The controller
+/// The machines: two Regions, the place of the engine and the DNS server, and clients beside each Region. The engine
 /// stands on the side of Region b, which is where authority is recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Machine {

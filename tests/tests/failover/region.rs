@@ -67,7 +67,7 @@ impl Region {
     }
 
     /// A new cluster for orders.
-    pub fn create_primary(&self, settings: &[&str]) {
+    pub fn create_primary(&self) {
         let data = self.path("data");
         let mut initdb = as_owner(&program("initdb"));
         initdb.args(["-U", ADMIN, "-A", "trust", "-E", "UTF8", "--locale=C", "-N", "-k", "-D"]);
@@ -83,7 +83,7 @@ impl Region {
             "autovacuum = off",
         ];
         let mut text = fs::read_to_string(data.join("postgresql.conf")).unwrap();
-        for line in common.iter().chain(settings) {
+        for line in common {
             text.push_str(&format!("\n{line}"));
         }
         fs::write(data.join("postgresql.conf"), text + "\n").unwrap();
@@ -212,6 +212,11 @@ impl Region {
         self.sql("SELECT pg_wal_replay_pause()");
     }
 
+    /// Has it replay again what it has received.
+    pub fn replay_again(&self) {
+        self.sql("SELECT pg_wal_replay_resume()");
+    }
+
     /// The orders that its server holds.
     pub fn orders(&self) -> BTreeSet<String> {
         self.sql("SELECT id FROM orders").lines().map(str::to_owned).collect()
@@ -227,6 +232,14 @@ impl Region {
             lines.into_iter().rev().collect::<Vec<_>>().join("\n")
         )
     }
+}
+
+/// The transactions that a server gave up when it began to follow another, as its guard has listed them.
+pub fn given_up(records: &str) -> BTreeSet<u64> {
+    let listed = fs::read_to_string(records).unwrap();
+    let commits = listed.lines().filter(|line| line.contains("desc: COMMIT"));
+    let number = |line: &str| line.split_once("tx:")?.1.split(',').next()?.trim().parse().ok();
+    commits.map(|line| number(line).unwrap()).collect()
 }
 
 impl Drop for Region {

@@ -1,17 +1,16 @@
-//! Everything together, and the moves between its Regions.
+//! Everything together.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
 
-use holdfast_core::domain::Probe;
-use holdfast_core::domain::{Act, ActuatorName};
+use holdfast_core::domain::{Run, RunState};
 use holdfast_failover::guard::{GuardState, Role};
 use holdfast_tests::holdfast_binary;
 use tempfile::TempDir;
 
 use crate::clients::Clients;
-use crate::controller::{Controller, Done, ask};
+use crate::engine::Engine;
 use crate::history::Ack;
 use crate::names::NameServer;
 use crate::network::{Machine, Network};
@@ -19,7 +18,7 @@ use crate::region::Region;
 use crate::server::{folder, give_to_owner, wait_until};
 
 pub struct World {
-    pub controller: Controller,
+    pub engine: Engine,
     pub regions: [Region; 2],
     _names: NameServer,
     _program: TempDir,
@@ -32,8 +31,9 @@ pub const A: usize = 0;
 pub const B: usize = 1;
 
 impl World {
-    /// A workload in Region a with a standby in Region b; none where there are no namespaces.
-    pub fn build(name: &str, settings: &[&str]) -> Option<World> {
+    /// A workload in Region a with a standby in Region b; none where there are no namespaces. A promotion may take as long as
+    /// `patience` says.
+    pub fn build(name: &str, patience: &str) -> Option<World> {
         let network = Network::build(name)?;
         let program = folder();
         let holdfast = program.path().join("holdfast");
@@ -42,8 +42,8 @@ impl World {
         let names = NameServer::start(&network);
         let mut a = Region::new("a", Machine::RegionA, &holdfast);
         let mut b = Region::new("b", Machine::RegionB, &holdfast);
-        let controller = Controller::start(&network, [&a, &b], &names.key_file());
-        a.create_primary(settings);
+        let engine = Engine::start(&network, [&a, &b], &names.key_file(), &holdfast, patience);
+        a.create_primary();
         a.start_guard(&network, None);
         wait_until("the first server takes writes", || is(&a, &network, Role::Writer));
         a.sql("CREATE TABLE orders (id text PRIMARY KEY, at timestamptz DEFAULT clock_timestamp())");
@@ -56,57 +56,24 @@ impl World {
         for region in [&a, &b] {
             region.start_application(&network);
         }
-        let world = World {
-            controller,
+        Some(World {
+            engine,
             regions: [a, b],
             _names: names,
             _program: program,
             network,
-        };
-        let first = world.controller.claim();
-        world.controller.name_writer("a");
-        world.drive(&first, "db-a", Act::Unfence);
-        world.drive(&first, "dns-a", Act::Direct { share: 100 });
-        // A switchover has this as its check: a standby that receives nothing gets no end of the log either.
-        world.wait_until_received(B);
-        Some(world)
-    }
-
-    /// Waits until a standby receives from the server that takes writes now, by the probe that a plan would use.
-    pub fn wait_until_received(&self, standby: usize) {
-        let probe = Probe::Sql {
-            server: self.regions[1 - standby].server(),
-            query: "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'".to_owned(),
-            expects: "1".to_owned(),
-        };
-        wait_until("the standby receives", || ask(&self.network, Machine::Control, &probe));
-    }
-
-    pub fn drive(&self, authority: &holdfast_core::domain::Authority, name: &str, act: Act) -> Done {
-        self.controller.drive(&self.network, authority, name, act)
+        })
     }
 
     pub fn state(&self, region: usize) -> Option<GuardState> {
         self.regions[region].state(&self.network)
     }
 
-    /// Fence, promote, direct: the other side follows later.
-    pub fn move_to(&self, to: usize, allow_loss: bool) -> Done {
-        let (from, to) = (self.regions[1 - to].name, self.regions[to].name);
-        let authority = self.controller.claim();
-        self.drive(&authority, &format!("db-{from}"), Act::Fence);
-        self.controller.name_writer(to);
-        let promoted = self.drive(&authority, &format!("db-{to}"), Act::Promote { allow_loss });
-        self.drive(&authority, &format!("dns-{to}"), Act::Direct { share: 100 });
-        promoted
-    }
-
-    /// Has the other side follow `leader`, under the authority that stands.
-    pub fn follow(&self, leader: usize) -> Done {
-        let (leader, other) = (self.regions[leader].name, self.regions[1 - leader].name);
-        let authority = self.controller.hold();
-        let leader = ActuatorName::new(format!("db-{leader}")).unwrap();
-        self.drive(&authority, &format!("db-{other}"), Act::Follow { leader })
+    /// Moves the workload in order, to the end: what it left follows.
+    pub fn switch_over(&self, to: usize) -> Run {
+        let run = self.engine.switch_over(&self.network, &self.regions[to]);
+        assert_eq!(run.state, RunState::Succeeded, "{run:?}");
+        run
     }
 
     /// Waits until so many orders were acknowledged by a Region after the others that are known.

@@ -99,6 +99,7 @@ pub fn step(name: &str, after: &[&str], action: StepAction) -> Step {
         after: after.iter().map(|name| StepName::new(*name).unwrap()).collect(),
         action,
         timeout: Span::hours(1),
+        graceful: false,
     }
 }
 

@@ -319,6 +319,7 @@ fn plan(random: &mut SeededRandom) -> RecoveryPlan {
         after: after.iter().map(|name| StepName::new(*name).unwrap()).collect(),
         action,
         timeout,
+        graceful: false,
     };
     let restored_by = StepName::new("restore-alpha").unwrap();
     let short = *random.pick(&[Span::minutes(2), Span::hours(3)]);

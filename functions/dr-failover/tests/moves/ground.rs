@@ -134,6 +134,45 @@ promote = "db-away"
 undo = "no-return"
 
 [[plan]]
+name = "whole"
+rpo = "5m"
+rto = "1h"
+[plan.moves]
+workload = "orders"
+from = "eu-central-1"
+to = "eu-west-1"
+
+[[plan.deactivate]]
+name = "receives"
+check = { that = "http", url = "http://home/replication" }
+only-in = "switchover"
+timeout = "1m"
+
+[[plan.deactivate]]
+name = "fence"
+fence = "db-home"
+undo = "reverse"
+after = ["receives"]
+
+[[plan.step]]
+name = "promote"
+promote = "db-away"
+loss = "allowed"
+undo = "no-return"
+
+[[plan.step]]
+name = "answers"
+check = { that = "http", url = "http://away/health" }
+after = ["promote"]
+
+[[plan.post-recovery]]
+name = "follow"
+follow = "db-home"
+leader = "db-away"
+undo = "no-return"
+timeout = "7d"
+
+[[plan]]
 name = "to-home"
 rpo = "5m"
 rto = "10m"

@@ -49,6 +49,17 @@ fn two_places_that_agree_for_long_enough_declare_one_failover() {
     let run = declared(&ground).unwrap();
     assert_eq!(ground.state(&run), RunState::Succeeded, "{:?}", ground.run(&run));
     assert!(ground.run(&run).requested_by.contains("west and witness"));
+    let told = ground.pager.pages();
+    let told: Vec<_> = told
+        .iter()
+        .filter(|page| page.key == format!("run/{run}/declared"))
+        .collect();
+    assert_eq!(told.len(), 1, "people hear of it once: {told:?}");
+    assert!(
+        told[0].text.contains("from eu-central-1 to eu-west-1"),
+        "{}",
+        told[0].text
+    );
     assert_eq!((ground.authority().generation, ground.writers()), (2, vec!["db-away"]));
 }
 
@@ -71,6 +82,31 @@ fn a_place_that_changes_its_word_all_the_time_is_not_believed() {
     assert!(declared(&ground).is_none());
     watch(&ground, &[("west", false), ("witness", false)], Span::minutes(12));
     assert!(declared(&ground).is_some(), "once they have settled they are");
+}
+
+#[test]
+fn what_was_seen_before_a_workload_came_back_says_nothing_of_it() {
+    let ground = Ground::new();
+    let down = [("west", false), ("witness", false)];
+    for time in ["once", "twice"] {
+        ground
+            .ask_as(&format!("there {time}"), "to-away", RunKind::Planned)
+            .unwrap();
+        // These look at the home Region, which has not got the workload.
+        watch(&ground, &down, Span::hours(2));
+        ground
+            .ask_as(&format!("back {time}"), "to-home", RunKind::Planned)
+            .unwrap();
+        watch(&ground, &[("west", false), ("witness", false)], Span::seconds(20));
+        watch(&ground, &[("west", true), ("witness", true)], Span::minutes(1));
+    }
+    assert_eq!((ground.authority().generation, ground.writers()), (5, vec!["db-home"]));
+    watch(&ground, &down, Span::minutes(2));
+    assert_eq!(
+        (ground.authority().generation, ground.writers()),
+        (6, vec!["db-away"]),
+        "moving is no flapping"
+    );
 }
 
 #[test]

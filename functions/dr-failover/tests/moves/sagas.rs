@@ -1,6 +1,7 @@
 //! Moves to their end, and what becomes of them when something breaks.
 
-use holdfast_core::domain::{Instruction, RunKind, RunState, Span, StepState};
+use holdfast_core::domain::{Divergence, Instruction, RunKind, RunState, Span, StepState};
+use holdfast_core::report::run_page;
 use holdfast_testkit::faults::{Fault, FaultPlan};
 
 use crate::ground::*;
@@ -51,6 +52,60 @@ fn a_failover_waits_until_the_side_that_does_not_answer_cannot_write() {
     assert_eq!(ground.writers(), ["db-away"]);
     assert_eq!(ground.run(&run).conduct.lag_milliseconds, Some(500));
     assert_eq!(ground.actuators.violations(), Vec::<String>::new());
+}
+
+#[test]
+fn a_failover_is_over_when_the_lost_side_follows_and_tells_what_that_side_gave_up() {
+    let ground = Ground::new();
+    ground.actuators.set_cut(&region("eu-central-1"), true);
+    ground.probes.set_silent("http://home/replication", true);
+    let run = ground.ask("whole", RunKind::Disaster).unwrap();
+    ground.pass(Span::minutes(2));
+    let (checked, note) = ground.step(&run, "receives");
+    assert_eq!(checked, StepState::Skipped, "what is lost cannot answer: {note}");
+    assert_eq!(ground.state(&run), RunState::Running);
+    let back_at = ground.run(&run).recovered_at.expect("service is back");
+    ground.pass(Span::hours(5));
+    assert_eq!(ground.step(&run, "follow").0, StepState::Running);
+    let own = Divergence {
+        transactions: 3,
+        from: "0/3000A50".to_owned(),
+        to: "0/3000B60".to_owned(),
+        records: "/guard/divergence-2.txt".to_owned(),
+    };
+    ground.actuators.set_own(&actuator("db-home"), own.clone());
+    ground.actuators.set_cut(&region("eu-central-1"), false);
+    ground.pass(Span::minutes(1));
+    assert_eq!(ground.state(&run), RunState::Succeeded);
+    let ended = ground.run(&run);
+    assert_eq!(ended.conduct.divergences, [own]);
+    assert_eq!(ended.recovered_at, Some(back_at), "what came later is no part of it");
+    assert!(run_page(&ended, None).contains("3 transactions were committed on the lost side only"));
+    assert_eq!(ground.actuators.violations(), Vec::<String>::new());
+}
+
+#[test]
+fn a_switchover_changes_nothing_where_its_check_does_not_hold() {
+    let ground = Ground::new();
+    ground.probes.set_silent("http://home/replication", true);
+    let run = ground.ask("whole", RunKind::Planned).unwrap();
+    ground.pass(Span::minutes(2));
+    assert_eq!(ground.state(&run), RunState::Failed);
+    assert_eq!((ground.authority().generation, ground.actuators.effects()), (1, 0));
+    assert_eq!(ground.run(&run).recovered_at, None);
+}
+
+#[test]
+fn a_drill_does_not_ask_what_only_a_promotion_would_have_answer() {
+    let ground = Ground::new();
+    ground.probes.set_silent("http://away/health", true);
+    let run = ground.ask("whole", RunKind::Drill).unwrap();
+    ground.pass(Span::minutes(2));
+    assert_eq!(ground.state(&run), RunState::Succeeded, "{:?}", ground.run(&run));
+    assert_eq!(ground.step(&run, "receives").0, StepState::Succeeded);
+    let (answers, note) = ground.step(&run, "answers");
+    assert!(answers == StepState::Skipped && note.contains("step promote"), "{note}");
+    assert_eq!(ground.authority().generation, 1);
 }
 
 #[test]

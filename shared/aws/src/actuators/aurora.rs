@@ -106,6 +106,7 @@ impl Member<'_> {
         Seen::Done {
             note: format!("{} is the writer of global cluster {}", self.cluster, self.global),
             lag_seconds: (!allow_loss).then_some(0.0),
+            divergence: None,
         }
     }
 

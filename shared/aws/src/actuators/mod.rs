@@ -130,5 +130,6 @@ fn done(note: impl Into<String>) -> Seen {
     Seen::Done {
         note: note.into(),
         lag_seconds: None,
+        divergence: None,
     }
 }

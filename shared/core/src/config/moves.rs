@@ -197,14 +197,10 @@ pub(super) fn read_act(step: &mut Table<'_>, names: &Names, problems: &mut Probl
             None
         }
     };
-    let graceful = step
-        .has("only-in")
-        .then(|| step.required_choice("only-in", &[("switchover", true)], problems));
     Some(StepAction::Act {
         actuator: actuator?.value,
         act: act?,
         undo: undo?,
-        graceful: graceful.flatten().unwrap_or(false),
     })
 }
 

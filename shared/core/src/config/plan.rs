@@ -96,6 +96,9 @@ fn read_step(mut table: Table<'_>, names: &Names, problems: &mut Problems<'_>) -
     let name = table.required("name", problems);
     let after = values(table.words("after", problems));
     let timeout = table.word("timeout", problems);
+    let graceful = table
+        .has("only-in")
+        .then(|| table.required_choice("only-in", &[("switchover", true)], problems));
     let known = ACTIONS.into_iter().chain(ACTS);
     let given: Vec<&str> = known.clone().filter(|key| table.has(key)).collect();
     let one_of = format!("give one of {}", known.collect::<Vec<&str>>().join(", "));
@@ -129,6 +132,7 @@ fn read_step(mut table: Table<'_>, names: &Names, problems: &mut Problems<'_>) -
         after,
         action: action?,
         timeout: timeout.map_or(STEP_TIMEOUT, |span| span.value),
+        graceful: graceful.flatten().unwrap_or(false),
     })
 }
 

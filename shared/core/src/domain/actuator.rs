@@ -289,6 +289,19 @@ pub struct ActOrder {
     pub others: Vec<Bound>,
 }
 
+/// What a server gave up of its own history to follow another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Divergence {
+    /// How many transactions were committed on it only.
+    pub transactions: u64,
+    /// The position in its log at which the histories part.
+    pub from: String,
+    /// The last position beyond.
+    pub to: String,
+    /// The file on its host that lists them.
+    pub records: String,
+}
+
 /// What is seen of an act.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Seen {
@@ -305,5 +318,7 @@ pub enum Seen {
         note: String,
         /// Replication lag that was accepted, in seconds: data that a promotion left behind, as the service itself tells.
         lag_seconds: Option<f64>,
+        /// What a server that follows now had to give up, where it did.
+        divergence: Option<Divergence>,
     },
 }

@@ -20,7 +20,7 @@ mod span;
 mod watch;
 mod window;
 
-pub use actuator::{Act, ActOrder, Actuator, ActuatorKind, Bound, KnownSettings, Seen, Settings};
+pub use actuator::{Act, ActOrder, Actuator, ActuatorKind, Bound, Divergence, KnownSettings, Seen, Settings};
 pub use authority::{Authority, AuthorityRecord};
 pub use bounds::total;
 pub use changes::{Changes, FileChanges};

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Act, Actuator, ActuatorName, JobId, PlanId, Probe, Region, ResourceId, RunId, Span, StepName, VaultName,
-    WorkloadName,
+    Act, Actuator, ActuatorName, Divergence, JobId, PlanId, Probe, Region, ResourceId, RunId, Span, StepName,
+    VaultName, WorkloadName,
 };
 
 /// What was promised.
@@ -91,9 +91,6 @@ pub enum StepAction {
         act: Act,
         /// How that is taken back.
         undo: Undo,
-        /// Whether a failover leaves it out, because what it works on may not answer.
-        #[serde(default)]
-        graceful: bool,
     },
 }
 
@@ -124,6 +121,9 @@ pub struct Step {
     pub action: StepAction,
     /// How long it may take.
     pub timeout: Span,
+    /// Whether a failover leaves it out, because what it works on may not answer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub graceful: bool,
 }
 
 /// How a plan moves a workload from one Region to another. The way back is a plan of its own, with the Regions exchanged.
@@ -338,8 +338,21 @@ pub struct Conduct {
     pub stuck: Option<String>,
     /// Replication lag that a promotion accepted, in milliseconds: data that was left behind, as the service tells.
     pub lag_milliseconds: Option<i64>,
+    /// What servers gave up of their own histories, as those tell that follow another now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub divergences: Vec<Divergence>,
     /// What people did to it, in order.
     pub log: Vec<String>,
+}
+
+impl Conduct {
+    /// The lag that promotions accepted, in whole seconds, rounded up.
+    pub fn lag(&self) -> Option<Span> {
+        let lag = self.lag_milliseconds?;
+        Some(Span::seconds(
+            lag.div_euclid(1000) + i64::from(lag.rem_euclid(1000) > 0),
+        ))
+    }
 }
 
 /// One run of a recovery plan: one record, so that every change of it is one conditional write.

@@ -20,11 +20,18 @@ pub enum Detection {
     Declare(String),
 }
 
-/// Decides from what the places said last. `last_run_ended_at` is when a run of the plan ended last.
+/// Decides from what the places said last. `written_since` is when the workload was last given to the Region that it is in:
+/// what was seen before says nothing of it there. `last_run_ended_at` is when a run of the plan ended last.
 ///
 /// One place that still reaches the workload is enough to leave it alone: what the others cannot reach may be the network
 /// between.
-pub fn detect(automatic: &Automatic, watch: &Watch, last_run_ended_at: Option<Timestamp>, now: Timestamp) -> Detection {
+pub fn detect(
+    automatic: &Automatic,
+    watch: &Watch,
+    written_since: Timestamp,
+    last_run_ended_at: Option<Timestamp>,
+    now: Timestamp,
+) -> Detection {
     if let Some(forbidden) = &watch.forbidden
         && forbidden.until > now
     {
@@ -47,7 +54,10 @@ pub fn detect(automatic: &Automatic, watch: &Watch, last_run_ended_at: Option<Ti
         .iter()
         .filter(|place| STALE_AFTER.after(place.seen_at) > now)
         .filter(|place| {
-            let recent = place.changes.iter().filter(|at| FLAPS_WITHIN.after(**at) > now);
+            let recent = place
+                .changes
+                .iter()
+                .filter(|at| **at > written_since && FLAPS_WITHIN.after(**at) > now);
             recent.count() < FLAPS
         })
         .collect();
@@ -56,7 +66,7 @@ pub fn detect(automatic: &Automatic, watch: &Watch, last_run_ended_at: Option<Ti
     }
     let down = heard
         .iter()
-        .filter(|place| automatic.down_for.after(place.since) <= now);
+        .filter(|place| automatic.down_for.after(place.since.max(written_since)) <= now);
     let names: Vec<&str> = down.map(|place| place.place.as_str()).collect();
     if names.len() < automatic.places as usize {
         let why = format!(

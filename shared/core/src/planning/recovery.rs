@@ -195,11 +195,12 @@ fn fences(plan: &RecoveryPlan, region: &Region) -> bool {
         StepAction::Act {
             actuator,
             act: Act::Fence,
-            graceful: false,
             ..
         } => {
             let is_there = |actuator: &Actuator| &actuator.region == region;
-            phase(plan, &step.name) == Phase::Deactivate && plan.actuator(actuator).is_some_and(is_there)
+            !step.graceful
+                && phase(plan, &step.name) == Phase::Deactivate
+                && plan.actuator(actuator).is_some_and(is_there)
         }
         _ => false,
     })

@@ -13,3 +13,4 @@ pub use drawing::draw_plan;
 pub use page::{Signed, run_page};
 pub use runbook::runbook;
 pub use simulation::simulation_text;
+pub use text::given_up;

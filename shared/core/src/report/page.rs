@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::domain::{Run, RunKind, RunState, Span, StepRecord, StepState};
 
 use super::html::escaped;
-use super::text::{length, moment, time_of_day};
+use super::text::{given_up, length, moment, time_of_day};
 use super::timeline::{self, state_class, state_word};
 
 /// The signed statement that holds the same facts.
@@ -29,6 +29,7 @@ pub fn run_page(run: &Run, signed: Option<&Signed>) -> String {
     head(&mut page, run);
     figures(&mut page, run);
     failures(&mut page, run);
+    divergences(&mut page, run);
     put(&mut page, format_args!("<h2>Over time</h2>\n{}", timeline::draw(run)));
     steps(&mut page, run);
     proof(&mut page, run, signed);
@@ -90,6 +91,9 @@ fn figures(page: &mut String, run: &Run) {
         measured(run.data_loss_seconds),
         rpo,
     );
+    if let Some(lag) = run.conduct.lag() {
+        figure(page, "Data left behind, at most", Some(lag), rpo);
+    }
     page.push_str("</div>\n");
 }
 
@@ -126,6 +130,17 @@ fn failures(page: &mut String, run: &Run) {
     for step in failed {
         let (name, note) = (escaped(step.step.name.as_str()), escaped(&step.note));
         put(page, format_args!("<p><b>{name}</b>: {note}</p>"));
+    }
+}
+
+/// What the side that was lost had taken and could not pass on.
+fn divergences(page: &mut String, run: &Run) {
+    if run.conduct.divergences.is_empty() {
+        return;
+    }
+    page.push_str("<h2>What was given up</h2>\n");
+    for own in &run.conduct.divergences {
+        put(page, format_args!("<p>{}.</p>", escaped(&given_up(own))));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::domain::Span;
+use crate::domain::{Divergence, Span};
 
 /// A length of time in its two largest units.
 pub(super) fn length(span: Span) -> String {
@@ -28,6 +28,14 @@ pub(super) fn moment(at: Timestamp) -> String {
 /// The time of day, to the second.
 pub(super) fn time_of_day(at: Timestamp) -> String {
     at.strftime("%H:%M:%S").to_string()
+}
+
+/// What a server gave up to follow another, as a sentence without its end.
+pub fn given_up(own: &Divergence) -> String {
+    format!(
+        "{} transactions were committed on the lost side only, between {} and {}; they are listed in {} on its host",
+        own.transactions, own.from, own.to, own.records
+    )
 }
 
 #[cfg(test)]

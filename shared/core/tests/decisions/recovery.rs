@@ -12,6 +12,7 @@ fn step(name: &str, after: &[&str]) -> Step {
         after: after.iter().map(|name| StepName::new(*name).unwrap()).collect(),
         action: StepAction::Wait { span: span("1s") },
         timeout: span("1m"),
+        graceful: false,
     }
 }
 

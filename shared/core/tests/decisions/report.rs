@@ -1,6 +1,6 @@
 use holdfast_core::domain::{
-    Check, Conduct, Objectives, PlanId, RecoveryPlan, Run, RunId, RunKind, RunState, Step, StepAction, StepName,
-    StepRecord, StepState,
+    Check, Conduct, Divergence, Objectives, PlanId, RecoveryPlan, Run, RunId, RunKind, RunState, Step, StepAction,
+    StepName, StepRecord, StepState,
 };
 use holdfast_core::report::{Signed, run_page};
 
@@ -18,6 +18,7 @@ fn record(step: &str, action: StepAction, state: StepState, time: Option<(&str, 
             after: Vec::new(),
             action,
             timeout: span("1h"),
+            graceful: false,
         },
         state,
         started_at: time.map(|(from, _)| at(from)),
@@ -133,4 +134,23 @@ fn a_run_of_which_nothing_was_measured_yet_says_so() {
     assert_eq!(page.matches("not measured").count(), 4);
     assert!(page.contains("No statement of this run is signed yet"));
     assert!(!page.contains("What failed"));
+}
+
+#[test]
+fn what_a_failover_left_behind_and_what_the_lost_side_gave_up_is_told() {
+    let mut run = drill();
+    run.kind = RunKind::Disaster;
+    run.conduct.lag_milliseconds = Some(12_001);
+    run.conduct.divergences.push(Divergence {
+        transactions: 7,
+        from: "0/3000A50".to_owned(),
+        to: "0/3000B60".to_owned(),
+        records: "/guard/<2>.txt".to_owned(),
+    });
+    let page = run_page(&run, None);
+    assert!(page.contains("Data left behind, at most<b>13 s</b>"), "{page}");
+    let told = "7 transactions were committed on the lost side only, between 0/3000A50 and 0/3000B60; they are listed in \
+                /guard/&lt;2&gt;.txt on its host.";
+    assert!(page.contains(told), "{page}");
+    assert!(!run_page(&drill(), None).contains("given up"));
 }

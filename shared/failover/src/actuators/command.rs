@@ -96,6 +96,7 @@ impl Commands {
         Ok(stands.map_or(Seen::NotDone, |note| Seen::Done {
             note,
             lag_seconds: None,
+            divergence: None,
         }))
     }
 }

@@ -83,6 +83,7 @@ pub async fn look(order: &ActOrder) -> Result<Seen, Failure> {
             Change::Nothing => Seen::Done {
                 note: format!("{} leads to {} within {} s", place.name, place.address, place.ttl),
                 lag_seconds: None,
+                divergence: None,
             },
         })
     })

@@ -5,11 +5,11 @@ use std::path::Path;
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use holdfast_core::domain::{Act, ActOrder, Bound, Failure, FailureKind, Seen};
+use holdfast_core::domain::{Act, ActOrder, Bound, Divergence, Failure, FailureKind, Seen};
 
 use super::settings::{number_or, required};
 use super::{EmbeddedActuators, blocking, unknown_act};
-use crate::guard::{GuardOrder, GuardState, Mode, Role};
+use crate::guard::{GuardOrder, GuardState, Mode, Promotion, Role};
 use crate::http::Client;
 use crate::system::uptime;
 use crate::token::Token;
@@ -77,7 +77,8 @@ impl EmbeddedActuators {
         }
         match &order.act {
             Act::Fence => Ok(fenced(&state)),
-            Act::Unfence | Act::Promote { .. } => Ok(writing(&state)),
+            Act::Unfence => Ok(writing(&state)),
+            Act::Promote { allow_loss } => Ok(promoted(&state, *allow_loss)),
             Act::Follow { .. } => Ok(following(&state, &leader(order)?)),
             _ => Err(unknown_act(order, "fence, unfence, promote and follow")),
         }
@@ -120,10 +121,7 @@ impl EmbeddedActuators {
             "its guard does not answer ({failure}); its lease has run out: {} s without renewal",
             waited.as_secs()
         );
-        Ok(Seen::Done {
-            note,
-            lag_seconds: None,
-        })
+        Ok(done(note))
     }
 }
 
@@ -182,6 +180,7 @@ fn done(note: String) -> Seen {
     Seen::Done {
         note,
         lag_seconds: None,
+        divergence: None,
     }
 }
 
@@ -213,6 +212,12 @@ fn fenced(state: &GuardState) -> Seen {
     ))
 }
 
+/// The last promotion, if it was under the generation that is in force.
+fn promotion(state: &GuardState) -> Option<&Promotion> {
+    let last = state.promotion.as_ref();
+    last.filter(|last| last.generation == state.generation)
+}
+
 fn writing(state: &GuardState) -> Seen {
     if !matches!(state.mode, Mode::Writer { .. }) {
         return Seen::NotDone;
@@ -221,17 +226,24 @@ fn writing(state: &GuardState) -> Seen {
         let position = state.position.as_deref().unwrap_or("nowhere yet");
         return working(state, &format!("it does not take writes yet; its log is at {position}"));
     }
-    let promotion = state
-        .promotion
-        .as_ref()
-        .filter(|last| last.generation == state.generation);
-    let from = promotion.map_or_else(String::new, |last| format!(", from {} on", last.replayed));
-    Seen::Done {
-        note: format!(
-            "it takes writes on timeline {}{from}",
-            state.timeline.unwrap_or_default()
-        ),
-        lag_seconds: promotion.and_then(|last| last.lag_seconds),
+    let from = promotion(state).map_or_else(String::new, |last| format!(", from {} on", last.replayed));
+    let timeline = state.timeline.unwrap_or_default();
+    done(format!("it takes writes on timeline {timeline}{from}"))
+}
+
+/// The age of the last commit bounds what is lost; one that had to have everything has lost nothing, however old that is.
+fn promoted(state: &GuardState, allow_loss: bool) -> Seen {
+    let lag = match allow_loss {
+        true => promotion(state).and_then(|last| last.lag_seconds),
+        false => Some(0.0),
+    };
+    match writing(state) {
+        Seen::Done { note, divergence, .. } => Seen::Done {
+            note,
+            lag_seconds: lag,
+            divergence,
+        },
+        seen => seen,
     }
 }
 
@@ -243,20 +255,32 @@ fn following(state: &GuardState, leader: &str) -> Seen {
     if state.role != Role::Standby || !state.is_streaming {
         return working(state, "it does not receive yet");
     }
-    let divergence = state
+    let given_up = state
         .divergence
         .as_ref()
         .filter(|own| own.generation == state.generation);
-    let given_up = divergence.map_or_else(String::new, |own| {
-        format!(
-            "; it gave up {} transactions of its own between {} and {}, listed in {} on its host",
-            own.transactions.len(),
-            own.from,
-            own.to,
-            own.records.display()
-        )
-    });
-    done(format!("it receives{given_up}"))
+    let note = given_up.map_or_else(
+        || "it receives".to_owned(),
+        |own| {
+            format!(
+                "it receives; it gave up {} transactions of its own between {} and {}, listed in {} on its host",
+                own.committed,
+                own.from,
+                own.to,
+                own.records.display()
+            )
+        },
+    );
+    Seen::Done {
+        note,
+        lag_seconds: None,
+        divergence: given_up.map(|own| Divergence {
+            transactions: own.committed,
+            from: own.from.clone(),
+            to: own.to.clone(),
+            records: own.records.display().to_string(),
+        }),
+    }
 }
 
 /// A guard as one calls it.
@@ -285,5 +309,48 @@ impl Guard {
 
     fn tell(&self, order: &GuardOrder) -> Result<GuardState, Failure> {
         self.client.post(&format!("{}/orders", self.url), order)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// A guard whose server was promoted under generation 3, or follows after it gave up something under that.
+    fn state(mode: &serde_json::Value, role: &str) -> GuardState {
+        serde_json::from_value(json!({
+            "workload": "orders", "region": "west", "generation": 3, "mode": mode, "role": role,
+            "may_write": role == "writer", "lease_left_ms": 4000, "timeline": 2, "position": "0/4000000",
+            "received": null, "is_streaming": true, "lag_seconds": null, "final_log": null,
+            "promotion": {"generation": 3, "replayed": "0/3000A50", "lag_seconds": 12.5},
+            "divergence": {"generation": 3, "timeline": 1, "from": "0/3000A50", "to": "0/3000B60", "committed": 7,
+                "records": "/guard/divergence-3.txt"},
+            "trouble": null,
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_promotion_that_had_to_have_everything_lost_nothing_however_old_the_last_commit_was() {
+        let state = state(&json!({"mode": "writer", "through": null}), "writer");
+        let lag = |allow_loss| match promoted(&state, allow_loss) {
+            Seen::Done { lag_seconds, .. } => lag_seconds,
+            seen => panic!("{seen:?}"),
+        };
+        assert_eq!((lag(true), lag(false)), (Some(12.5), Some(0.0)));
+    }
+
+    #[test]
+    fn what_a_follower_gave_up_is_told_with_it_and_what_it_gave_up_earlier_is_not() {
+        let mut state = state(&json!({"mode": "standby", "leader": "host=east"}), "standby");
+        let given_up = |state: &GuardState| match following(state, "host=east") {
+            Seen::Done { divergence, .. } => divergence,
+            seen => panic!("{seen:?}"),
+        };
+        assert_eq!(given_up(&state).map(|own| own.transactions), Some(7));
+        state.generation = 4;
+        assert_eq!(given_up(&state), None);
+        assert_eq!(following(&state, "host=west"), Seen::NotDone);
     }
 }

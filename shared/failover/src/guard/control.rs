@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use holdfast_core::domain::{Failure, FailureKind};
-use holdfast_sources::postgres::Lsn;
+use holdfast_sources::postgres::{Lsn, SegmentSize};
 
 use super::intent::failed;
 use super::settings::Settings;
@@ -20,6 +20,8 @@ pub struct Control {
     pub checkpoint: Lsn,
     /// Its timeline.
     pub timeline: u32,
+    /// How long the files of its log are.
+    pub segments: SegmentSize,
 }
 
 /// Reads it.
@@ -45,6 +47,7 @@ fn parse(text: &str) -> Option<Control> {
         was_standby: matches!(state, "shut down in recovery" | "in archive recovery"),
         checkpoint: value("Latest checkpoint location")?.parse().ok()?,
         timeline: value("Latest checkpoint's TimeLineID")?.parse().ok()?,
+        segments: SegmentSize::new(value("Bytes per WAL segment")?.parse().ok()?).ok()?,
     })
 }
 
@@ -74,12 +77,14 @@ mod tests {
             Database cluster state:               shut down\n\
             Latest checkpoint location:           0/3000148\n\
             Latest checkpoint's REDO location:    0/3000148\n\
-            Latest checkpoint's TimeLineID:       2\n";
+            Latest checkpoint's TimeLineID:       2\n\
+            Bytes per WAL segment:                16777216\n";
         let expected = Control {
             is_clean: true,
             was_standby: false,
             checkpoint: Lsn(0x0300_0148),
             timeline: 2,
+            segments: SegmentSize::DEFAULT,
         };
         assert_eq!(parse(text), Some(expected.clone()));
         let running = text.replace("shut down", "in production");

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use holdfast_core::domain::{Failure, FailureKind};
 use holdfast_sources::postgres::address::DEFAULT_DATABASE;
-use holdfast_sources::postgres::{ClientOptions, Lsn};
+use holdfast_sources::postgres::{ClientOptions, Lsn, Segment};
 
-use super::control::{self, run};
+use super::control::{self, Control, run};
 use super::intent::{Divergence, failed};
 use super::seed;
 use super::settings::Settings;
@@ -22,7 +22,11 @@ pub fn rejoin(
     options: &ClientOptions,
 ) -> Result<Option<Divergence>, Failure> {
     let marker = settings.folder.join("rewinding");
+    let mut begun = None;
     if marker.exists() {
+        // What was being given up when it broke off; the fresh copy has nothing of it.
+        let text = fs::read(&marker).map_err(|error| failed("read", &marker, error))?;
+        begun = serde_json::from_slice(&text).ok();
         // Half rewound is neither the old nor the new: only a fresh copy is safe.
         seed::seed(settings, leader, generation, options)?;
         fs::remove_file(&marker).map_err(|error| failed("remove", &marker, error))?;
@@ -38,7 +42,7 @@ pub fn rejoin(
     write_whole(&signal, "")?;
     match fs::remove_file(&marker) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed("remove", &marker, error)),
-        _ => Ok(divergence),
+        _ => Ok(divergence.or(begun)),
     }
 }
 
@@ -59,7 +63,9 @@ fn rewind(settings: &Settings, leader: &str, generation: u64, marker: &Path) -> 
         return Ok(None);
     };
     let divergence = report(settings, fork, generation)?;
-    write_whole(marker, "")?;
+    let text = serde_json::to_string(&divergence)
+        .map_err(|error| Failure::caused(FailureKind::Bug, "a divergence is no JSON", error))?;
+    write_whole(marker, &text)?;
     run(&program, &words)?;
     Ok(Some(divergence))
 }
@@ -88,7 +94,7 @@ fn fork_in(said: &str) -> Option<(Lsn, u32)> {
 fn report(settings: &Settings, fork: (Lsn, u32), generation: u64) -> Result<Divergence, Failure> {
     let (from, _) = fork;
     let own = control::read(settings)?;
-    let records = transactions(settings, own.timeline, from)?;
+    let records = transactions(settings, &own, from)?;
     let path = settings.folder.join(format!("divergence-{generation}.txt"));
     // A second attempt must not replace what the first has written: the log may be rewound by then.
     if !path.exists() {
@@ -99,23 +105,29 @@ fn report(settings: &Settings, fork: (Lsn, u32), generation: u64) -> Result<Dive
         timeline: own.timeline,
         from: from.to_string(),
         to: own.checkpoint.to_string(),
-        transactions: commits_in(&records),
+        committed: commits_in(&records) as u64,
         records: path,
     })
 }
 
-/// The records of transactions beyond a position, as `pg_waldump` shows them. It ends with an error where the log ends.
-fn transactions(settings: &Settings, timeline: u32, from: Lsn) -> Result<String, Failure> {
+/// The records of transactions from a position up to the last checkpoint, as `pg_waldump` shows them. It is told the first and
+/// the last file: by itself it reads the length of segments from any, also from one that was made beforehand and is empty.
+fn transactions(settings: &Settings, own: &Control, from: Lsn) -> Result<String, Failure> {
+    if from >= own.checkpoint {
+        return Ok(String::new());
+    }
+    let segment = |position| Segment::holding(own.timeline, position, own.segments).name(own.segments);
     let program = settings.program("pg_waldump");
     let log = settings.data.join("pg_wal");
     let output = std::process::Command::new(&program)
         .args([
             "--rmgr=Transaction",
-            &format!("--timeline={timeline}"),
             &format!("--start={from}"),
+            &format!("--end={}", own.checkpoint),
         ])
         .arg("--path")
         .arg(&log)
+        .args([segment(from), segment(own.checkpoint)])
         .env("LC_ALL", "C")
         .output()
         .map_err(|error| failed("run", &program, error))?;
@@ -135,10 +147,8 @@ fn transactions(settings: &Settings, timeline: u32, from: Lsn) -> Result<String,
     Err(Failure::new(FailureKind::Transient, message))
 }
 
-fn commits_in(records: &str) -> Vec<u64> {
-    let commits = records.lines().filter(|line| line.contains("desc: COMMIT"));
-    let number = |line: &str| line.split_once("tx:")?.1.split(',').next()?.trim().parse().ok();
-    commits.filter_map(number).collect()
+fn commits_in(records: &str) -> usize {
+    records.lines().filter(|line| line.contains("desc: COMMIT")).count()
 }
 
 /// Writes a file that is there whole or not at all.
@@ -170,6 +180,6 @@ mod tests {
     fn commits_are_counted_and_aborts_are_not() {
         let records = "rmgr: Transaction len (rec/tot): 34/34, tx:        735, lsn: 0/03000A50, prev 0/03000A18, desc: COMMIT 2026\n\
             rmgr: Transaction len (rec/tot): 34/34, tx: 736, lsn: 0/03000B50, prev 0/03000A18, desc: ABORT 2026\n";
-        assert_eq!(commits_in(records), [735]);
+        assert_eq!(commits_in(records), 1);
     }
 }

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use holdfast_core::domain::{Act, ActOrder, ActuatorName, Failure, FailureKind, Region, RunId, Seen, Span, StepName};
+use holdfast_core::domain::{
+    Act, ActOrder, ActuatorName, Divergence, Failure, FailureKind, Region, RunId, Seen, Span, StepName,
+};
 use holdfast_core::ports::{Actuators, Clock};
 use jiff::Timestamp;
 
@@ -41,6 +43,8 @@ struct State {
     /// Regions that cannot be reached, and since when.
     cut: BTreeMap<Region, Timestamp>,
     broken: BTreeSet<(ActuatorName, &'static str)>,
+    /// What things have of their own that they give up to follow another.
+    own: BTreeMap<ActuatorName, Divergence>,
     violations: Vec<String>,
 }
 
@@ -97,6 +101,11 @@ impl FakeActuators {
         } else {
             state.broken.remove(&(name.clone(), act));
         }
+    }
+
+    /// Gives a thing something of its own, which it gives up when it follows another.
+    pub fn set_own(&self, name: &ActuatorName, own: Divergence) {
+        locked(&self.state).own.insert(name.clone(), own);
     }
 
     /// How many acts have taken effect.
@@ -231,6 +240,10 @@ impl Actuators for FakeActuators {
         Ok(Seen::Done {
             note: format!("{} stands", order.act.as_str()),
             lag_seconds: matches!(order.act, Act::Promote { allow_loss: true }).then_some(0.5),
+            divergence: match order.act {
+                Act::Follow { .. } => state.own.get(order.on.name()).cloned(),
+                _ => None,
+            },
         })
     }
 }

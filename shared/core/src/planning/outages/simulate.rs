@@ -210,12 +210,7 @@ fn needs(plan: &RecoveryPlan, step: &Step, ground: &Ground<'_>, sides: &Sides) -
             };
             needs.extend(region_of(ground, vault).map(|region| need(service, &region)));
         }
-        StepAction::Act {
-            actuator,
-            act,
-            graceful: false,
-            ..
-        } => {
+        StepAction::Act { actuator, act, .. } if !step.graceful => {
             let found = plan.actuator(actuator).into_iter();
             needs.extend(found.flat_map(|actuator| needs_of(actuator, act, sides)));
         }
