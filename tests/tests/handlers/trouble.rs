@@ -95,6 +95,7 @@ fn a_record_that_cannot_be_read_keeps_no_other_job_and_no_run_from_going_on() {
             request: "r1".to_owned(),
             plan: PlanId::new("evacuate").unwrap(),
             kind: RunKind::Simulate,
+            level: None,
             requested_by: "ann".to_owned(),
         };
         let told = match function {

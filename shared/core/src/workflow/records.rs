@@ -317,14 +317,46 @@ impl Record for Occurrence {
 /// The word under which plans stand that may be declared by themselves.
 pub const AUTOMATIC_PLAN: &str = "plan.automatic";
 
+/// The word under which plans stand whose drills are due by themselves, and that may not be declared so.
+pub const SCHEDULED_PLAN: &str = "plan.scheduled";
+
 impl Record for RecoveryPlan {
     const KIND: &'static str = "plan";
     fn key(&self) -> Key {
         plan_key(&self.id)
     }
     fn wake(&self) -> Option<Wake> {
-        self.moves.as_ref()?.automatic.as_ref()?;
-        wake(AUTOMATIC_PLAN, Timestamp::UNIX_EPOCH)
+        let is_automatic = self.moves.as_ref().is_some_and(|moves| moves.automatic.is_some());
+        let status = match (is_automatic, &self.drills.schedule) {
+            (true, _) => AUTOMATIC_PLAN,
+            (false, Some(_)) => SCHEDULED_PLAN,
+            (false, None) => return None,
+        };
+        wake(status, Timestamp::UNIX_EPOCH)
+    }
+}
+
+/// How far the drills of a plan have been asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrillProgress {
+    /// The plan.
+    pub plan: PlanId,
+    /// Every drill that was due by then was asked for, or another stands for it.
+    pub settled_until: Timestamp,
+}
+
+/// Where the progress of a plan's drills lives.
+pub fn drill_progress_key(plan: &PlanId) -> Key {
+    key(format!("PLAN#{plan}"), "DRILLS")
+}
+
+impl Record for DrillProgress {
+    const KIND: &'static str = "drill progress";
+    fn key(&self) -> Key {
+        drill_progress_key(&self.plan)
+    }
+    fn wake(&self) -> Option<Wake> {
+        None
     }
 }
 

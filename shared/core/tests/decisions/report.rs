@@ -1,6 +1,6 @@
 use holdfast_core::domain::{
-    Check, Conduct, Objectives, PlanId, RecoveryPlan, Run, RunId, RunKind, RunState, Step, StepAction, StepName,
-    StepRecord, StepState,
+    Check, Conduct, Drills, Objectives, PlanId, RecoveryPlan, Run, RunId, RunKind, RunState, Step, StepAction,
+    StepName, StepRecord, StepState,
 };
 use holdfast_core::report::{Signed, run_page};
 
@@ -74,6 +74,10 @@ fn drill() -> Run {
         plan: RecoveryPlan {
             id: PlanId::new("west").unwrap(),
             moves: None,
+            drills: Drills::default(),
+            levels: Vec::new(),
+            priority: None,
+            at_once: None,
             description: "Photos & reports from the recovery Region".to_owned(),
             objectives: Objectives {
                 rpo: span("90m"),
