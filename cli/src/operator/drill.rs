@@ -27,6 +27,8 @@ pub async fn run(options: DrillOptions, json: bool) -> Result<Done, CliError> {
     } else {
         RunKind::Drill
     };
+    // What is due is done first: the proof and the copy that the drill waits for may be among it.
+    session.step(&progress_bar("drill")).await?;
     let id = ask(&session, &options.plan, (kind, options.level), REQUESTED_BY).await?;
     follow(&session, &id, "drill", json).await
 }

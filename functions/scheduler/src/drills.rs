@@ -3,7 +3,7 @@
 use holdfast_core::domain::{Detail, DrillSchedule, Failure, FailureKind, RecoveryPlan, RunKind};
 use holdfast_core::planning::{Admission, DrillsDue, ScheduleError, admit_drill, plan_drills};
 use holdfast_core::ports::{Page, Severity};
-use holdfast_core::workflow::records::{self, AUTOMATIC_PLAN, DrillProgress, SCHEDULED_PLAN, Stored};
+use holdfast_core::workflow::records::{self, AUTOMATIC_PLAN, DrillProgress, Stored};
 use holdfast_core::workflow::{FirstFailure, World};
 use jiff::Timestamp;
 
@@ -13,14 +13,12 @@ const BY_ITSELF: &str = "the schedule of its plan";
 /// Asks for every drill that is due.
 pub async fn request_due(world: &World) -> Result<(), Failure> {
     let mut failures = FirstFailure::default();
-    for status in [AUTOMATIC_PLAN, SCHEDULED_PLAN] {
-        for entry in world.catalog.waking(status, world.now()).await? {
-            let Some(plan) = failures.keep(records::decode::<RecoveryPlan>(entry)) else {
-                continue;
-            };
-            if let Some(schedule) = &plan.value.drills.schedule {
-                failures.keep(request(world, &plan.value, schedule).await);
-            }
+    for entry in world.catalog.waking(AUTOMATIC_PLAN, world.now()).await? {
+        let Some(plan) = failures.keep(records::decode::<RecoveryPlan>(entry)) else {
+            continue;
+        };
+        if let Some(schedule) = &plan.value.drills.schedule {
+            failures.keep(request(world, &plan.value, schedule).await);
         }
     }
     failures.into_result()

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::domain::{Contact, ContactName, Escalation, IncidentLevel, Span};
+use crate::domain::{Contact, ContactName, Escalation, IncidentLevel, Move, Span};
 
 use super::names::Names;
 use super::reader::{At, Problems, Table};
@@ -29,13 +29,14 @@ pub(super) fn read_contact(mut table: Table<'_>, names: &mut Names, problems: &m
     }
 }
 
-/// Reads the incident levels of a plan. `declares` says whether observers may declare a failover of it.
+/// Reads the incident levels of a plan.
 pub(super) fn read_levels(
     plan: &mut Table<'_>,
-    declares: bool,
+    moves: Option<&Move>,
     names: &Names,
     problems: &mut Problems<'_>,
 ) -> Vec<IncidentLevel> {
+    let declares = moves.is_some_and(|moves| moves.automatic.is_some());
     let mut levels: Vec<IncidentLevel> = Vec::new();
     for table in plan.tables("level", "[[plan.level]]", problems) {
         let at = table.at;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::domain::{Check, PlanId, RecoveryPlan, Span, Step, StepAction, StepName};
+use crate::domain::{Check, Objectives, PlanId, RecoveryPlan, Span, Step, StepAction, StepName};
 use crate::planning::{PlanError, order_steps};
 
 use super::drills::read_drills;
@@ -39,14 +39,10 @@ pub(super) fn read_plan(
         names.plans.declare(&id.value, id.at, problems);
     }
     let description: Option<At<String>> = table.word("description", problems);
-    let objectives = read_objectives(&mut table, names, problems);
-    if !(table.has("tier") || table.has("rpo") || table.has("rto")) {
-        problems.add(table.at, "[[plan]] lacks \"tier\", or \"rpo\" and \"rto\"");
-    }
+    let objectives = read_promise(&mut table, names, problems);
     let mut moves = read_moves(&mut table, names, problems);
     let drills = read_drills(&mut table, moves.as_ref(), names, applied_at, problems);
-    let declares = moves.as_ref().is_some_and(|moves| moves.automatic.is_some());
-    let levels = read_levels(&mut table, declares, names, problems);
+    let levels = read_levels(&mut table, moves.as_ref(), names, problems);
     let priority = table.number("priority", 1..=3, problems);
     let at_once = table.number("at-once", 1..=1000, problems);
     let mut steps_at = BTreeMap::new();
@@ -98,6 +94,14 @@ pub(super) fn read_plan(
         return None;
     }
     Some(ReadPlan { plan, steps_at })
+}
+
+/// What a plan promises, which it must say.
+fn read_promise(table: &mut Table<'_>, names: &Names, problems: &mut Problems<'_>) -> Option<Objectives> {
+    if !(table.has("tier") || table.has("rpo") || table.has("rto")) {
+        problems.add(table.at, "[[plan]] lacks \"tier\", or \"rpo\" and \"rto\"");
+    }
+    read_objectives(table, names, problems)
 }
 
 /// The step in which a plan without an order is wrong.

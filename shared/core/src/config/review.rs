@@ -46,11 +46,7 @@ pub(super) fn review(
         findings.extend(check_actuator(actuator).into_iter().map(|finding| (place, finding)));
     }
     for read in plans {
-        for finding in check_traffic(&read.plan) {
-            let step = finding.subject.split_once('/').map(|(_, step)| step);
-            let place = read.steps_at.iter().find(|(name, _)| Some(name.as_str()) == step);
-            findings.push((place.map_or(0, |(_, place)| *place), finding));
-        }
+        findings.extend(traffic(read));
         for step in &read.plan.steps {
             let Some((resource, vault)) = source(&step.action) else {
                 continue;
@@ -80,6 +76,15 @@ pub(super) fn review(
         }
     }
     findings
+}
+
+/// What is said of where a plan leads traffic, each at its step.
+fn traffic(read: &ReadPlan) -> impl Iterator<Item = (usize, Finding)> {
+    check_traffic(&read.plan).into_iter().map(|finding| {
+        let step = finding.subject.split_once('/').map(|(_, step)| step);
+        let place = read.steps_at.iter().find(|(name, _)| Some(name.as_str()) == step);
+        (place.map_or(0, |(_, place)| *place), finding)
+    })
 }
 
 fn warn(code: &'static str, message: String, subject: &str) -> Finding {

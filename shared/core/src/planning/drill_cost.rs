@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::domain::{
     Act, ActuatorName, Budget, DrillCost, Prices, RecoveryPlan, Rent, Run, Span, Step, StepAction, StepRecord,
-    StepState,
+    StepState, Undo,
 };
 
 use super::unwinding::steps_to_undo;
@@ -178,10 +178,19 @@ pub fn check_spending(
     look: Span,
     now: Timestamp,
 ) -> Result<BudgetDecision, CostError> {
-    let mut ahead: i64 = (steps_to_undo(run).into_iter().chain(starting))
-        .map(|place| run.steps[place].step.timeout.as_seconds())
-        .sum();
-    ahead = ahead.saturating_add(look.as_seconds());
+    let is_taken_back = |place: &usize| {
+        let action = &run.steps[*place].step.action;
+        matches!(
+            action,
+            StepAction::Act {
+                undo: Undo::Reverse,
+                ..
+            }
+        )
+    };
+    let taken_back = steps_to_undo(run).into_iter().chain(starting.filter(is_taken_back));
+    let takes: i64 = taken_back.map(|place| run.steps[place].step.timeout.as_seconds()).sum();
+    let ahead = Span::seconds(takes.saturating_add(look.as_seconds()));
     let mut rented = rented(run, budget);
     let starts = starting.and_then(|place| starts_rented(&run.plan, budget, &run.steps[place].step));
     if let Some((name, rent)) = starts
@@ -195,5 +204,5 @@ pub fn check_spending(
         });
     }
     let cost = drill_cost(&rented, &budget.prices, now)?;
-    Ok(check_budget(&cost, budget.amount, Span::seconds(ahead)))
+    Ok(check_budget(&cost, budget.amount, ahead))
 }

@@ -29,11 +29,10 @@ pub fn admit_drill(windows: &[DrillWindow], at: Timestamp) -> Result<Admission, 
         // One that opened longer ago than it stays open is closed again.
         match opens.next_after(window.open_for.before(at)) {
             Some(opened_at) if opened_at <= at => return Ok(Admission::Open),
-            opens_at => {
-                next = opens_at
-                    .map(|opens_at| next.map_or(opens_at, |next| next.min(opens_at)))
-                    .or(next)
+            Some(opens_at) => {
+                next = Some(next.map_or(opens_at, |next| next.min(opens_at)));
             }
+            None => {}
         }
     }
     Ok(match windows.is_empty() {

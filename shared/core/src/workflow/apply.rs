@@ -4,7 +4,7 @@ use super::World;
 use super::authority;
 use super::configuration;
 use super::inventory;
-use super::records::{self, AUTOMATIC_PLAN, SCHEDULED_PLAN, Stored};
+use super::records::{self, AUTOMATIC_PLAN, Stored};
 use crate::domain::{Failure, FailureKind, Policy, PolicyDraft, PolicyId, RecoveryPlan, Resource};
 use crate::planning::{carry_over, carry_over_drills, same_policy};
 
@@ -136,19 +136,17 @@ async fn apply_plan(world: &World, plan: &RecoveryPlan) -> Result<(), Failure> {
 
 /// Plans that the configuration names no more do nothing by themselves any longer; people can still run them.
 async fn silence_absent(world: &World, plans: &[RecoveryPlan]) -> Result<(), Failure> {
-    for status in [AUTOMATIC_PLAN, SCHEDULED_PLAN] {
-        for entry in world.catalog.waking(status, world.now()).await? {
-            let known = records::decode::<RecoveryPlan>(entry)?.value;
-            if plans.iter().any(|plan| plan.id == known.id) {
-                continue;
-            }
-            let silence = |plan: &mut RecoveryPlan| {
-                let automatic = plan.moves.as_mut().and_then(|moves| moves.automatic.take());
-                let schedule = plan.drills.schedule.take();
-                automatic.is_some() || schedule.is_some()
-            };
-            records::amend(world.catalog.as_ref(), &records::plan_key(&known.id), silence).await?;
+    for entry in world.catalog.waking(AUTOMATIC_PLAN, world.now()).await? {
+        let known = records::decode::<RecoveryPlan>(entry)?.value;
+        if plans.iter().any(|plan| plan.id == known.id) {
+            continue;
         }
+        let silence = |plan: &mut RecoveryPlan| {
+            let automatic = plan.moves.as_mut().and_then(|moves| moves.automatic.take());
+            let schedule = plan.drills.schedule.take();
+            automatic.is_some() || schedule.is_some()
+        };
+        records::amend(world.catalog.as_ref(), &records::plan_key(&known.id), silence).await?;
     }
     Ok(())
 }

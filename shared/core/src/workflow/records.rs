@@ -314,11 +314,8 @@ impl Record for Occurrence {
     }
 }
 
-/// The word under which plans stand that may be declared by themselves.
+/// The word under which plans stand that do something by themselves: a failover that observers declare, or drills that are due.
 pub const AUTOMATIC_PLAN: &str = "plan.automatic";
-
-/// The word under which plans stand whose drills are due by themselves, and that may not be declared so.
-pub const SCHEDULED_PLAN: &str = "plan.scheduled";
 
 impl Record for RecoveryPlan {
     const KIND: &'static str = "plan";
@@ -327,12 +324,10 @@ impl Record for RecoveryPlan {
     }
     fn wake(&self) -> Option<Wake> {
         let is_automatic = self.moves.as_ref().is_some_and(|moves| moves.automatic.is_some());
-        let status = match (is_automatic, &self.drills.schedule) {
-            (true, _) => AUTOMATIC_PLAN,
-            (false, Some(_)) => SCHEDULED_PLAN,
-            (false, None) => return None,
-        };
-        wake(status, Timestamp::UNIX_EPOCH)
+        if !is_automatic && self.drills.schedule.is_none() {
+            return None;
+        }
+        wake(AUTOMATIC_PLAN, Timestamp::UNIX_EPOCH)
     }
 }
 

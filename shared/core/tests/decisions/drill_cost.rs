@@ -212,4 +212,13 @@ fn what_a_drill_is_about_to_start_counts_before_it_is_started() {
     assert_eq!(spending(0.71, None), BudgetDecision::GoOn);
     assert_eq!(spending(0.73, Some(0)), BudgetDecision::GoOn);
     assert!(matches!(spending(0.71, Some(0)), BudgetDecision::Stop { reason } if reason.contains("0.72")));
+    // What only waits is not taken back, however long it may take.
+    let started = (
+        StepState::Succeeded,
+        Some("2026-03-01T12:00:00Z"),
+        Some("2026-03-01T12:00:00Z"),
+    );
+    let run = drill(&[started, pending, pending]);
+    let decision = check_spending(&run, &budget(&run.plan), Some(1), span("2m"), now());
+    assert_eq!(decision, Ok(BudgetDecision::GoOn));
 }

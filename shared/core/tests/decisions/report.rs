@@ -1,6 +1,6 @@
 use holdfast_core::domain::{
-    Check, Conduct, Drills, Objectives, PlanId, RecoveryPlan, Run, RunId, RunKind, RunState, Step, StepAction,
-    StepName, StepRecord, StepState,
+    Check, Conduct, DrillCost, Drills, Objectives, PlanId, RecoveryPlan, Run, RunId, RunKind, RunState, Step,
+    StepAction, StepName, StepRecord, StepState,
 };
 use holdfast_core::report::{Signed, run_page};
 
@@ -137,4 +137,27 @@ fn a_run_of_which_nothing_was_measured_yet_says_so() {
     assert_eq!(page.matches("not measured").count(), 4);
     assert!(page.contains("No statement of this run is signed yet"));
     assert!(!page.contains("What failed"));
+}
+
+#[test]
+fn a_drill_that_its_budget_ended_shows_why_and_what_it_cost() {
+    let mut run = drill();
+    run.conduct.level = Some(3);
+    run.conduct.goes_back = Some("the budget ends this drill <early>".to_owned());
+    run.conduct.cost = Some(DrillCost {
+        total: 1.256,
+        items: vec![("web".to_owned(), 1.2), ("db".to_owned(), 0.056)],
+        per_second: 0.0,
+        priced: "USD, prices noted on 2026-11-20".to_owned(),
+    });
+    let page = run_page(&run, None);
+    for words in [
+        "Cost<b>1.26</b>",
+        "web: 1.20, db: 0.06",
+        "USD, prices noted on 2026-11-20",
+        "the budget ends this drill &lt;early&gt;",
+        "incident level 3",
+    ] {
+        assert!(page.contains(words), "{words}: {page}");
+    }
 }
