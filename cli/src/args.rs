@@ -219,6 +219,9 @@ pub struct DrillOptions {
     /// Only simulate: evaluate the checks, change nothing.
     #[arg(long)]
     pub simulate: bool,
+    /// The incident level that is rehearsed [default: the plan's first].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=4))]
+    pub level: Option<u8>,
     /// Where the configuration and the data are.
     #[command(flatten)]
     pub place: Place,

@@ -125,6 +125,9 @@ pub struct MoveOptions {
     /// Who asks for it.
     #[arg(long, value_name = "NAME")]
     pub by: String,
+    /// The incident level [default: the plan's first].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=4))]
+    pub level: Option<u8>,
     /// Where the configuration and the data are.
     #[command(flatten)]
     pub place: Place,
@@ -155,6 +158,8 @@ pub enum RunCommand {
     Pause,
     /// Go on; one that is stuck tries again what failed.
     Resume,
+    /// Say that you know of it and take care of it: no other contact is told.
+    Acknowledge,
     /// Take back what was changed, and end.
     Abort {
         /// Why.

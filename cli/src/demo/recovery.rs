@@ -135,6 +135,7 @@ impl Demo {
             request,
             plan,
             kind: RunKind::Drill,
+            level: None,
             requested_by: "demo".to_owned(),
         };
         self.world().publish(detail).await?;

@@ -23,40 +23,43 @@ pub async fn run(options: DrillOptions, json: bool) -> Result<Done, CliError> {
             options.place.config.display()
         )));
     }
-    let world = &session.system.world;
     let kind = if options.simulate {
         RunKind::Simulate
     } else {
         RunKind::Drill
     };
-    let request = world.ids.fresh();
-    let id = RunId::derive(&["run", &request]);
-    world
-        .publish(Detail::RunRequested {
-            request,
-            plan,
-            kind,
-            requested_by: REQUESTED_BY.to_owned(),
-        })
-        .await?;
+    // What is due is done first: the proof and the copy that the drill waits for may be among it.
+    session.step(&progress_bar("drill")).await?;
+    let id = ask(&session, &options.plan, (kind, options.level), REQUESTED_BY).await?;
     follow(&session, &id, "drill", json).await
 }
 
-/// Moves a workload. What refuses the run is told at once.
+/// Moves a workload.
 pub async fn order(options: MoveOptions, kind: RunKind, json: bool) -> Result<Done, CliError> {
     let (session, _) = Session::open(&options.place).await?;
+    let id = ask(&session, &options.plan, (kind, options.level), &options.by).await?;
+    eprintln!("holdfast: run {id}; `holdfast run {id} status` looks at it from elsewhere");
+    follow(&session, &id, kind.as_str(), json).await
+}
+
+/// Asks for a run. What refuses it is told at once.
+async fn ask(
+    session: &Session,
+    plan: &str,
+    (kind, level): (RunKind, Option<u8>),
+    requested_by: &str,
+) -> Result<RunId, CliError> {
     let world = &session.system.world;
     let request = world.ids.fresh();
     let order = json!({
-        "plan": options.plan,
+        "plan": plan,
         "kind": kind,
-        "requested_by": options.by,
+        "level": level,
+        "requested_by": requested_by,
         "request": request,
     });
     holdfast_dr_failover::answer(world, &order).await?;
-    let id = RunId::derive(&["run", &request]);
-    eprintln!("holdfast: run {id}; `holdfast run {id} status` looks at it from elsewhere");
-    follow(&session, &id, kind.as_str(), json).await
+    Ok(RunId::derive(&["run", &request]))
 }
 
 /// Brings a run further until it is over or waits for a person, and says what came of it.
@@ -113,10 +116,12 @@ pub fn lines(run: &Run) -> Vec<String> {
             .iter()
             .map(|why| format!("STUCK                {why}")),
     );
-    lines.push(format!(
-        "recovery time        {}",
-        against(recovery, run.plan.objectives.rto)
-    ));
+    lines.extend(run.conduct.cost.iter().map(|cost| {
+        let of = run.plan.drills.budget.as_ref();
+        let of = of.map_or_else(String::new, |budget| format!(" of a budget of {:.2}", budget.amount));
+        format!("cost                 {:.2}{of} ({})", cost.total, cost.priced)
+    }));
+    lines.push(format!("recovery time        {}", against(recovery, run.rto())));
     lines.push(format!(
         "recovery point age   {}",
         against(run.point_age_seconds, run.plan.objectives.rpo)

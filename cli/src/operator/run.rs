@@ -24,6 +24,7 @@ pub async fn tell(options: RunOptions, json: bool) -> Result<Done, CliError> {
         RunCommand::Status => json!({ "status": run }),
         RunCommand::Pause => told("pause"),
         RunCommand::Resume => told("resume"),
+        RunCommand::Acknowledge => told("acknowledge"),
         RunCommand::Abort { reason } => with("abort", &[("reason", reason)]),
         RunCommand::Skip { step, reason } => with("skip", &[("step", step), ("reason", reason)]),
         RunCommand::Approve { step } => with("approve", &[("step", step)]),

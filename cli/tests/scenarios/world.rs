@@ -236,6 +236,7 @@ impl World {
             request: request.clone(),
             plan: holdfast_core::domain::PlanId::new("shop-in-east").unwrap(),
             kind: holdfast_core::domain::RunKind::Drill,
+            level: None,
             requested_by: "scenario".to_owned(),
         };
         self.system().world.publish(detail).await.unwrap();

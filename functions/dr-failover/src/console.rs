@@ -1,10 +1,11 @@
 //! What a person or a state machine asks for directly: to start a run, and how far it came.
 //!
-//! `{"plan": "evacuate", "kind": "simulate"}` starts a run, `{"status": "<run>"}` brings it further and says where it stands.
-//! `{"run": "<run>", "instruct": "approve", "step": "agree", "by": "ana"}` tells it something: pause, resume, abort (with a
-//! `reason`), skip (a `step`, with a `reason`) or approve (a `step`). `{"forbid": "orders", "until": "2026-03-01T12:00:00Z",
-//! "reason": "maintenance", "by": "ana"}` keeps failovers of a workload that nobody orders from being declared until then.
-//! A state machine gives its execution's name as `request`, so that asking twice is asking once.
+//! `{"plan": "evacuate", "kind": "simulate"}` starts a run, at an incident level where `level` names one.
+//! `{"status": "<run>"}` brings it further and says where it stands.
+//! `{"run": "<run>", "instruct": "approve", "step": "agree", "by": "ana"}` tells it something: pause, resume, acknowledge, abort
+//! (with a `reason`), skip (a `step`, with a `reason`) or approve (a `step`). `{"forbid": "orders", "until":
+//! "2026-03-01T12:00:00Z", "reason": "maintenance", "by": "ana"}` keeps failovers of a workload that nobody orders from being
+//! declared until then. A state machine gives its execution's name as `request`, so that asking twice is asking once.
 
 use holdfast_core::config::payload::Payload;
 use holdfast_core::domain::{
@@ -56,6 +57,7 @@ pub async fn answer(world: &World, payload: &Value) -> Result<Value, Failure> {
             kind.as_str()
         ));
     }
+    let level = read.number("level", 1..=4);
     let request = read.text("request").map(str::to_owned);
     read.finish()?;
     let missing = || Failure::new(FailureKind::Bug, "a payload without a plan was not refused");
@@ -64,6 +66,7 @@ pub async fn answer(world: &World, payload: &Value) -> Result<Value, Failure> {
         request: request.clone(),
         plan: plan.ok_or_else(missing)?,
         kind,
+        level,
         requested_by: requested_by.unwrap_or_else(|| "nobody named".to_owned()),
     };
     let event = Event::new(detail, world.now());
@@ -91,6 +94,7 @@ async fn instruct(world: &World, mut read: Payload<'_>) -> Result<Value, Failure
     let instruction = match word.as_deref() {
         Some("pause") => Some(Instruction::Pause),
         Some("resume") => Some(Instruction::Resume),
+        Some("acknowledge") => Some(Instruction::Acknowledge),
         Some("abort") => reason(&mut read).map(|reason| Instruction::Abort { reason }),
         Some("skip") => step_of(&mut read)
             .zip(reason(&mut read))
@@ -98,7 +102,7 @@ async fn instruct(world: &World, mut read: Payload<'_>) -> Result<Value, Failure
         Some("approve") => step_of(&mut read).map(|step| Instruction::Approve { step }),
         Some(other) => {
             read.problem(format!(
-                "`instruct`: \"{other}\" is not known; known: pause, resume, abort, skip, approve"
+                "`instruct`: \"{other}\" is not known; known: pause, resume, acknowledge, abort, skip, approve"
             ));
             None
         }
@@ -176,6 +180,7 @@ async fn standing(world: &World, id: &RunId) -> Result<Value, Failure> {
         "kind": run.kind,
         "state": run.state,
         "is_over": run.state.is_over(),
+        "level": run.conduct.level,
         "requested_by": run.requested_by,
         "declared_at": run.declared_at,
         "recovered_at": run.recovered_at,
@@ -185,7 +190,9 @@ async fn standing(world: &World, id: &RunId) -> Result<Value, Failure> {
         "generation": run.conduct.generation,
         "lag_milliseconds": run.conduct.lag_milliseconds,
         "divergences": run.conduct.divergences,
+        "acknowledged": run.conduct.acknowledged,
         "went_back": run.conduct.goes_back,
+        "cost": run.conduct.cost,
         "stuck": run.conduct.stuck,
         "steps": run.steps.iter().map(step).collect::<Vec<_>>(),
     }))

@@ -1,7 +1,8 @@
 //! What people tell a run: to pause, to go on, to go back, to go on without a step, and that they agree.
 
 use holdfast_core::domain::{
-    Act, Approval, Failure, FailureKind, Instruction, Run, RunId, RunState, StepAction, StepName, StepState,
+    Acknowledgement, Act, Approval, Failure, FailureKind, Instruction, Run, RunId, RunState, StepAction, StepName,
+    StepState,
 };
 use holdfast_core::planning::{opposite, point_of_no_return};
 use holdfast_core::workflow::World;
@@ -22,6 +23,13 @@ pub async fn follow(world: &World, run: &RunId, instruction: &Instruction, by: &
             }
         }
         Instruction::Resume => resume(&mut run.value),
+        Instruction::Acknowledge => {
+            let acknowledgement = Acknowledgement {
+                by: by.to_owned(),
+                at: world.now(),
+            };
+            run.value.conduct.acknowledged.get_or_insert(acknowledgement);
+        }
         Instruction::Abort { reason } => {
             if run.value.state == RunState::Undoing {
                 return Ok(());
@@ -54,6 +62,7 @@ fn word(instruction: &Instruction) -> String {
     match instruction {
         Instruction::Pause => "pause".to_owned(),
         Instruction::Resume => "resume".to_owned(),
+        Instruction::Acknowledge => "acknowledge".to_owned(),
         Instruction::Abort { reason } => format!("abort: {reason}"),
         Instruction::Skip { step, reason } => format!("skip {step}: {reason}"),
         Instruction::Approve { step } => format!("approve {step}"),

@@ -6,15 +6,17 @@
 mod acts;
 mod cleaning;
 mod console;
+mod contacts;
 mod instructions;
 mod requests;
 mod runs;
+mod spending;
 mod steps;
 mod unwinding;
 mod watching;
 
-use holdfast_core::domain::{Detail, Event, Failure, FailureKind, JobKind};
-use holdfast_core::workflow::records::{self, OPEN_RUN};
+use holdfast_core::domain::{Detail, Event, Failure, FailureKind, JobKind, Run};
+use holdfast_core::workflow::records::{self, HELD_RUN, OPEN_RUN, Stored};
 use holdfast_core::workflow::{FirstFailure, World, jobs};
 
 pub use console::answer;
@@ -42,10 +44,9 @@ async fn work(world: &World, event: &Event) -> Result<(), Failure> {
             request,
             plan,
             kind,
+            level,
             requested_by,
-        } => {
-            requests::declare(world, request, plan, *kind, requested_by).await?;
-        }
+        } => requests::declare(world, request, plan, (*kind, *level), requested_by).await?,
         Detail::RunInstructed { run, instruction, by } => instructions::follow(world, run, instruction, by).await?,
         Detail::WorkloadObserved {
             workload,
@@ -65,10 +66,25 @@ async fn work(world: &World, event: &Event) -> Result<(), Failure> {
     }
     let mut failures = FirstFailure::default();
     failures.keep(jobs::drive_due(world, JobKind::Clean, &cleaning::Cleanings).await);
-    for entry in world.catalog.waking(OPEN_RUN, world.now()).await? {
-        if let Some(run) = failures.keep(records::decode(entry)) {
-            failures.keep(runs::advance(world, run).await);
-        }
+    for mut run in waiting(world, &mut failures).await? {
+        // Whoever cannot be told keeps no run from going on.
+        failures.keep(contacts::tell(world, &mut run).await);
+        failures.keep(runs::advance(world, run).await);
     }
     failures.into_result()
+}
+
+/// Every run whose time to be looked at has come: those of a higher priority first, then those that were declared first.
+async fn waiting(world: &World, failures: &mut FirstFailure) -> Result<Vec<Stored<Run>>, Failure> {
+    let mut runs: Vec<Stored<Run>> = Vec::new();
+    for status in [OPEN_RUN, HELD_RUN] {
+        let entries = world.catalog.waking(status, world.now()).await?;
+        runs.extend(
+            entries
+                .into_iter()
+                .filter_map(|entry| failures.keep(records::decode(entry))),
+        );
+    }
+    runs.sort_by_key(|run| (run.value.plan.priority.unwrap_or(u8::MAX), run.value.declared_at));
+    Ok(runs)
 }

@@ -4,7 +4,7 @@ use holdfast_core::domain::{
     Conduct, Failure, FailureKind, PlanId, RecoveryPlan, Run, RunId, RunKind, RunState, StepAction, StepRecord,
     StepState,
 };
-use holdfast_core::planning::order_steps;
+use holdfast_core::planning::{Admission, admit_drill, order_steps};
 use holdfast_core::workflow::records::{self, HELD_RUN, OPEN_RUN};
 use holdfast_core::workflow::{World, authority, inventory};
 use jiff::Timestamp;
@@ -14,7 +14,7 @@ pub async fn declare(
     world: &World,
     request: &str,
     plan: &PlanId,
-    kind: RunKind,
+    (kind, level): (RunKind, Option<u8>),
     requested_by: &str,
 ) -> Result<bool, Failure> {
     let Some(stored) = records::read::<RecoveryPlan>(world.catalog.as_ref(), &records::plan_key(plan)).await? else {
@@ -34,7 +34,9 @@ pub async fn declare(
     }
     if kind == RunKind::Drill {
         refuse_services(world, &plan).await?;
+        refuse_closed(world, &plan, &RunId::derive(&["run", request])).await?;
     }
+    let level = level_of(&plan, level)?;
     let pending = |place: usize| StepRecord {
         step: plan.steps[place].clone(),
         state: StepState::Pending,
@@ -58,11 +60,61 @@ pub async fn declare(
         point_age_seconds: None,
         data_loss_seconds: None,
         statement: None,
-        conduct: Conduct::default(),
+        conduct: Conduct {
+            level,
+            ..Conduct::default()
+        },
         next_action_at: now,
     };
     let known = records::insert(world.catalog.as_ref(), &run).await?;
     Ok(known.is_none())
+}
+
+/// The incident level of a run: the one that was asked for, or else the plan's first.
+fn level_of(plan: &RecoveryPlan, asked: Option<u8>) -> Result<Option<u8>, Failure> {
+    let numbers: Vec<u8> = plan.levels.iter().map(|level| level.number).collect();
+    match asked {
+        None => Ok(numbers.first().copied()),
+        Some(number) if numbers.contains(&number) => Ok(Some(number)),
+        Some(number) => {
+            let known: Vec<String> = numbers.iter().map(ToString::to_string).collect();
+            let known = match known.as_slice() {
+                [] => "none".to_owned(),
+                known => known.join(", "),
+            };
+            let message = format!(
+                "recovery plan {} has no incident level {number}; it has: {known}",
+                plan.id
+            );
+            Err(Failure::new(FailureKind::Invalid, message))
+        }
+    }
+}
+
+/// A drill begins in a window of its plan. One that stands already is not asked for anew.
+async fn refuse_closed(world: &World, plan: &RecoveryPlan, run: &RunId) -> Result<(), Failure> {
+    let admission = admit_drill(&plan.drills.windows, world.now()).map_err(|error| {
+        let message = format!("recovery plan {}: {error}", plan.id);
+        Failure::caused(FailureKind::Invalid, message, error)
+    })?;
+    let Admission::Closed { opens_at } = admission else {
+        return Ok(());
+    };
+    if records::read::<Run>(world.catalog.as_ref(), &records::run_key(run))
+        .await?
+        .is_some()
+    {
+        return Ok(());
+    }
+    let next = opens_at.map_or_else(
+        || "none opens any more".to_owned(),
+        |at| format!("the next opens at {at}"),
+    );
+    let message = format!(
+        "recovery plan {} may not be drilled now: no window of [plan.drills] is open; {next}",
+        plan.id
+    );
+    Err(Failure::new(FailureKind::Invalid, message))
 }
 
 /// A run that touches production needs a plan that says what moves, a workload that is where the plan moves it from, and no

@@ -12,7 +12,7 @@ use holdfast_core::workflow::{World, authority, evidence};
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::{acts, cleaning, steps, unwinding};
+use crate::{acts, cleaning, spending, steps, unwinding};
 
 /// Brings a run as far as it can go now.
 pub async fn advance(world: &World, mut run: Stored<Run>) -> Result<(), Failure> {
@@ -26,6 +26,7 @@ pub async fn advance(world: &World, mut run: Stored<Run>) -> Result<(), Failure>
 
 async fn go_on(world: &World, run: &mut Stored<Run>) -> Result<(), Failure> {
     loop {
+        spending::count(world, &mut run.value)?;
         let changed = match run.value.state {
             RunState::Running => advance_steps(world, run).await?,
             RunState::Undoing => unwinding::advance(world, run).await?,
@@ -35,7 +36,14 @@ async fn go_on(world: &World, run: &mut Stored<Run>) -> Result<(), Failure> {
                 }
                 false
             }
-            RunState::Paused | RunState::Stuck | RunState::Succeeded | RunState::Failed => return Ok(()),
+            RunState::Paused => {
+                // What it has started goes on costing while it waits.
+                if !is_ended(world, run, None).await? {
+                    return Ok(());
+                }
+                true
+            }
+            RunState::Stuck | RunState::Succeeded | RunState::Failed => return Ok(()),
         };
         if !changed {
             break;
@@ -83,6 +91,9 @@ async fn stand_down(world: &World, run: &mut Stored<Run>, why: &str) -> Result<(
 
 /// Does what can be done on the steps now. True when something changed, so that more may be possible.
 async fn advance_steps(world: &World, run: &mut Stored<Run>) -> Result<bool, Failure> {
+    if is_ended(world, run, None).await? {
+        return Ok(true);
+    }
     let mut changed = false;
     for place in 0..run.value.steps.len() {
         if run.value.steps[place].state == StepState::Running {
@@ -107,6 +118,9 @@ async fn advance_steps(world: &World, run: &mut Stored<Run>) -> Result<bool, Fai
             step.note = why;
             continue;
         }
+        if is_ended(world, run, Some(place)).await? {
+            return Ok(true);
+        }
         let step = &mut run.value.steps[place];
         step.started_at = Some(world.now());
         step.state = StepState::Running;
@@ -123,6 +137,15 @@ async fn advance_steps(world: &World, run: &mut Stored<Run>) -> Result<bool, Fai
         changed = true;
     }
     keep(world, run, changed).await
+}
+
+/// Ends a drill whose budget would be passed: what it started is taken back.
+async fn is_ended(world: &World, run: &mut Stored<Run>, starting: Option<usize>) -> Result<bool, Failure> {
+    let Some(why) = spending::ends(world, &run.value, starting)? else {
+        return Ok(false);
+    };
+    unwinding::turn_back(world, run, &why).await?;
+    Ok(true)
 }
 
 /// Whether a run that fails has changed something, or may have.
@@ -228,15 +251,23 @@ fn statement_of(world: &World, run: &Run, passed: bool) -> Statement {
             ("declared_at".to_owned(), json!(run.declared_at)),
             ("recovery_seconds_from_declaration".to_owned(), json!(recovery_time)),
             ("recovery_seconds_from_start".to_owned(), json!(service_time)),
-            ("rto_seconds".to_owned(), json!(run.plan.objectives.rto.as_seconds())),
+            ("rto_seconds".to_owned(), json!(run.rto().as_seconds())),
             ("rpo_seconds".to_owned(), json!(run.plan.objectives.rpo.as_seconds())),
             ("recovery_point_age_seconds".to_owned(), json!(run.point_age_seconds)),
             ("data_loss_seconds".to_owned(), json!(run.data_loss_seconds)),
             ("generation".to_owned(), json!(run.conduct.generation)),
+            ("level".to_owned(), json!(run.conduct.level)),
+            ("told".to_owned(), json!(run.conduct.told)),
+            ("acknowledged".to_owned(), json!(run.conduct.acknowledged)),
             ("approvals".to_owned(), json!(run.conduct.approvals)),
             ("lag_milliseconds".to_owned(), json!(run.conduct.lag_milliseconds)),
             ("divergences".to_owned(), json!(run.conduct.divergences)),
             ("went_back".to_owned(), json!(run.conduct.goes_back)),
+            ("cost".to_owned(), json!(run.conduct.cost)),
+            (
+                "budget".to_owned(),
+                json!(run.plan.drills.budget.as_ref().map(|budget| budget.amount)),
+            ),
             ("people".to_owned(), json!(run.conduct.log)),
             ("steps".to_owned(), json!(steps)),
         ]),

@@ -70,6 +70,7 @@ pub async fn advance(world: &World, run: &mut Stored<Run>) -> Result<bool, Failu
         match seen {
             Ok(Seen::Done { note, .. }) => {
                 step.state = StepState::Undone;
+                step.finished_at = Some(world.now());
                 step.note = format!("taken back: {note}");
                 records::update(world.catalog.as_ref(), run).await?;
                 continue;

@@ -71,7 +71,7 @@ async fn amend_watch(
 }
 
 async fn consider(world: &World, plan: &RecoveryPlan, moves: &Move, watch: &Watch) -> Result<(), Failure> {
-    let Some(automatic) = &moves.automatic else {
+    let (Some(automatic), Ok(level)) = (&moves.automatic, plan.automatic_level()) else {
         return Ok(());
     };
     let record = authority::of(world, moves).await?.value;
@@ -95,7 +95,7 @@ async fn consider(world: &World, plan: &RecoveryPlan, moves: &Move, watch: &Watc
     let after = last.map_or_else(|| "first".to_owned(), |ended_at| ended_at.to_string());
     let request = format!("{}/{}/{}/{after}", plan.id, moves.workload, record.generation);
     let requested_by = format!("{BY_ITSELF}: {why}");
-    match requests::declare(world, &request, &plan.id, RunKind::Disaster, &requested_by).await {
+    match requests::declare(world, &request, &plan.id, (RunKind::Disaster, level), &requested_by).await {
         // Another run moves it already.
         Err(failure) if failure.kind == FailureKind::Fenced => Ok(()),
         Ok(true) => tell(world, plan, moves, &RunId::derive(&["run", &request]), &why).await,

@@ -6,7 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use futures::FutureExt;
-use holdfast_core::domain::{Failure, FailureKind, Objectives, PlanId, RecoveryPlan, Span, Step, StepAction, StepName};
+use holdfast_core::domain::{
+    Drills, Failure, FailureKind, Objectives, PlanId, RecoveryPlan, Span, Step, StepAction, StepName,
+};
 use holdfast_core::workflow::{World, records};
 use holdfast_dr_failover::answer;
 use holdfast_testkit::fakes::{FakeClock, fake_world};
@@ -40,6 +42,10 @@ fn ready() -> World {
     let plan = RecoveryPlan {
         id: PlanId::new("evacuate").unwrap(),
         moves: None,
+        drills: Drills::default(),
+        levels: Vec::new(),
+        priority: None,
+        at_once: None,
         description: String::new(),
         objectives: Objectives {
             rpo: Span::hours(8),

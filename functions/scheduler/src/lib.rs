@@ -1,9 +1,11 @@
-//! Due occurrences become backup jobs; missed occurrences are reported and caught up once; objectives are watched.
+//! Due occurrences become backup jobs, and due drills runs of their plans; missed ones are reported and caught up once;
+//! objectives are watched.
 //!
 //! The schedule is computed here, from the policies in force and the occurrences already recorded. An event only says
 //! when to look: a lost or doubled one changes nothing but the hour of the work.
 
 mod configuration;
+mod drills;
 mod objectives;
 mod occurrences;
 mod progress;
@@ -26,6 +28,7 @@ pub async fn handle(world: &World, _event: &Event) -> Result<(), Failure> {
     let mut failures = FirstFailure::default();
     failures.keep(occurrences::request_jobs(world, policies).await);
     failures.keep(occurrences::record_due(world, policies, resources, progress.settled_until()).await);
+    failures.keep(drills::request_due(world).await);
     failures.keep(objectives::watch(world, policies, resources, progress.last_look()).await);
     failures.into_result()?;
     progress.complete(world).await

@@ -8,7 +8,8 @@ use serde_json::Value;
 use super::{decoded, entries, is_delivered, read, samples, workspace_root};
 
 /// Every payload, and what arrives by it.
-const PAYLOADS: [(&str, &[&str]); 24] = [
+const PAYLOADS: [(&str, &[&str]); 25] = [
+    ("dr-failover/console-acknowledge", &["request"]),
     ("dr-failover/console-approve", &["request"]),
     ("dr-failover/console-drill", &["request"]),
     ("dr-failover/console-failover", &["request"]),

@@ -25,7 +25,8 @@ const DELIVERED: [&str; 5] = ["aws-", "console-", "s3-", "sns-", "sqs-"];
 const PUBLISHED: &str = "published";
 
 /// Every rejected sample, and what its refusal must name: the wrong word or the field.
-const REJECTED: [(&str, &str); 47] = [
+const REJECTED: [(&str, &str); 48] = [
+    ("dr-failover/incident-level-in-words", "`detail.level`"),
     ("dr-failover/instruction-unknown", "`forget`"),
     ("dr-failover/observation-is-a-word", "\"yes\""),
     ("dr-failover/plan-with-a-space", "\"photos elsewhere\""),

@@ -195,6 +195,7 @@ fn a_run_of_an_unknown_plan_is_refused_by_name() {
         request: "r1".to_owned(),
         plan: PlanId::new("nowhere").unwrap(),
         kind: RunKind::Drill,
+        level: None,
         requested_by: "ann".to_owned(),
     };
     let refusal = system.tell(FunctionName::DrFailover, detail).unwrap_err();
@@ -249,6 +250,7 @@ fn a_drill_that_restores_what_a_service_keeps_is_refused_and_can_be_simulated() 
             request: "r1".to_owned(),
             plan: PlanId::new("evacuate").unwrap(),
             kind,
+            level: None,
             requested_by: "ann".to_owned(),
         };
         system.tell(FunctionName::DrFailover, detail)

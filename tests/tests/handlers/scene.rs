@@ -8,11 +8,11 @@ pub use async_trait::async_trait;
 pub use futures::FutureExt;
 pub use holdfast_cli::embedded::invoke;
 pub use holdfast_core::domain::{
-    BackupKind, Check, CopyRule, CopyState, Detail, Event, Failure, FailureKind, FunctionName, Job, JobId, JobKind,
-    JobState, Level, Objectives, Occurrence, OccurrenceState, Outcome, Patterns, PlanId, Point, PointId, PointState,
-    Policy, PolicyDraft, PolicyId, RecoveryPlan, Region, Resource, ResourceId, ResourceKind, Retention, Rule, RuleName,
-    Run, RunId, RunKind, RunState, Selection, Span, Step, StepAction, StepName, StepState, UnreadEntry, Vault,
-    VaultName, VerifyRule,
+    BackupKind, Check, CopyRule, CopyState, Detail, Drills, Event, Failure, FailureKind, FunctionName, Job, JobId,
+    JobKind, JobState, Level, Objectives, Occurrence, OccurrenceState, Outcome, Patterns, PlanId, Point, PointId,
+    PointState, Policy, PolicyDraft, PolicyId, RecoveryPlan, Region, Resource, ResourceId, ResourceKind, Retention,
+    Rule, RuleName, Run, RunId, RunKind, RunState, Selection, Span, Step, StepAction, StepName, StepState, UnreadEntry,
+    Vault, VaultName, VerifyRule,
 };
 pub use holdfast_core::ports::{Catalog, Draft, Entry, Inserted, Key};
 pub use holdfast_core::ports::{Clock, EvidenceStore, Keys, Queue, Severity, Signature};
@@ -118,6 +118,10 @@ pub fn plan(steps: Vec<Step>) -> RecoveryPlan {
     RecoveryPlan {
         id: PlanId::new("evacuate").unwrap(),
         moves: None,
+        drills: Drills::default(),
+        levels: Vec::new(),
+        priority: None,
+        at_once: None,
         description: String::new(),
         objectives: Objectives {
             rpo: Span::hours(8),
@@ -296,6 +300,7 @@ impl System {
             request: "r1".to_owned(),
             plan: PlanId::new("evacuate").unwrap(),
             kind,
+            level: None,
             requested_by: "ann".to_owned(),
         };
         self.tell(FunctionName::DrFailover, detail).unwrap();

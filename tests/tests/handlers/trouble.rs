@@ -95,6 +95,7 @@ fn a_record_that_cannot_be_read_keeps_no_other_job_and_no_run_from_going_on() {
             request: "r1".to_owned(),
             plan: PlanId::new("evacuate").unwrap(),
             kind: RunKind::Simulate,
+            level: None,
             requested_by: "ann".to_owned(),
         };
         let told = match function {
@@ -243,8 +244,9 @@ fn a_look_of_the_scheduler_is_no_dearer_for_rules_that_are_not_due() {
     look(&world, FunctionName::Scheduler).unwrap();
     let before = counted.calls();
     look(&world, FunctionName::Scheduler).unwrap();
-    // The state of the configuration, expected occurrences and raised alarms; the progress is read and written.
-    assert_eq!(counted.calls() - before, 3 + 2);
+    // The state of the configuration, expected occurrences, plans with drills and raised alarms; the progress is read and
+    // written.
+    assert_eq!(counted.calls() - before, 4 + 2);
 }
 
 #[test]

@@ -222,6 +222,7 @@ impl Sim {
             request,
             plan,
             kind,
+            level: None,
             requested_by: "ann".to_owned(),
         };
         self.ask(FunctionName::DrFailover, detail, becomes);

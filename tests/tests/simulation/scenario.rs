@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use holdfast_core::domain::{
-    BackupKind, Check, CopyRule, FailureKind, JobKind, Objectives, Patterns, PlanId, PolicyDraft, PolicyId,
+    BackupKind, Check, CopyRule, Drills, FailureKind, JobKind, Objectives, Patterns, PlanId, PolicyDraft, PolicyId,
     RecoveryPlan, Region, Resource, ResourceId, ResourceKind, Retention, Rule, RuleName, RunKind, Selection, Span,
     Step, StepAction, StepName, Vault, VaultName, VerifyRule,
 };
@@ -326,6 +326,10 @@ fn plan(random: &mut SeededRandom) -> RecoveryPlan {
     RecoveryPlan {
         id: PlanId::new("evacuate").unwrap(),
         moves: None,
+        drills: Drills::default(),
+        levels: Vec::new(),
+        priority: None,
+        at_once: None,
         description: String::new(),
         objectives: Objectives {
             rpo: Span::hours(26),

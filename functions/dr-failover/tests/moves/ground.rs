@@ -228,6 +228,11 @@ pub struct Ground {
 
 impl Ground {
     pub fn new() -> Self {
+        Self::of(CONFIGURATION)
+    }
+
+    /// The same things under another configuration.
+    pub fn of(configuration: &str) -> Self {
         let clock = Arc::new(FakeClock::at("2026-11-20T02:00:00Z".parse().unwrap()));
         let mut world = fake_world(clock.clone(), &[("home", "eu-central-1"), ("offsite", "eu-west-1")]);
         let actuators = Arc::new(FakeActuators::new(clock.clone()));
@@ -247,7 +252,7 @@ impl Ground {
         actuators.put(&actuator("db-away"), database(false));
         actuators.put(&actuator("web-home"), database(false));
 
-        let config = config::parse(CONFIGURATION, clock_time(&clock)).unwrap_or_else(|problems| panic!("{problems:?}"));
+        let config = config::parse(configuration, clock_time(&clock)).unwrap_or_else(|problems| panic!("{problems:?}"));
         now(apply::apply(&world, &[], &[], &config.plans)).unwrap();
         Self {
             clock,
@@ -340,6 +345,7 @@ pub fn requested(request: &str, plan: &str, kind: RunKind) -> Detail {
         request: request.to_owned(),
         plan: PlanId::new(plan).unwrap(),
         kind,
+        level: None,
         requested_by: "ana".to_owned(),
     }
 }

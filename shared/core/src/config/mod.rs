@@ -1,6 +1,8 @@
 //! `holdfast.toml`: what a person wrote, read strictly into the words of the domain.
 
 pub mod deployment;
+mod drills;
+mod incidents;
 mod moves;
 mod names;
 pub mod payload;
@@ -21,6 +23,8 @@ use crate::domain::{
 };
 use crate::planning::{Finding, Severity};
 
+use drills::read_prices;
+use incidents::read_contact;
 use moves::{read_actuator, read_workload};
 use names::Names;
 use plan::read_plan;
@@ -39,7 +43,7 @@ pub struct Settings {
 }
 
 /// A checked configuration: every name in it refers to something that is there.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// Settings of the installation as a whole.
     pub settings: Settings,
@@ -110,6 +114,10 @@ fn read_document(mut file: Table<'_>, applied_at: Timestamp, problems: &mut Prob
     for table in file.tables("policy", "[[policy]]", problems) {
         policies.extend(read_policy(table, &mut names, applied_at, problems));
     }
+    names.prices = read_prices(&mut file, problems);
+    for table in file.tables("contact", "[[contact]]", problems) {
+        read_contact(table, &mut names, problems);
+    }
     for table in file.tables("workload", "[[workload]]", problems) {
         read_workload(table, &mut names, problems);
     }
@@ -117,7 +125,7 @@ fn read_document(mut file: Table<'_>, applied_at: Timestamp, problems: &mut Prob
         read_actuator(table, &mut names, problems);
     }
     for table in file.tables("plan", "[[plan]]", problems) {
-        plans.extend(read_plan(table, &mut names, problems));
+        plans.extend(read_plan(table, &mut names, applied_at, problems));
     }
     file.finish(problems);
     let findings = review(&policies, &plans, &vaults, &resources, &names, applied_at);

@@ -7,6 +7,7 @@ use crate::domain::{
     StepName, Undo, WorkloadName,
 };
 
+use super::drills::read_rent;
 use super::names::Names;
 use super::policy::values;
 use super::reader::{At, Problems, Table};
@@ -64,6 +65,10 @@ pub(super) fn read_actuator(mut table: Table<'_>, names: &mut Names, problems: &
             at,
             "[actuator.drill] names what is in production: a drill would change it",
         );
+    }
+    let rent = read_rent(&mut table, names, problems);
+    if let (Some(name), Some(rent)) = (&name, rent) {
+        names.rents.insert(name.value.clone(), rent);
     }
     table.finish(problems);
     if let (Some(name), Some(kind), Some(region), Some(workload), Some(production)) =

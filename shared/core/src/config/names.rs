@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use crate::domain::{
-    Actuator, ActuatorName, Objectives, PlanId, PolicyId, Region, ResourceId, VaultName, WorkloadName,
+    Actuator, ActuatorName, Contact, ContactName, Objectives, PlanId, PolicyId, Prices, Region, Rent, ResourceId,
+    VaultName, WorkloadName,
 };
 
 use super::reader::{At, Problems, did_you_mean};
@@ -68,10 +69,17 @@ pub(super) struct Names {
     pub(super) plans: Placed<PlanId>,
     pub(super) workloads: Placed<WorkloadName>,
     pub(super) actuators: Placed<ActuatorName>,
+    pub(super) contacts: Placed<ContactName>,
+    /// How each contact is reached.
+    pub(super) of_contacts: Vec<Contact>,
     /// Where each workload takes writes before anything ever moved.
     pub(super) homes: BTreeMap<WorkloadName, Region>,
     /// What each actuator is.
     pub(super) of_actuators: Vec<Actuator>,
+    /// The prices of the file.
+    pub(super) prices: Option<Prices>,
+    /// What the stand-in of each actuator costs.
+    pub(super) rents: BTreeMap<ActuatorName, Rent>,
     /// What each tier promises.
     pub(super) objectives: BTreeMap<String, Objectives>,
 }
@@ -86,8 +94,12 @@ impl Names {
             plans: Placed::new("plan"),
             workloads: Placed::new("workload"),
             actuators: Placed::new("actuator"),
+            contacts: Placed::new("contact"),
+            of_contacts: Vec::new(),
             homes: BTreeMap::new(),
             of_actuators: Vec::new(),
+            prices: None,
+            rents: BTreeMap::new(),
             objectives: BTreeMap::new(),
         }
     }

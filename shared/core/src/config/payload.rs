@@ -1,6 +1,7 @@
 //! Small JSON payloads that a person or a state machine writes: read strictly, all problems told at once.
 
 use std::fmt::Display;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use serde_json::{Map, Value};
@@ -79,6 +80,17 @@ impl<'v> Payload<'v> {
             self.problem(format!("`{key}` must be true or false, without quotes"));
             default
         })
+    }
+
+    /// A whole number of a key that is there.
+    pub fn number(&mut self, key: &'static str, range: RangeInclusive<u8>) -> Option<u8> {
+        let number = self.ask(key)?.as_u64().and_then(|number| u8::try_from(number).ok());
+        let number = number.filter(|number| range.contains(number));
+        if number.is_none() {
+            let (least, most) = (range.start(), range.end());
+            self.problem(format!("`{key}` must be a whole number from {least} to {most}"));
+        }
+        number
     }
 
     /// A list of texts; none when it is not there.

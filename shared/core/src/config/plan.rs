@@ -2,9 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::{Check, PlanId, RecoveryPlan, Span, Step, StepAction, StepName};
+use jiff::Timestamp;
+
+use crate::domain::{Check, Objectives, PlanId, RecoveryPlan, Span, Step, StepAction, StepName};
 use crate::planning::{PlanError, order_steps};
 
+use super::drills::read_drills;
+use super::incidents::read_levels;
 use super::moves::{ACTS, names_of, read_act, read_moves, read_probe};
 use super::names::Names;
 use super::policy::{read_objectives, values};
@@ -23,18 +27,24 @@ pub(super) struct ReadPlan {
 }
 
 /// Reads one plan; none when something in it is wrong.
-pub(super) fn read_plan(mut table: Table<'_>, names: &mut Names, problems: &mut Problems<'_>) -> Option<ReadPlan> {
+pub(super) fn read_plan(
+    mut table: Table<'_>,
+    names: &mut Names,
+    applied_at: Timestamp,
+    problems: &mut Problems<'_>,
+) -> Option<ReadPlan> {
     let problems_before = problems.count();
     let id: Option<At<PlanId>> = table.required("name", problems);
     if let Some(id) = &id {
         names.plans.declare(&id.value, id.at, problems);
     }
     let description: Option<At<String>> = table.word("description", problems);
-    let objectives = read_objectives(&mut table, names, problems);
-    if !(table.has("tier") || table.has("rpo") || table.has("rto")) {
-        problems.add(table.at, "[[plan]] lacks \"tier\", or \"rpo\" and \"rto\"");
-    }
+    let objectives = read_promise(&mut table, names, problems);
     let mut moves = read_moves(&mut table, names, problems);
+    let drills = read_drills(&mut table, moves.as_ref(), names, applied_at, problems);
+    let levels = read_levels(&mut table, moves.as_ref(), names, problems);
+    let priority = table.number("priority", 1..=3, problems);
+    let at_once = table.number("at-once", 1..=1000, problems);
     let mut steps_at = BTreeMap::new();
     let mut read_steps = |key, title, problems: &mut Problems<'_>| {
         let mut steps = Vec::new();
@@ -72,24 +82,41 @@ pub(super) fn read_plan(mut table: Table<'_>, names: &mut Names, problems: &mut 
         objectives: objectives?,
         steps,
         moves,
+        drills: drills.unwrap_or_default(),
+        levels,
+        priority: priority.and_then(|priority| u8::try_from(priority).ok()),
+        at_once,
     };
     if let Err(error) = order_steps(&plan) {
-        let step = match &error {
-            PlanError::DuplicateStep { step }
-            | PlanError::UnknownStep { step, .. }
-            | PlanError::NotARestore { step, .. }
-            | PlanError::UnknownActuator { step, .. }
-            | PlanError::Unfenced { step, .. }
-            | PlanError::BeginsEarly { step }
-            | PlanError::RestoresInMove { step }
-            | PlanError::NoOpposite { step, .. } => Some(step),
-            PlanError::Cycle { steps } => steps.first(),
-        };
+        let step = blamed(&error);
         let at = step.and_then(|step| steps_at.get(step)).copied().unwrap_or(at);
         problems.add(at, error.to_string());
         return None;
     }
     Some(ReadPlan { plan, steps_at })
+}
+
+/// What a plan promises, which it must say.
+fn read_promise(table: &mut Table<'_>, names: &Names, problems: &mut Problems<'_>) -> Option<Objectives> {
+    if !(table.has("tier") || table.has("rpo") || table.has("rto")) {
+        problems.add(table.at, "[[plan]] lacks \"tier\", or \"rpo\" and \"rto\"");
+    }
+    read_objectives(table, names, problems)
+}
+
+/// The step in which a plan without an order is wrong.
+fn blamed(error: &PlanError) -> Option<&StepName> {
+    match error {
+        PlanError::DuplicateStep { step }
+        | PlanError::UnknownStep { step, .. }
+        | PlanError::NotARestore { step, .. }
+        | PlanError::UnknownActuator { step, .. }
+        | PlanError::Unfenced { step, .. }
+        | PlanError::BeginsEarly { step }
+        | PlanError::RestoresInMove { step }
+        | PlanError::NoOpposite { step, .. } => Some(step),
+        PlanError::Cycle { steps } => steps.first(),
+    }
 }
 
 fn read_step(mut table: Table<'_>, names: &Names, problems: &mut Problems<'_>) -> Option<Step> {

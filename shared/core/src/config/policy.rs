@@ -99,7 +99,7 @@ pub(super) fn read_policy(
 }
 
 /// The zone of a table, or the given one. A bad zone is reported and read as the given one, so that it is reported once.
-fn read_zone(table: &mut Table<'_>, otherwise: &str, problems: &mut Problems<'_>) -> String {
+pub(super) fn read_zone(table: &mut Table<'_>, otherwise: &str, problems: &mut Problems<'_>) -> String {
     let Some(zone) = table.text("zone", problems) else {
         return otherwise.to_owned();
     };

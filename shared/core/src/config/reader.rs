@@ -166,6 +166,22 @@ impl<'a> Table<'a> {
         number
     }
 
+    /// An amount of a key, if it is there: a number above 0.
+    pub(super) fn amount(&mut self, key: &'static str, problems: &mut Problems<'_>) -> Option<f64> {
+        let value = self.ask(key)?;
+        as_amount(key, value, problems)
+    }
+
+    /// All entries of a table whose keys are free, as amounts.
+    pub(super) fn amounts(self, problems: &mut Problems<'_>) -> Vec<(&'a str, f64)> {
+        let mut amounts = Vec::new();
+        for (key, value) in self.entries {
+            let key: &str = key.get_ref();
+            amounts.extend(as_amount(key, value, problems).map(|amount| (key, amount)));
+        }
+        amounts
+    }
+
     /// A table of a key, if it is there.
     pub(super) fn table(&mut self, key: &'static str, title: &str, problems: &mut Problems<'_>) -> Option<Table<'a>> {
         let value = self.ask(key)?;
@@ -234,6 +250,22 @@ fn as_text<'a>(key: &str, value: &'a Spanned<DeValue<'a>>, problems: &mut Proble
         at: value.span().start,
         value: text?,
     })
+}
+
+fn as_amount(key: &str, value: &Spanned<DeValue<'_>>, problems: &mut Problems<'_>) -> Option<f64> {
+    let number: Option<f64> = match value.get_ref() {
+        DeValue::Float(float) => float.as_str().parse().ok(),
+        DeValue::Integer(integer) if integer.radix() == 10 => integer.as_str().parse().ok(),
+        _ => None,
+    };
+    let amount = number.filter(|number| number.is_finite() && *number > 0.0);
+    if amount.is_none() {
+        problems.add(
+            value.span().start,
+            format!("\"{key}\" must be a number above 0, such as 5.00"),
+        );
+    }
+    amount
 }
 
 fn parse_word<T>(key: &str, text: At<&str>, problems: &mut Problems<'_>) -> Option<At<T>>

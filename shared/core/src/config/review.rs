@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::domain::{Check, Resource, ResourceId, ResourceKind, StepAction, Vault, VaultName};
-use crate::planning::{Finding, Severity, check_actuator, lint_policy, lint_quotas};
+use crate::planning::{Finding, Severity, check_actuator, check_traffic, lint_policy, lint_quotas};
 
 use super::names::Names;
 use super::plan::ReadPlan;
@@ -46,6 +46,7 @@ pub(super) fn review(
         findings.extend(check_actuator(actuator).into_iter().map(|finding| (place, finding)));
     }
     for read in plans {
+        findings.extend(traffic(read));
         for step in &read.plan.steps {
             let Some((resource, vault)) = source(&step.action) else {
                 continue;
@@ -75,6 +76,15 @@ pub(super) fn review(
         }
     }
     findings
+}
+
+/// What is said of where a plan leads traffic, each at its step.
+fn traffic(read: &ReadPlan) -> impl Iterator<Item = (usize, Finding)> {
+    check_traffic(&read.plan).into_iter().map(|finding| {
+        let step = finding.subject.split_once('/').map(|(_, step)| step);
+        let place = read.steps_at.iter().find(|(name, _)| Some(name.as_str()) == step);
+        (place.map_or(0, |(_, place)| *place), finding)
+    })
 }
 
 fn warn(code: &'static str, message: String, subject: &str) -> Finding {

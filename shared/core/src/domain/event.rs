@@ -163,6 +163,9 @@ pub enum Detail {
         request: String,
         plan: PlanId,
         kind: RunKind,
+        /// The incident level; none means the plan's first.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        level: Option<u8>,
         requested_by: String,
     },
     /// A person tells a run of a recovery plan something.

@@ -97,6 +97,8 @@ name!(/// Names a step of a recovery plan.
     StepName, "step");
 name!(/// Names something that a recovery plan can change.
     ActuatorName, "actuator");
+name!(/// Names somebody who is told of a run.
+    ContactName, "contact");
 name!(/// Names a workload: what moves to another Region together, under one authority.
     WorkloadName, "workload");
 

@@ -4,9 +4,11 @@ mod actuator;
 mod authority;
 mod bounds;
 mod changes;
+mod drill;
 mod event;
 mod failure;
 mod id;
+mod incident;
 mod job;
 mod moment;
 mod occurrence;
@@ -24,20 +26,22 @@ pub use actuator::{Act, ActOrder, Actuator, ActuatorKind, Bound, Divergence, Kno
 pub use authority::{Authority, AuthorityRecord};
 pub use bounds::total;
 pub use changes::{Changes, FileChanges};
+pub use drill::{Budget, DrillCost, DrillSchedule, DrillWindow, Drills, Prices, Rent};
 pub use event::{Detail, Event, FunctionName, routes};
 pub use failure::{Failure, FailureKind};
 pub use id::{
-    ActuatorName, InvalidName, JobId, PlanId, PointId, PolicyId, Region, ResourceId, RuleName, RunId, StepName,
-    VaultName, WorkloadName,
+    ActuatorName, ContactName, InvalidName, JobId, PlanId, PointId, PolicyId, Region, ResourceId, RuleName, RunId,
+    StepName, VaultName, WorkloadName,
 };
+pub use incident::{Contact, Escalation, IncidentLevel};
 pub use job::{
     Job, JobFailure, JobKind, JobState, Location, Order, Origin, Outcome, PointRef, Progress, UnreadEntry, Verdict,
 };
 pub use moment::{InvalidMoment, Moment, ServerRecovery, ZONED_TIME, zoned_time};
 pub use occurrence::{Occurrence, OccurrenceKey, OccurrenceState};
 pub use plan::{
-    Approval, Automatic, Check, Conduct, Instruction, Move, Objectives, RecoveryPlan, Run, RunKind, RunState, Step,
-    StepAction, StepRecord, StepState, Undo,
+    Acknowledgement, Approval, Automatic, Check, Conduct, Instruction, Move, NoAutomaticLevel, Objectives,
+    RecoveryPlan, Run, RunKind, RunState, Step, StepAction, StepRecord, StepState, Undo,
 };
 pub use point::{Copy, CopyState, Expiry, Point, PointState};
 pub use policy::{BackupKind, CopyRule, Patterns, Policy, PolicyDraft, Retention, Rule, Selection, VerifyRule};

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Act, Actuator, ActuatorName, Divergence, JobId, PlanId, Probe, Region, ResourceId, RunId, Span, StepName,
-    VaultName, WorkloadName,
+    Act, Actuator, ActuatorName, ContactName, Divergence, DrillCost, Drills, IncidentLevel, JobId, PlanId, Probe,
+    Region, ResourceId, RunId, Span, StepName, VaultName, WorkloadName,
 };
 
 /// What was promised.
@@ -161,7 +161,7 @@ pub struct Automatic {
 }
 
 /// A recovery plan.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RecoveryPlan {
     /// Its name.
     pub id: PlanId,
@@ -174,6 +174,18 @@ pub struct RecoveryPlan {
     /// How it moves a workload; none where it only restores.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moves: Option<Move>,
+    /// What it says of its drills.
+    #[serde(default, skip_serializing_if = "Drills::is_silent")]
+    pub drills: Drills,
+    /// The incident levels that it answers, the one that is meant unless another is named first; none makes no difference.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub levels: Vec<IncidentLevel>,
+    /// Which of the runs that wait is looked at first: 1 before 2 before 3, and those without one last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<u8>,
+    /// How many of its steps run side by side at most; none sets no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_once: Option<u32>,
 }
 
 impl RecoveryPlan {
@@ -182,7 +194,26 @@ impl RecoveryPlan {
         let moves = self.moves.as_ref()?;
         moves.actuators.iter().find(|actuator| &actuator.name == name)
     }
+
+    /// The shortest recovery time that it promises at any level.
+    pub fn strictest_rto(&self) -> Span {
+        let levels = self.levels.iter().map(|level| level.rto);
+        levels.min().unwrap_or(self.objectives.rto)
+    }
+
+    /// The level at which observers may declare a failover: the first that allows it. `Err` where no level does.
+    pub fn automatic_level(&self) -> Result<Option<u8>, NoAutomaticLevel> {
+        match self.levels.iter().find(|level| level.automatic) {
+            Some(level) => Ok(Some(level.number)),
+            None if self.levels.is_empty() => Ok(None),
+            None => Err(NoAutomaticLevel),
+        }
+    }
 }
+
+/// A plan none of whose levels lets observers declare a failover.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoAutomaticLevel;
 
 /// How a plan is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -295,6 +326,15 @@ pub struct Approval {
     pub at: Timestamp,
 }
 
+/// Somebody knows of a run and takes care of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acknowledgement {
+    /// Who.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+}
+
 /// What a person tells a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
@@ -315,6 +355,8 @@ pub enum Instruction {
         /// Why.
         reason: String,
     },
+    /// Know of it, so that nobody else is told.
+    Acknowledge,
     /// Agree to a step that waits for people.
     Approve {
         /// The step.
@@ -322,8 +364,8 @@ pub enum Instruction {
     },
 }
 
-/// How a run that moves a workload is conducted.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// How a run is conducted.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Conduct {
     /// The generation of authority that it claimed last.
     pub generation: Option<u64>,
@@ -341,6 +383,18 @@ pub struct Conduct {
     /// What servers gave up of their own histories, as those tell that follow another now.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub divergences: Vec<Divergence>,
+    /// The incident level; none where its plan has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<u8>,
+    /// The contacts who were told of it, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub told: Vec<ContactName>,
+    /// Who takes care of it; none while the next contact is told in time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acknowledged: Option<Acknowledgement>,
+    /// What the drill had cost when it was looked at last; none where its plan has no budget.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<DrillCost>,
     /// What people did to it, in order.
     pub log: Vec<String>,
 }
@@ -356,7 +410,7 @@ impl Conduct {
 }
 
 /// One run of a recovery plan: one record, so that every change of it is one conditional write.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Run {
     /// Its id, derived from the request.
     pub id: RunId,
@@ -384,9 +438,23 @@ pub struct Run {
     pub data_loss_seconds: Option<i64>,
     /// The place in the evidence chain that it has claimed.
     pub statement: Option<u64>,
-    /// How it is conducted, where it moves a workload.
+    /// How it is conducted.
     #[serde(default)]
     pub conduct: Conduct,
     /// When somebody must look at it again.
     pub next_action_at: Timestamp,
+}
+
+impl Run {
+    /// What its plan says of its incident level.
+    pub fn incident_level(&self) -> Option<&IncidentLevel> {
+        let number = self.conduct.level?;
+        self.plan.levels.iter().find(|level| level.number == number)
+    }
+
+    /// The recovery time objective: that of its level, or else of its plan.
+    pub fn rto(&self) -> Span {
+        self.incident_level()
+            .map_or(self.plan.objectives.rto, |level| level.rto)
+    }
 }

@@ -1,47 +1,26 @@
-//! What a drill has cost so far, from what it rents, for how long, and a dated file of prices; and whether its budget ends it.
-//!
-//! Everything that a drill makes in a service carries three tags: `holdfast-run` with the run's id, `holdfast-price` with a key
-//! of the price file, and `holdfast-units` with how many units of that it takes (gigabytes, instances). The key ends with the
-//! length of time that its price is for: `_second`, `_hour` or `_month`. The cost is units x time x price: an actual of what
-//! stood, not a bill. What is billed by request or by transfer is not in it.
-
-use std::collections::BTreeMap;
+//! What a drill has cost so far, by what its steps started, for how long, and a dated list of prices; and whether its budget
+//! ends it. The cost is units x time x price: an actual of what stood, not a bill. What is billed by request or by transfer is
+//! not in it.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
-use crate::domain::{RunId, Span};
+use crate::domain::{
+    Act, ActuatorName, Budget, DrillCost, Prices, RecoveryPlan, Rent, Run, Span, Step, StepAction, StepRecord,
+    StepState, Undo,
+};
 
-/// The tag with the id of the run that something was made for.
-pub const RUN_TAG: &str = "holdfast-run";
-/// The tag with the key of its price.
-pub const PRICE_TAG: &str = "holdfast-price";
-/// The tag with how many units of that it takes.
-pub const UNITS_TAG: &str = "holdfast-units";
+use super::unwinding::steps_to_undo;
 
 /// Lengths of time that prices are for, by the end of their keys. A month of a price list is 730 hours.
 const PERIODS: [(&str, f64); 3] = [("_second", 1.0), ("_hour", 3600.0), ("_month", 730.0 * 3600.0)];
 
-/// A dated file of prices, such as `docs/prices-2026-11.json`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct Prices {
-    /// When they were noted.
-    pub noted_on: String,
-    /// The currency of all of them.
-    pub currency: String,
-    /// What each thing costs, by its key.
-    pub prices: BTreeMap<String, f64>,
-}
-
-/// Something that a drill made and that costs money while it stands.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// Something that a drill started and that costs money while it stands.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Rented {
-    /// What the service calls it.
-    pub name: String,
-    /// The key of its price.
-    pub price: String,
-    /// How many units of that it takes.
-    pub units: f64,
+    /// The actuator that stands for it.
+    pub name: ActuatorName,
+    /// What it costs.
+    pub rent: Rent,
     /// Since when it stands.
     pub since: Timestamp,
     /// Until when it stood; none while it does.
@@ -49,88 +28,94 @@ pub struct Rented {
 }
 
 /// Why a cost cannot be told.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[expect(missing_docs, reason = "fields are named as what the message says of them")]
 pub enum CostError {
-    /// A tag is not there.
-    #[error("{name} was made for a drill and has no tag {tag}: what it costs cannot be told")]
-    NoTag { name: String, tag: &'static str },
-    /// A tag says nothing that can be counted.
-    #[error("{name} has \"{units}\" in its tag {UNITS_TAG}: give a number above 0")]
-    BadUnits { name: String, units: String },
-    /// The price file does not know it.
-    #[error(
-        "{name} is priced as \"{key}\", which the prices noted on {noted_on} do not hold: add it to the price file"
-    )]
-    NoPrice {
-        name: String,
-        key: String,
-        noted_on: String,
-    },
+    /// The list does not hold it.
+    #[error("there is no price \"{key}\" among those noted on {noted_on}: add it to [prices]")]
+    NoPrice { key: String, noted_on: String },
     /// The price is not for a length of time.
-    #[error(
-        "{name} is priced as \"{key}\", which is for no length of time: its key must end with _second, _hour or _month"
-    )]
-    NoPeriod { name: String, key: String },
+    #[error("the price \"{key}\" is for no length of time: its key must end with _second, _hour or _month")]
+    NoPeriod { key: String },
 }
 
-impl Rented {
-    /// What stands for `run`, as its tags say; none when it was made for something else.
-    pub fn of_tags(
-        name: &str,
-        tags: &BTreeMap<String, String>,
-        run: &RunId,
-        (since, until): (Timestamp, Option<Timestamp>),
-    ) -> Result<Option<Self>, CostError> {
-        if tags.get(RUN_TAG).map(String::as_str) != Some(run.as_str()) {
-            return Ok(None);
+/// What a rent costs in a second.
+pub fn rate(rent: &Rent, prices: &Prices) -> Result<f64, CostError> {
+    let key = rent.price.clone();
+    let Some(price) = prices.prices.get(&key) else {
+        let noted_on = prices.noted_on.clone();
+        return Err(CostError::NoPrice { key, noted_on });
+    };
+    let period = PERIODS.into_iter().find(|(end, _)| key.ends_with(end));
+    let (_, seconds) = period.ok_or(CostError::NoPeriod { key })?;
+    Ok(price * f64::from(rent.units) / seconds)
+}
+
+/// The actuator that a step starts in a drill, and what it costs while it stands.
+pub fn starts_rented<'a>(plan: &RecoveryPlan, budget: &'a Budget, step: &Step) -> Option<(&'a ActuatorName, &'a Rent)> {
+    let actuator = acted_on(plan, step, &Act::Start)?;
+    budget.rents.get_key_value(actuator)
+}
+
+/// What stands for production in a drill, where a step does this to it.
+fn acted_on<'a>(plan: &RecoveryPlan, step: &'a Step, does: &Act) -> Option<&'a ActuatorName> {
+    let StepAction::Act { actuator, act, .. } = &step.action else {
+        return None;
+    };
+    let stands_in = plan.actuator(actuator).is_some_and(|found| found.drill.is_some());
+    (act == does && stands_in).then_some(actuator)
+}
+
+/// What a drill has rented, by its record: each thing from its first start to its last stop.
+pub fn rented(run: &Run, budget: &Budget) -> Vec<Rented> {
+    let mut things: Vec<Rented> = Vec::new();
+    for record in &run.steps {
+        let starts = starts_rented(&run.plan, budget, &record.step);
+        let Some(((name, rent), since)) = starts.zip(record.started_at) else {
+            continue;
+        };
+        let until = stopped_at(run, record, name, since);
+        match things.iter_mut().find(|thing| &thing.name == name) {
+            Some(known) => {
+                known.since = known.since.min(since);
+                known.until = known.until.zip(until).map(|(one, other)| one.max(other));
+            }
+            None => things.push(Rented {
+                name: name.clone(),
+                rent: rent.clone(),
+                since,
+                until,
+            }),
         }
-        let tag = |tag| {
-            let name = name.to_owned();
-            tags.get(tag).ok_or(CostError::NoTag { name, tag })
-        };
-        let (price, units) = (tag(PRICE_TAG)?, tag(UNITS_TAG)?);
-        let count = units
-            .parse()
-            .ok()
-            .filter(|count: &f64| count.is_finite() && *count > 0.0);
-        let units = count.ok_or_else(|| CostError::BadUnits {
-            name: name.to_owned(),
-            units: units.chars().take(40).collect(),
-        })?;
-        Ok(Some(Self {
-            name: name.to_owned(),
-            price: price.clone(),
-            units,
-            since,
-            until,
-        }))
     }
-
-    /// What it costs in a second.
-    fn rate(&self, prices: &Prices) -> Result<f64, CostError> {
-        let (name, key) = (self.name.clone(), self.price.clone());
-        let Some(price) = prices.prices.get(&key) else {
-            let noted_on = prices.noted_on.clone();
-            return Err(CostError::NoPrice { name, key, noted_on });
-        };
-        let period = PERIODS.into_iter().find(|(end, _)| key.ends_with(end));
-        let (_, seconds) = period.ok_or(CostError::NoPeriod { name, key })?;
-        Ok(price * self.units / seconds)
-    }
+    things
 }
 
-/// What a drill has cost so far.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct DrillCost {
-    /// In the currency of the prices.
-    pub total: f64,
-    /// The same for each thing, dearest first.
-    pub items: Vec<(String, f64)>,
-    /// What a second costs more, while what stands now stands.
-    pub per_second: f64,
-    /// The currency, and when the prices were noted.
-    pub priced: String,
+/// Everything that the steps of a plan start in a drill, as if all of it stood.
+pub(super) fn rented_at_once(plan: &RecoveryPlan, budget: &Budget) -> Vec<Rented> {
+    let mut things: Vec<Rented> = Vec::new();
+    for (name, rent) in plan.steps.iter().filter_map(|step| starts_rented(plan, budget, step)) {
+        if things.iter().all(|thing| &thing.name != name) {
+            things.push(Rented {
+                name: name.clone(),
+                rent: rent.clone(),
+                since: Timestamp::UNIX_EPOCH,
+                until: None,
+            });
+        }
+    }
+    things
+}
+
+/// When what a step started stood no more: it was taken back, another step stopped it, or all is over.
+fn stopped_at(run: &Run, started: &StepRecord, name: &ActuatorName, since: Timestamp) -> Option<Timestamp> {
+    let undone_at = started.finished_at.filter(|_| started.state == StepState::Undone);
+    let stops = run.steps.iter().filter(|record| {
+        let stops = acted_on(&run.plan, &record.step, &Act::Stop).is_some_and(|stopped| stopped == name);
+        stops && record.state == StepState::Succeeded
+    });
+    let stopped_at = stops.filter_map(|record| record.finished_at).filter(|at| *at >= since);
+    undone_at.into_iter().chain(stopped_at).chain(run.finished_at).min()
 }
 
 /// What a drill has cost by `now`.
@@ -142,11 +127,11 @@ pub fn drill_cost(rented: &[Rented], prices: &Prices, now: Timestamp) -> Result<
         priced: format!("{}, prices noted on {}", prices.currency, prices.noted_on),
     };
     for thing in rented {
-        let rate = thing.rate(prices)?;
+        let rate = rate(&thing.rent, prices)?;
         let until = thing.until.unwrap_or(now).min(now);
         let item = rate * Span::between(thing.since, until).as_seconds() as f64;
         cost.total += item;
-        cost.items.push((thing.name.clone(), item));
+        cost.items.push((thing.name.to_string(), item));
         if thing.until.is_none() {
             cost.per_second += rate;
         }
@@ -160,7 +145,7 @@ pub fn drill_cost(rented: &[Rented], prices: &Prices, now: Timestamp) -> Result<
 pub enum BudgetDecision {
     /// It may go on.
     GoOn,
-    /// It ends now, so that cleaning up ends within the budget as well. With the reason.
+    /// It ends now, so that taking back what it started ends within the budget as well.
     Stop {
         /// Why.
         reason: String,
@@ -168,18 +153,56 @@ pub enum BudgetDecision {
 }
 
 /// Whether a drill that has cost so much must end. `ahead` is the longest time until everything it rents can be gone: until
-/// the next look at it, and what cleaning takes.
-pub fn check_budget(cost: &DrillCost, budget: f64, ahead: Span) -> BudgetDecision {
+/// the next look at it, and what taking it back takes.
+pub fn check_budget(cost: &DrillCost, amount: f64, ahead: Span) -> BudgetDecision {
     let by_then = cost.total + cost.per_second * ahead.as_seconds() as f64;
-    if by_then <= budget {
+    if by_then <= amount {
         return BudgetDecision::GoOn;
     }
     let dearest = cost.items.first().map_or_else(String::new, |(name, item)| {
         format!("; most of it for {name}: {item:.2}")
     });
     let reason = format!(
-        "it has cost {:.2} and would have cost {by_then:.2} once all is gone in {ahead}, of a budget of {budget:.2} ({}){dearest}",
+        "it has cost {:.2} and would have cost {by_then:.2} once all is gone in {ahead}, of a budget of {amount:.2} ({}){dearest}",
         cost.total, cost.priced
     );
     BudgetDecision::Stop { reason }
+}
+
+/// Whether a drill may go on, and begin the step at `starting` as well. `look` is how long it takes at most until it is looked
+/// at again.
+pub fn check_spending(
+    run: &Run,
+    budget: &Budget,
+    starting: Option<usize>,
+    look: Span,
+    now: Timestamp,
+) -> Result<BudgetDecision, CostError> {
+    let is_taken_back = |place: &usize| {
+        let action = &run.steps[*place].step.action;
+        matches!(
+            action,
+            StepAction::Act {
+                undo: Undo::Reverse,
+                ..
+            }
+        )
+    };
+    let taken_back = steps_to_undo(run).into_iter().chain(starting.filter(is_taken_back));
+    let takes: i64 = taken_back.map(|place| run.steps[place].step.timeout.as_seconds()).sum();
+    let ahead = Span::seconds(takes.saturating_add(look.as_seconds()));
+    let mut rented = rented(run, budget);
+    let starts = starting.and_then(|place| starts_rented(&run.plan, budget, &run.steps[place].step));
+    if let Some((name, rent)) = starts
+        && !rented.iter().any(|thing| &thing.name == name && thing.until.is_none())
+    {
+        rented.push(Rented {
+            name: name.clone(),
+            rent: rent.clone(),
+            since: now,
+            until: None,
+        });
+    }
+    let cost = drill_cost(&rented, &budget.prices, now)?;
+    Ok(check_budget(&cost, budget.amount, ahead))
 }

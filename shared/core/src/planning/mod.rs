@@ -7,6 +7,8 @@ mod copies;
 mod critical_path;
 mod detection;
 mod drill_cost;
+mod drill_times;
+mod escalation;
 mod lint;
 mod measured;
 mod moment;
@@ -15,9 +17,11 @@ mod outages;
 mod plan_check;
 mod quota;
 mod recovery;
+mod rehearsal_check;
 mod retention;
 mod schedule;
 mod target;
+mod traffic_check;
 mod turns;
 mod unwinding;
 mod verification;
@@ -26,7 +30,11 @@ pub use actuator_check::check_actuator;
 pub use clean_point::{CleanPoint, Judged, Sign, Standing, find_clean_point};
 pub use copies::{CopyDue, plan_copies};
 pub use detection::{Detection, detect};
-pub use drill_cost::{BudgetDecision, CostError, DrillCost, Prices, Rented, check_budget, drill_cost};
+pub use drill_cost::{
+    BudgetDecision, CostError, Rented, check_budget, check_spending, drill_cost, rate, rented, starts_rented,
+};
+pub use drill_times::{Admission, DrillsDue, admit_drill, carry_over_drills, due_outside, plan_drills};
+pub use escalation::contacts_due;
 pub use lint::{Finding, Severity, lint_policy};
 pub use measured::{Estimate, Measured, counted};
 pub use moment::{MomentRefusal, RecoveryStart, choose_recovery_start, told};
@@ -43,6 +51,7 @@ pub use schedule::{
     MAX_MISSED, OccurrencePlan, Schedule, ScheduleError, carry_over, plan_occurrences, same_policy, time_zone,
 };
 pub use target::check_target;
+pub use traffic_check::check_traffic;
 pub use turns::looked_at;
 pub use unwinding::{opposite, point_of_no_return, steps_to_undo};
 pub use verification::{RepairDue, RestoreRefusal, VerifyDue, choose_restore_source, plan_repairs, plan_verification};

@@ -12,6 +12,7 @@ use crate::domain::{
 use super::lint::{Finding, Severity};
 use super::measured::{Estimate, Measured, counted};
 use super::outages::{Ground, Outage, Simulated, Verdict, simulate};
+use super::rehearsal_check::check_drills;
 use super::schedule::{Schedule, longest_interval_of};
 
 /// What is to be said of a plan, the gravest first. `measured` is what its runs so far took; `at` is the time from which
@@ -34,6 +35,7 @@ pub fn check_plan(
             checker.sources(policies, at);
             checker.outages(measured);
             checker.ways_back();
+            checker.findings.extend(check_drills(plan, simulated.gives_up, at));
         }
         Err(error) => checker.say(Severity::Refuse, "no-order", error.to_string()),
     }
@@ -99,7 +101,7 @@ impl Checker<'_> {
     /// Whether measured times support the RTO, and timeouts leave room for them.
     fn times(&mut self, simulated: &Simulated) {
         let plan = self.plan;
-        let rto = plan.objectives.rto;
+        let rto = plan.strictest_rto();
         let path: Vec<&str> = simulated.path.iter().map(StepName::as_str).collect();
         let path = path.join(" -> ");
         match simulated.recovery {

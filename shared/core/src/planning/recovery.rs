@@ -250,7 +250,8 @@ fn name_cycle(plan: &RecoveryPlan, waits_for: &[Vec<usize>], ordered: &[usize]) 
     }
 }
 
-/// The places of a run's pending steps whose prerequisites have all succeeded or were left out, in the order of the run.
+/// The places of a run's pending steps whose prerequisites have all succeeded or were left out, in the order of the run, and no
+/// more of them than may run beside those that do.
 pub fn ready_steps(run: &Run) -> Vec<usize> {
     let is_done = |name: &StepName| {
         let done = |state| matches!(state, StepState::Succeeded | StepState::Skipped);
@@ -262,5 +263,8 @@ pub fn ready_steps(run: &Run) -> Vec<usize> {
         let record = &run.steps[*place];
         record.state == StepState::Pending && prerequisites(&run.plan, &record.step).all(is_done)
     };
-    (0..run.steps.len()).filter(is_ready).collect()
+    let running = run.steps.iter().filter(|record| record.state == StepState::Running);
+    let most = run.plan.at_once.map_or(usize::MAX, |at_once| at_once as usize);
+    let free = most.saturating_sub(running.count());
+    (0..run.steps.len()).filter(is_ready).take(free).collect()
 }

@@ -9,7 +9,14 @@ use super::sentence;
 
 /// Draws the steps of a plan and what each waits for.
 pub fn draw_plan(plan: &RecoveryPlan) -> String {
-    let mut drawing = String::from("flowchart TD\n");
+    let mut drawing = String::new();
+    if let Some(priority) = plan.priority {
+        put(
+            &mut drawing,
+            format_args!("---\ntitle: {}, priority {priority}\n---", plan.id),
+        );
+    }
+    drawing.push_str("flowchart TD\n");
     let places = |step: &Step| {
         let named = |name| plan.steps.iter().position(|other| &other.name == name);
         prerequisites(plan, step).filter_map(named).collect::<Vec<usize>>()

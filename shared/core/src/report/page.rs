@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::domain::{Run, RunKind, RunState, Span, StepRecord, StepState};
+use crate::domain::{Acknowledgement, Budget, DrillCost, Run, RunKind, RunState, Span, StepRecord, StepState};
 
 use super::html::escaped;
 use super::text::{given_up, length, moment, time_of_day};
@@ -62,6 +62,12 @@ fn head(page: &mut String, run: &Run) {
         moment(run.declared_at),
         escaped(&run.requested_by)
     );
+    if let Some(level) = run.conduct.level {
+        facts.push_str(&format!(", incident level {level}"));
+    }
+    if let Some(Acknowledgement { by, at }) = &run.conduct.acknowledged {
+        facts.push_str(&format!(", acknowledged {} by {}", moment(*at), escaped(by)));
+    }
     if let Some(at) = run.finished_at {
         facts.push_str(&format!(", over {}", moment(at)));
     }
@@ -75,7 +81,7 @@ fn figures(page: &mut String, run: &Run) {
     let measured = |seconds: Option<i64>| seconds.map(Span::seconds);
     page.push_str("<h2>Promised and measured</h2>\n<div class=\"figures\">\n");
     let promised = |what, span| Some((what, span));
-    let rto = promised("recovery time objective", objectives.rto);
+    let rto = promised("recovery time objective", run.rto());
     let rpo = promised("recovery point objective", objectives.rpo);
     figure(page, "Recovery time, from declaration", since(run.declared_at), rto);
     figure(
@@ -94,7 +100,29 @@ fn figures(page: &mut String, run: &Run) {
     if let Some(lag) = run.conduct.lag() {
         figure(page, "Data left behind, at most", Some(lag), rpo);
     }
+    if let Some(cost) = &run.conduct.cost {
+        money(page, cost, run.plan.drills.budget.as_ref());
+    }
     page.push_str("</div>\n");
+}
+
+/// What a drill has cost of what it might.
+fn money(page: &mut String, cost: &DrillCost, budget: Option<&Budget>) {
+    let within = budget.is_none_or(|budget| cost.total <= budget.amount);
+    let class = if within { "good" } else { "bad" };
+    let of = budget.map_or_else(String::new, |budget| format!("of a budget of {:.2}; ", budget.amount));
+    let items: Vec<String> = (cost.items.iter())
+        .map(|(name, item)| format!("{name}: {item:.2}"))
+        .collect();
+    put(
+        page,
+        format_args!(
+            "<div class=\"figure {class}\">Cost<b>{:.2}</b><span class=\"soft\">{of}{}</span><span class=\"soft\">{}</span></div>",
+            cost.total,
+            escaped(&cost.priced),
+            escaped(&items.join(", "))
+        ),
+    );
 }
 
 fn figure(page: &mut String, what: &str, measured: Option<Span>, promised: Option<(&str, Span)>) {
@@ -123,10 +151,14 @@ fn failures(page: &mut String, run: &Run) {
     let failed: Vec<&StepRecord> = (run.steps.iter())
         .filter(|step| step.state == StepState::Failed)
         .collect();
-    if failed.is_empty() {
+    let back = &run.conduct.goes_back;
+    if failed.is_empty() && back.is_none() {
         return;
     }
     page.push_str("<h2>What failed</h2>\n");
+    if let Some(why) = back {
+        put(page, format_args!("<p><b>It went back</b>: {}</p>", escaped(why)));
+    }
     for step in failed {
         let (name, note) = (escaped(step.step.name.as_str()), escaped(&step.note));
         put(page, format_args!("<p><b>{name}</b>: {note}</p>"));

@@ -16,7 +16,9 @@ pub fn runbook(plan: &RecoveryPlan, simulated: &Simulated, measured: &Measured) 
         plan.id
     );
     head(&mut text, plan, simulated);
+    levels(&mut text, plan);
     orders(&mut text, plan);
+    drills(&mut text, plan);
     steps(&mut text, plan, measured);
     troubles(&mut text);
     put(
@@ -48,6 +50,15 @@ fn head(text: &mut String, plan: &RecoveryPlan, simulated: &Simulated) {
             objectives.rto, objectives.rpo
         ),
     );
+    if let Some(priority) = plan.priority {
+        put(
+            text,
+            format_args!("* Priority {priority} of 3, where several runs wait."),
+        );
+    }
+    if let Some(at_once) = plan.at_once {
+        put(text, format_args!("* At most {at_once} of its steps run side by side."));
+    }
     let measured = match simulated.recovery {
         Some(time) => format!(
             "{} expected, from {} to {}, each step measured in {} or more",
@@ -67,10 +78,97 @@ fn orders(text: &mut String, plan: &RecoveryPlan) {
         format_args!(
             "## Orders\n\n| to | command |\n| --- | --- |\n\
              | see what would fail | `holdfast plan simulate {0} --outage region` |\n\
-             | rehearse, production untouched | `holdfast drill {0}` |\n",
+             | rehearse, production untouched | `holdfast drill {0}` |",
             plan.id
         ),
     );
+    if plan.moves.is_some() {
+        put(
+            text,
+            format_args!(
+                "| move while both sides work | `holdfast switchover {0} --by NAME` |\n\
+                 | move away from a side that does not work | `holdfast failover {0} --by NAME` |\n\
+                 | look at a run | `holdfast run RUN status` |\n\
+                 | take care of a run, so that nobody else is told | `holdfast run RUN acknowledge --by NAME` |",
+                plan.id
+            ),
+        );
+    }
+    text.push('\n');
+}
+
+fn levels(text: &mut String, plan: &RecoveryPlan) {
+    if plan.levels.is_empty() {
+        return;
+    }
+    put(
+        text,
+        format_args!(
+            "## Incident levels\n\nThe first is meant unless `--level N` names another. Whoever stands in a line is told when \
+             nobody has acknowledged the run by then.\n\n| level | service back within | declared by | tells |\n| --- | --- | --- | --- |"
+        ),
+    );
+    for level in &plan.levels {
+        let tells: Vec<String> = (level.escalation.iter())
+            .map(|step| {
+                format!(
+                    "{} ({}) after {}",
+                    step.contact.name,
+                    line(&step.contact.reach),
+                    step.after
+                )
+            })
+            .collect();
+        let declared_by = if level.automatic {
+            "people, or observers"
+        } else {
+            "people"
+        };
+        put(
+            text,
+            format_args!(
+                "| {} | {} | {declared_by} | {} |",
+                level.number,
+                level.rto,
+                tells.join(", ")
+            ),
+        );
+    }
+    text.push('\n');
+}
+
+fn drills(text: &mut String, plan: &RecoveryPlan) {
+    let drills = &plan.drills;
+    if drills.is_silent() {
+        return;
+    }
+    text.push_str("## Drills\n\n");
+    if let Some(schedule) = &drills.schedule {
+        put(
+            text,
+            format_args!("* Due by itself: `{}` in {}.", schedule.cron, schedule.zone),
+        );
+    }
+    for window in &drills.windows {
+        put(
+            text,
+            format_args!(
+                "* May begin from `{}` in {} for {}.",
+                window.opens, window.zone, window.open_for
+            ),
+        );
+    }
+    if let Some(budget) = &drills.budget {
+        put(
+            text,
+            format_args!(
+                "* May cost {:.2} {}; one that would cost more ends early.",
+                budget.amount,
+                line(&budget.prices.currency)
+            ),
+        );
+    }
+    text.push('\n');
 }
 
 fn steps(text: &mut String, plan: &RecoveryPlan, measured: &Measured) {

@@ -41,7 +41,7 @@ pub fn simulation_text(plan: &RecoveryPlan, simulated: &Simulated) -> String {
 fn ending(text: &mut String, plan: &RecoveryPlan, simulated: &Simulated) {
     let path: Vec<&str> = simulated.path.iter().map(StepName::as_str).collect();
     put(text, format_args!("critical path: {}", path.join(" -> ")));
-    let rto = plan.objectives.rto;
+    let rto = plan.strictest_rto();
     match simulated.recovery {
         Some(time) => put(
             text,

@@ -147,7 +147,7 @@ fn moments(svg: &mut String, run: &Run, axis: &Axis, height: i64) {
     if let Some(at) = run.recovered_at {
         mark(at, "recovered", "service is back");
     }
-    let due = run.plan.objectives.rto.after(run.declared_at);
+    let due = run.rto().after(run.declared_at);
     if due <= axis.end() {
         mark(due, "due", "promised by");
     }

@@ -4,9 +4,9 @@ use super::World;
 use super::authority;
 use super::configuration;
 use super::inventory;
-use super::records::{self, Stored};
+use super::records::{self, AUTOMATIC_PLAN, Stored};
 use crate::domain::{Failure, FailureKind, Policy, PolicyDraft, PolicyId, RecoveryPlan, Resource};
-use crate::planning::{carry_over, same_policy};
+use crate::planning::{carry_over, carry_over_drills, same_policy};
 
 /// What was put into force.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,6 +34,7 @@ pub async fn apply(
     for plan in plans {
         apply_plan(world, plan).await?;
     }
+    silence_absent(world, plans).await?;
     let mut applied = Applied::default();
     for (id, draft) in policies {
         let current = in_force.iter().find(|policy| &policy.id == id);
@@ -123,11 +124,30 @@ async fn apply_plan(world: &World, plan: &RecoveryPlan) -> Result<(), Failure> {
         return Ok(());
     }
     let bring_up_to_date = |stored: &mut RecoveryPlan| {
-        let differs = stored != plan;
-        *stored = plan.clone();
+        let mut wanted = plan.clone();
+        carry_over_drills(&stored.drills, &mut wanted.drills);
+        let differs = *stored != wanted;
+        *stored = wanted;
         differs
     };
     records::amend(world.catalog.as_ref(), &records::plan_key(&plan.id), bring_up_to_date).await?;
+    Ok(())
+}
+
+/// Plans that the configuration names no more do nothing by themselves any longer; people can still run them.
+async fn silence_absent(world: &World, plans: &[RecoveryPlan]) -> Result<(), Failure> {
+    for entry in world.catalog.waking(AUTOMATIC_PLAN, world.now()).await? {
+        let known = records::decode::<RecoveryPlan>(entry)?.value;
+        if plans.iter().any(|plan| plan.id == known.id) {
+            continue;
+        }
+        let silence = |plan: &mut RecoveryPlan| {
+            let automatic = plan.moves.as_mut().and_then(|moves| moves.automatic.take());
+            let schedule = plan.drills.schedule.take();
+            automatic.is_some() || schedule.is_some()
+        };
+        records::amend(world.catalog.as_ref(), &records::plan_key(&known.id), silence).await?;
+    }
     Ok(())
 }
 

@@ -314,7 +314,7 @@ impl Record for Occurrence {
     }
 }
 
-/// The word under which plans stand that may be declared by themselves.
+/// The word under which plans stand that do something by themselves: a failover that observers declare, or drills that are due.
 pub const AUTOMATIC_PLAN: &str = "plan.automatic";
 
 impl Record for RecoveryPlan {
@@ -323,8 +323,35 @@ impl Record for RecoveryPlan {
         plan_key(&self.id)
     }
     fn wake(&self) -> Option<Wake> {
-        self.moves.as_ref()?.automatic.as_ref()?;
+        let is_automatic = self.moves.as_ref().is_some_and(|moves| moves.automatic.is_some());
+        if !is_automatic && self.drills.schedule.is_none() {
+            return None;
+        }
         wake(AUTOMATIC_PLAN, Timestamp::UNIX_EPOCH)
+    }
+}
+
+/// How far the drills of a plan have been asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrillProgress {
+    /// The plan.
+    pub plan: PlanId,
+    /// Every drill that was due by then was asked for, or another stands for it.
+    pub settled_until: Timestamp,
+}
+
+/// Where the progress of a plan's drills lives.
+pub fn drill_progress_key(plan: &PlanId) -> Key {
+    key(format!("PLAN#{plan}"), "DRILLS")
+}
+
+impl Record for DrillProgress {
+    const KIND: &'static str = "drill progress";
+    fn key(&self) -> Key {
+        drill_progress_key(&self.plan)
+    }
+    fn wake(&self) -> Option<Wake> {
+        None
     }
 }
 

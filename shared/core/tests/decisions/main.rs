@@ -16,6 +16,7 @@ mod moments;
 mod objectives;
 mod plans;
 mod recovery;
+mod rehearsals;
 mod report;
 mod retention;
 mod schedule;

@@ -1,6 +1,6 @@
 use holdfast_core::domain::{
-    Conduct, Objectives, PlanId, RecoveryPlan, Run, RunId, RunKind, RunState, Step, StepAction, StepName, StepRecord,
-    StepState,
+    Conduct, Drills, Objectives, PlanId, RecoveryPlan, Run, RunId, RunKind, RunState, Step, StepAction, StepName,
+    StepRecord, StepState,
 };
 use holdfast_core::planning::{PlanError, order_steps, ready_steps};
 
@@ -39,6 +39,10 @@ fn plan(steps: Vec<Step>) -> RecoveryPlan {
     RecoveryPlan {
         id: PlanId::new("west").unwrap(),
         moves: None,
+        drills: Drills::default(),
+        levels: Vec::new(),
+        priority: None,
+        at_once: None,
         description: String::new(),
         objectives: Objectives {
             rpo: span("1h"),

@@ -1,6 +1,6 @@
 use holdfast_core::domain::{
-    Check, Conduct, Divergence, Objectives, PlanId, RecoveryPlan, Run, RunId, RunKind, RunState, Step, StepAction,
-    StepName, StepRecord, StepState,
+    Check, Conduct, Divergence, DrillCost, Drills, Objectives, PlanId, RecoveryPlan, Run, RunId, RunKind, RunState,
+    Step, StepAction, StepName, StepRecord, StepState,
 };
 use holdfast_core::report::{Signed, run_page};
 
@@ -75,6 +75,10 @@ fn drill() -> Run {
         plan: RecoveryPlan {
             id: PlanId::new("west").unwrap(),
             moves: None,
+            drills: Drills::default(),
+            levels: Vec::new(),
+            priority: None,
+            at_once: None,
             description: "Photos & reports from the recovery Region".to_owned(),
             objectives: Objectives {
                 rpo: span("90m"),
@@ -153,4 +157,27 @@ fn what_a_failover_left_behind_and_what_the_lost_side_gave_up_is_told() {
                 /guard/&lt;2&gt;.txt on its host.";
     assert!(page.contains(told), "{page}");
     assert!(!run_page(&drill(), None).contains("given up"));
+}
+
+#[test]
+fn a_drill_that_its_budget_ended_shows_why_and_what_it_cost() {
+    let mut run = drill();
+    run.conduct.level = Some(3);
+    run.conduct.goes_back = Some("the budget ends this drill <early>".to_owned());
+    run.conduct.cost = Some(DrillCost {
+        total: 1.256,
+        items: vec![("web".to_owned(), 1.2), ("db".to_owned(), 0.056)],
+        per_second: 0.0,
+        priced: "USD, prices noted on 2026-11-20".to_owned(),
+    });
+    let page = run_page(&run, None);
+    for words in [
+        "Cost<b>1.26</b>",
+        "web: 1.20, db: 0.06",
+        "USD, prices noted on 2026-11-20",
+        "the budget ends this drill &lt;early&gt;",
+        "incident level 3",
+    ] {
+        assert!(page.contains(words), "{words}: {page}");
+    }
 }

@@ -1,7 +1,7 @@
 //! A run of a plan on a model: which steps still run under an outage, and how long they take.
 
 use crate::domain::{Act, Actuator, RecoveryPlan, Region, Resource, Span, Step, StepAction, StepName, Vault};
-use crate::planning::critical_path::{Timed, critical_path};
+use crate::planning::critical_path::{Timed, critical_path, ends_by};
 use crate::planning::measured::{Estimate, Measured};
 use crate::planning::recovery::{PlanError, order_steps, prerequisites};
 
@@ -120,7 +120,8 @@ pub fn simulate(
             estimate,
         });
     }
-    let along = |seconds: fn(Estimate) -> i64| critical_path(&timed_by(&timed, seconds));
+    let at_once = plan.at_once.map_or(steps.len(), |at_once| at_once as usize);
+    let along = |seconds: fn(Estimate) -> i64| critical_path(&timed_by(&timed, seconds), at_once);
     let (path, _) = along(expected);
     let recovery = recovery(&steps).map(|runs| Interval {
         least: Span::seconds(along(least).1),
@@ -138,7 +139,7 @@ pub fn simulate(
         outage,
         path: path.into_iter().map(|place| steps[place].name.clone()).collect(),
         recovery,
-        gives_up: Span::seconds(critical_path(&gives_up).1),
+        gives_up: Span::seconds(ends_by(&gives_up, at_once)),
         sides,
         steps,
     })
