@@ -8,6 +8,7 @@ mod event;
 mod failure;
 mod id;
 mod job;
+mod left_out;
 mod moment;
 mod occurrence;
 mod plan;
@@ -33,6 +34,7 @@ pub use id::{
 pub use job::{
     Job, JobFailure, JobKind, JobState, Location, Order, Origin, Outcome, PointRef, Progress, UnreadEntry, Verdict,
 };
+pub use left_out::LeftOut;
 pub use moment::{InvalidMoment, Moment, ServerRecovery, ZONED_TIME, zoned_time};
 pub use occurrence::{Occurrence, OccurrenceKey, OccurrenceState};
 pub use plan::{
