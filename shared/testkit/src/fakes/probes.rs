@@ -36,7 +36,7 @@ impl Probes for FakeProbes {
             Probe::Sql { server, .. } => server,
         };
         let can_be_asked = match probe {
-            Probe::Http { url, .. } => url.starts_with("http://"),
+            Probe::Http { url, .. } => url.starts_with("http://") || url.starts_with("https://"),
             Probe::Tcp { address } => address.contains(':'),
             Probe::Sql { .. } => true,
         };
