@@ -19,11 +19,13 @@ module "keys" {
   partition       = local.partition
   home_region     = var.home_region
   recovery_region = var.recovery_region
+  signing_regions = concat([var.home_region], values(local.recovers))
 }
 
 module "catalog" {
   source = "./modules/catalog"
 
+  name            = "holdfast-catalog"
   account         = local.account
   partition       = local.partition
   home_region     = var.home_region
@@ -71,6 +73,7 @@ module "evidence" {
   source   = "./modules/evidence"
   for_each = local.regions
 
+  name      = "holdfast-evidence"
   region    = each.value
   account   = local.account
   partition = local.partition
@@ -78,13 +81,14 @@ module "evidence" {
 }
 
 module "drills" {
-  source = "./modules/bucket"
+  source   = "./modules/bucket"
+  for_each = merge({ primary = var.home_region }, local.recovers)
 
   # Drills restore where the functions run, into a bucket that holds nothing else.
-  name                = "holdfast-drills-${local.account}-${var.home_region}"
-  region              = var.home_region
+  name                = "holdfast-drills-${local.account}-${each.value}"
+  region              = each.value
   partition           = local.partition
-  key_arn             = module.vault["primary"].key_arn
+  key_arn             = module.vault[each.key].key_arn
   is_versioned        = false
   lock_days           = null
   lock_mode           = null
@@ -96,21 +100,22 @@ module "drills" {
 module "markers" {
   source = "./modules/markers"
 
-  # Where the functions run: whatever leads traffic away from a Region must not stand in it.
+  # Where runs that move production are driven: whatever leads traffic away from a Region must not stand in it.
   account   = local.account
   partition = local.partition
-  region    = var.home_region
+  region    = local.mover
   markers   = var.traffic_markers
 }
 
 module "alerts" {
   source = "./modules/alerts"
 
-  account     = local.account
-  partition   = local.partition
-  home_region = var.home_region
-  emails      = var.alert_emails
-  endpoints   = var.alert_endpoints
+  account       = local.account
+  partition     = local.partition
+  home_region   = var.home_region
+  emails        = var.alert_emails
+  endpoints     = var.alert_endpoints
+  takes_signals = true
 }
 
 module "budget" {
@@ -133,6 +138,8 @@ module "forward" {
 module "roles" {
   source = "./modules/roles"
 
+  name                = "holdfast"
+  functions           = ["scheduler", "snapshot-trigger", "verifier", "replicator", "lifecycle", "restore-runner", "dr-failover"]
   account             = local.account
   partition           = local.partition
   regions             = values(local.regions)
@@ -144,13 +151,13 @@ module "roles" {
   vault_keys          = [for vault in local.vaults : vault.key]
   backup_vaults       = [for vault in values(module.vault) : vault.backup_vault_arn]
   history_bucket      = module.evidence["primary"].bucket
-  actuators           = var.actuators
-  marker_bucket       = module.markers.bucket
+  actuators           = var.recovery_deployment ? [] : var.actuators
+  marker_bucket       = var.recovery_deployment ? null : module.markers.bucket
   evidence_buckets    = [for bucket in values(module.evidence) : bucket.bucket]
   evidence_keys       = [for bucket in values(module.evidence) : bucket.key_arn]
-  drill_bucket        = module.drills.bucket
+  drill_bucket        = module.drills["primary"].bucket
   wrapping_keys       = module.keys.wrapping_keys
-  signing_key         = module.keys.signing_key
+  signing_key         = module.keys.signing_keys[var.home_region]
   source_keys         = concat([module.keys.production_key], var.source_keys)
   escrow_secret       = module.keys.escrow_secret
   escrow_key          = module.keys.escrow_key

@@ -3,7 +3,7 @@
 #   terraform -chdir=infra output -json sam_parameters > target/parameters.yaml
 #   sam deploy --parameter-overrides file://target/parameters.yaml
 #
-# JSON is YAML as well, and SAM takes no file whose name ends in .json.
+# JSON is YAML as well, and SAM takes no file whose name ends in .json. `recovery_parameters` are those of ../template-recovery.yaml.
 output "sam_parameters" {
   description = "Every parameter that template.yaml needs, ready for sam deploy --parameter-overrides file://..."
   value = {
@@ -13,10 +13,10 @@ output "sam_parameters" {
     Vaults             = jsonencode(local.vaults)
     Evidence           = jsonencode(local.evidence)
     WrappingKeyArn     = module.keys.wrapping_keys[0]
-    SigningKeyArn      = module.keys.signing_key
+    SigningKeyArn      = module.keys.signing_keys[var.home_region]
     EscrowSecretArn    = module.keys.escrow_secret
     BackupRoleArn      = module.roles.backup_role
-    DrillArea          = "s3://${module.drills.bucket}/drills"
+    DrillArea          = "s3://${module.drills["primary"].bucket}/drills"
     PrimaryVaultBucket = module.vault["primary"].bucket
 
     RecoveryVaultBucket    = module.vault["recovery"].bucket
@@ -33,6 +33,31 @@ output "sam_parameters" {
     ServerSubnets          = join(",", var.server_subnets)
     ServerSecurityGroups   = join(",", var.server_security_groups)
   }
+}
+
+output "recovery_parameters" {
+  description = "Every parameter that template-recovery.yaml needs; null without recovery_deployment."
+  value = one([for name, _ in local.recovers : {
+    CatalogTable      = module.recovery_catalog[name].table
+    AlertTopicArn     = module.recovery_alerts[name].alert_topic
+    Vaults            = jsonencode([for vault in local.vaults : vault if vault.name == name])
+    Evidence          = jsonencode(local.recovery_evidence)
+    WrappingKeyArn    = module.keys.wrapping_keys[1]
+    SigningKeyArn     = module.keys.signing_keys[var.recovery_region]
+    EscrowSecretArn   = replace(module.keys.escrow_secret, ":${var.home_region}:", ":${var.recovery_region}:")
+    BackupRoleArn     = module.roles.backup_role
+    DrillArea         = "s3://${module.drills[name].bucket}/drills"
+    SchedulerRoleArn  = module.recovery_roles[name].function_roles["scheduler"]
+    DrFailoverRoleArn = module.recovery_roles[name].function_roles["dr-failover"]
+    TimersRoleArn     = module.recovery_roles[name].timers_role
+    RecoveryRoleArn   = module.recovery_roles[name].recovery_role
+    EvidenceBucket    = module.recovery_evidence[name].bucket
+  }])
+}
+
+output "recovery_people_roles" {
+  description = "The roles that people assume, with MFA, at the deployment in the recovery Region; null without it."
+  value       = one([for name, _ in local.recovers : module.recovery_roles[name].people_roles])
 }
 
 output "operator_role" {

@@ -100,6 +100,12 @@ variable "restore_tables" {
   }
 }
 
+variable "recovery_deployment" {
+  description = "Whether a deployment of its own in the recovery Region moves workloads (template-recovery.yaml). It alone may then change what actuators and traffic_markers name."
+  type        = bool
+  default     = false
+}
+
 variable "actuators" {
   description = "ARNs of what recovery plans may change: Aurora global clusters and their clusters, read replicas, ECS services, Lambda functions, Auto Scaling groups, routing controls. dr-failover may change these and no other."
   type        = list(string)
@@ -113,7 +119,7 @@ variable "actuators" {
 }
 
 variable "traffic_markers" {
-  description = "Names of markers that lead traffic to this Region (kind route53-marker, key traffic/NAME). Each costs a health check."
+  description = "Names of markers that lead traffic to the Region where runs are driven (kind route53-marker, key traffic/NAME). Each costs a health check."
   type        = set(string)
   default     = []
 

@@ -22,6 +22,7 @@ run "the_table_is_protected" {
   }
 
   variables {
+    name      = "holdfast-catalog"
     account   = "111122223333"
     partition = "aws"
   }
@@ -56,6 +57,7 @@ run "evidence_is_locked" {
   }
 
   variables {
+    name      = "holdfast-evidence"
     region    = "eu-west-1"
     account   = "111122223333"
     partition = "aws"
@@ -126,10 +128,11 @@ run "a_page_is_tried_for_most_of_an_hour" {
   }
 
   variables {
-    account   = "111122223333"
-    partition = "aws"
-    emails    = []
-    endpoints = ["https://pages.example.com/holdfast"]
+    account       = "111122223333"
+    partition     = "aws"
+    emails        = []
+    endpoints     = ["https://pages.example.com/holdfast"]
+    takes_signals = true
   }
 
   assert {

@@ -2,7 +2,7 @@
 
 use holdfast_core::domain::{
     Act, ActOrder, Actuator, ActuatorName, Authority, Bound, Check, Failure, FailureKind, Move, RecoveryPlan, Run,
-    RunKind, Seen, Step, StepAction, StepName, StepState,
+    RunKind, Seen, Step, StepAction, StepName, StepRecord, StepState,
 };
 use holdfast_core::planning::{Phase, phase};
 use holdfast_core::workflow::records::{self, Stored};
@@ -167,6 +167,15 @@ pub async fn restore_writer(world: &World, run: &mut Stored<Run>) -> Result<(), 
     authority::grant(world, &run.value, &moves, &moves.from)
         .await
         .map(|_| ())
+}
+
+/// The order of a step that a failover left out, for when it can be done.
+pub fn late(run: &Run, place: usize, authority: &Authority) -> Result<ActOrder, Failure> {
+    let StepRecord { step, .. } = &run.steps[place];
+    let StepAction::Act { actuator, act, .. } = &step.action else {
+        return Err(Failure::new(FailureKind::Bug, "this step changes nothing"));
+    };
+    order(run, &step.name, actuator, act.clone(), Some(authority))
 }
 
 fn order(

@@ -9,8 +9,8 @@
 
 use holdfast_core::config::payload::Payload;
 use holdfast_core::domain::{
-    Detail, Event, Failure, FailureKind, Forbidden, Instruction, PlanId, RecoveryPlan, Run, RunId, RunKind, StepName,
-    StepRecord, WorkloadName,
+    Detail, Event, Failure, FailureKind, Forbidden, Instruction, LeftOut, PlanId, RecoveryPlan, Run, RunId, RunKind,
+    StepName, StepRecord, WorkloadName,
 };
 use holdfast_core::workflow::World;
 use holdfast_core::workflow::records::{self, Stored};
@@ -174,6 +174,7 @@ async fn standing(world: &World, id: &RunId) -> Result<Value, Failure> {
         let message = format!("no run is known as {id}; give the `run` of the answer that started it");
         return Err(Failure::new(FailureKind::NotFound, message));
     };
+    let left_out: Option<Stored<LeftOut>> = records::read(world.catalog.as_ref(), &records::left_out_key(id)).await?;
     Ok(json!({
         "run": run.id,
         "plan": run.plan.id,
@@ -194,6 +195,7 @@ async fn standing(world: &World, id: &RunId) -> Result<Value, Failure> {
         "went_back": run.conduct.goes_back,
         "cost": run.conduct.cost,
         "stuck": run.conduct.stuck,
+        "left_out": left_out.map(|found| json!({ "steps": found.value.steps, "note": found.value.note })),
         "steps": run.steps.iter().map(step).collect::<Vec<_>>(),
     }))
 }

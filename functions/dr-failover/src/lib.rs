@@ -8,6 +8,7 @@ mod cleaning;
 mod console;
 mod contacts;
 mod instructions;
+mod left_out;
 mod requests;
 mod runs;
 mod spending;
@@ -34,7 +35,11 @@ pub async fn handle(world: &World, event: &Event) -> Result<(), Failure> {
             "what moves production, and what a run is told, is asked of dr-failover itself and not by an event";
         return Err(Failure::new(FailureKind::Denied, message));
     }
-    work(world, event).await
+    let mut failures = FirstFailure::default();
+    failures.keep(work(world, event).await);
+    // Last: whoever does not answer is waited for here.
+    failures.keep(left_out::catch_up(world).await);
+    failures.into_result()
 }
 
 /// Does what an event says, whoever it comes from.

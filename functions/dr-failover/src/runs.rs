@@ -12,7 +12,7 @@ use holdfast_core::workflow::{World, authority, evidence};
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::{acts, cleaning, spending, steps, unwinding};
+use crate::{acts, cleaning, left_out, spending, steps, unwinding};
 
 /// Brings a run as far as it can go now.
 pub async fn advance(world: &World, mut run: Stored<Run>) -> Result<(), Failure> {
@@ -205,6 +205,9 @@ async fn finish(world: &World, run: &mut Stored<Run>) -> Result<(), Failure> {
     let passed = !has_failed(&run.value);
     let statement = statement_of(world, &run.value, passed);
     evidence::append(world, run, &statement).await?;
+    if passed {
+        left_out::record(world, &run.value).await?;
+    }
     run.value.state = if passed { RunState::Succeeded } else { RunState::Failed };
     run.value.finished_at = Some(world.now());
     if !passed {

@@ -1,10 +1,15 @@
-# Two topics: one tells people, one tells functions.
+# Topics: one tells people, one tells functions where something outside has hints for them.
 
 variable "account" { type = string }
 variable "partition" { type = string }
 variable "home_region" { type = string }
 variable "emails" { type = list(string) }
 variable "endpoints" { type = list(string) }
+
+variable "takes_signals" {
+  description = "Whether there is a topic that tells functions."
+  type        = bool
+}
 
 resource "aws_kms_key" "this" {
   region                  = var.home_region
@@ -43,16 +48,17 @@ resource "aws_sns_topic" "alerts" {
 
 # AWS Backup's notifications, and any other sender's hint that something changed. The functions' queues subscribe.
 resource "aws_sns_topic" "signals" {
+  count             = var.takes_signals ? 1 : 0
   region            = var.home_region
   name              = "holdfast-signals"
   kms_master_key_id = aws_kms_key.this.arn
 }
 
 locals {
-  senders = {
-    alerts  = { arn = aws_sns_topic.alerts.arn, services = ["cloudwatch.amazonaws.com", "budgets.amazonaws.com"] }
-    signals = { arn = aws_sns_topic.signals.arn, services = ["backup.amazonaws.com"] }
-  }
+  senders = merge(
+    { alerts = { arn = aws_sns_topic.alerts.arn, services = ["cloudwatch.amazonaws.com", "budgets.amazonaws.com"] } },
+    { for topic in aws_sns_topic.signals : "signals" => { arn = topic.arn, services = ["backup.amazonaws.com"] } },
+  )
 }
 
 resource "aws_sns_topic_policy" "this" {
@@ -156,12 +162,16 @@ resource "aws_sns_topic_subscription" "https" {
   })
 }
 
+output "region" {
+  value = aws_sns_topic.alerts.region
+}
+
 output "alert_topic" {
   value = aws_sns_topic.alerts.arn
 }
 
 output "signals_topic" {
-  value = aws_sns_topic.signals.arn
+  value = one(aws_sns_topic.signals[*].arn)
 }
 
 output "key_arn" {

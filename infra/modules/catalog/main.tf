@@ -1,12 +1,20 @@
-# The catalog: one table, with a replica that stands for reading when the home Region is lost.
+# The catalog of a deployment: one table, with a replica that stands for reading when its Region is lost.
 
+variable "name" { type = string }
 variable "account" { type = string }
 variable "partition" { type = string }
-variable "home_region" { type = string }
-variable "recovery_region" { type = string }
+
+variable "home_region" {
+  description = "The Region of the functions that write it."
+  type        = string
+}
+
+variable "recovery_region" {
+  description = "The Region of the replica."
+  type        = string
+}
 
 locals {
-  name = "holdfast-catalog"
   policy = jsonencode({
     Version = "2012-10-17"
     Statement = [
@@ -45,7 +53,7 @@ resource "aws_kms_key" "this" {
 
 resource "aws_dynamodb_table" "this" {
   region                      = var.home_region
-  name                        = local.name
+  name                        = var.name
   billing_mode                = "PAY_PER_REQUEST"
   hash_key                    = "pk"
   range_key                   = "sk"
@@ -91,7 +99,7 @@ resource "aws_dynamodb_table" "this" {
     kms_key_arn = aws_kms_key.this[var.home_region].arn
   }
 
-  # Only the functions of the home Region write; the replica is read by people, and becomes the catalog after a disaster.
+  # Only the functions of the home Region write; the replica is read by people.
   replica {
     region_name                 = var.recovery_region
     kms_key_arn                 = aws_kms_key.this[var.recovery_region].arn
@@ -102,9 +110,9 @@ resource "aws_dynamodb_table" "this" {
 }
 
 output "table" {
-  value = local.name
+  value = var.name
 }
 
 output "table_arn" {
-  value = "arn:${var.partition}:dynamodb:${var.home_region}:${var.account}:table/${local.name}"
+  value = "arn:${var.partition}:dynamodb:${var.home_region}:${var.account}:table/${var.name}"
 }

@@ -1,5 +1,6 @@
-# Signed statements, in one Region. Nobody can change or delete one before its lock ends.
+# Signed statements of one deployment, in one Region. Nobody can change or delete one before its lock ends.
 
+variable "name" { type = string }
 variable "region" { type = string }
 variable "account" { type = string }
 variable "partition" { type = string }
@@ -28,7 +29,7 @@ resource "aws_kms_key" "this" {
 module "bucket" {
   source = "../bucket"
 
-  name                = "holdfast-evidence-${var.account}-${var.region}"
+  name                = "${var.name}-${var.account}-${var.region}"
   region              = var.region
   partition           = var.partition
   key_arn             = aws_kms_key.this.arn

@@ -5,6 +5,11 @@ variable "partition" { type = string }
 variable "home_region" { type = string }
 variable "recovery_region" { type = string }
 
+variable "signing_regions" {
+  description = "The Regions of deployments that sign evidence; each has a key and a chain of its own."
+  type        = set(string)
+}
+
 locals {
   root = "arn:${var.partition}:iam::${var.account}:root"
   administration = {
@@ -57,7 +62,9 @@ resource "aws_kms_alias" "wrapping" {
 # Signs evidence. Anybody with its public key can check a statement, without AWS.
 resource "aws_kms_key" "signing" {
   # checkov:skip=CKV_AWS_7:KMS rotates no asymmetric key; a new one is made by hand, and old statements keep their key's name
-  region                   = var.home_region
+  for_each = var.signing_regions
+
+  region                   = each.value
   description              = "Holdfast: signs evidence"
   key_usage                = "SIGN_VERIFY"
   customer_master_key_spec = "ECC_NIST_EDWARDS25519"
@@ -78,9 +85,11 @@ resource "aws_kms_key" "signing" {
 }
 
 resource "aws_kms_alias" "signing" {
-  region        = var.home_region
+  for_each = var.signing_regions
+
+  region        = each.value
   name          = "alias/holdfast-signing"
-  target_key_id = aws_kms_key.signing.id
+  target_key_id = aws_kms_key.signing[each.value].id
 }
 
 # For protected resources. Holdfast reads with it and never writes a backup with it.
@@ -149,8 +158,9 @@ output "wrapping_keys" {
   value       = [aws_kms_key.wrapping.arn, aws_kms_replica_key.wrapping.arn]
 }
 
-output "signing_key" {
-  value = aws_kms_key.signing.arn
+output "signing_keys" {
+  description = "By Region."
+  value       = { for region, key in aws_kms_key.signing : region => key.arn }
 }
 
 output "production_key" {

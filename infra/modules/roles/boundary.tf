@@ -5,7 +5,7 @@ resource "aws_iam_policy" "boundary" {
   # checkov:skip=CKV_AWS_288:as above: reading is granted by each role, on named resources
   # checkov:skip=CKV_AWS_289:as above: no permission management is granted by any role
   # checkov:skip=CKV_AWS_290:as above: writing is granted by each role, on named resources
-  name        = "holdfast-boundary"
+  name        = "${var.name}-boundary"
   description = "What no function of Holdfast can be given"
 
   policy = jsonencode({

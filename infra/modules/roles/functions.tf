@@ -104,16 +104,16 @@ locals {
 
   # What plans may change stands in var.actuators and nowhere else; without any there is nothing to grant.
   recovers = concat(
-    [
+    [for statement in [
       {
         Sid      = "Markers"
         Effect   = "Allow"
         Action   = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
-        Resource = "${local.arn}:s3:::${var.marker_bucket}/traffic/*"
+        Resource = "${local.arn}:s3:::${coalesce(var.marker_bucket, "none")}/traffic/*"
       },
       # Without it a marker that is not there looks like one that may not be read.
-      { Sid = "FindMarkers", Effect = "Allow", Action = "s3:ListBucket", Resource = "${local.arn}:s3:::${var.marker_bucket}" },
-    ],
+      { Sid = "FindMarkers", Effect = "Allow", Action = "s3:ListBucket", Resource = "${local.arn}:s3:::${coalesce(var.marker_bucket, "none")}" },
+    ] : statement if var.marker_bucket != null],
     [for statement in [
       {
         Sid      = "MoveGlobalDatabases"
@@ -171,7 +171,7 @@ locals {
   ])
 
   # Those whose engines work with snapshots of services.
-  looking = ["snapshot-trigger", "verifier", "replicator", "lifecycle", "restore-runner"]
+  looking = setintersection(["snapshot-trigger", "verifier", "replicator", "lifecycle", "restore-runner"], var.functions)
 
   duties = {
     scheduler = local.never_destroys
@@ -197,8 +197,8 @@ locals {
 }
 
 resource "aws_iam_role" "function" {
-  for_each             = toset(local.functions)
-  name                 = "holdfast-${each.key}"
+  for_each             = toset(var.functions)
+  name                 = "${var.name}-${each.key}"
   description          = "What ${each.key} of Holdfast may do"
   permissions_boundary = aws_iam_policy.boundary.arn
 
@@ -217,7 +217,7 @@ resource "aws_iam_role" "function" {
 }
 
 resource "aws_iam_role_policy" "function" {
-  for_each = toset(local.functions)
+  for_each = toset(var.functions)
   name     = "duties"
   role     = aws_iam_role.function[each.key].id
   policy   = jsonencode({ Version = "2012-10-17", Statement = concat(local.common[each.key], local.duties[each.key]) })
@@ -225,13 +225,14 @@ resource "aws_iam_role_policy" "function" {
 
 # In a policy of its own: IAM takes 10,240 characters of inline policy for a role.
 resource "aws_iam_policy" "looks" {
-  name        = "holdfast-looks-at-services"
+  count       = length(local.looking) > 0 ? 1 : 0
+  name        = "${var.name}-looks-at-services"
   description = "Look at snapshots, jobs and recovery points of services"
   policy      = jsonencode({ Version = "2012-10-17", Statement = local.looks_at_services })
 }
 
 resource "aws_iam_role_policy_attachment" "looks" {
-  for_each   = toset(local.looking)
+  for_each   = local.looking
   role       = aws_iam_role.function[each.key].name
-  policy_arn = aws_iam_policy.looks.arn
+  policy_arn = aws_iam_policy.looks[0].arn
 }

@@ -1,15 +1,13 @@
 # What statements point at.
 
 locals {
-  functions = ["scheduler", "snapshot-trigger", "verifier", "replicator", "lifecycle", "restore-runner", "dr-failover"]
-
   home = "${var.home_region}:${var.account}"
   arn  = "arn:${var.partition}"
 
-  queues       = { for name in local.functions : name => "${local.arn}:sqs:${local.home}:holdfast-${name}" }
-  dead_letters = { for name in local.functions : name => "${local.arn}:sqs:${local.home}:holdfast-${name}-dead-letters" }
-  logs         = { for name in local.functions : name => "${local.arn}:logs:${local.home}:log-group:/aws/lambda/holdfast-${name}:*" }
-  lambdas      = { for name in local.functions : name => "${local.arn}:lambda:${local.home}:function:holdfast-${name}" }
+  queues       = { for name in var.functions : name => "${local.arn}:sqs:${local.home}:holdfast-${name}" }
+  dead_letters = { for name in var.functions : name => "${local.arn}:sqs:${local.home}:holdfast-${name}-dead-letters" }
+  logs         = { for name in var.functions : name => "${local.arn}:logs:${local.home}:log-group:/aws/lambda/holdfast-${name}:*" }
+  lambdas      = { for name in var.functions : name => "${local.arn}:lambda:${local.home}:function:holdfast-${name}" }
 
   vaults        = [for name in var.vault_buckets : "${local.arn}:s3:::${name}"]
   vault_objects = [for name in var.vault_buckets : "${local.arn}:s3:::${name}/*"]

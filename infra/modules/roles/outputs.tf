@@ -1,5 +1,5 @@
 output "function_roles" {
-  value = { for name in local.functions : name => aws_iam_role.function[name].arn }
+  value = { for name in var.functions : name => aws_iam_role.function[name].arn }
 }
 
 output "people_roles" {
@@ -7,7 +7,7 @@ output "people_roles" {
 }
 
 output "backup_role" {
-  value = aws_iam_role.backup.arn
+  value = one(aws_iam_role.backup[*].arn)
 }
 
 output "timers_role" {
@@ -20,11 +20,11 @@ output "recovery_role" {
 
 # For the tests of the policies.
 output "function_policies" {
-  value = { for name in local.functions : name => aws_iam_role_policy.function[name].policy }
+  value = { for name in var.functions : name => aws_iam_role_policy.function[name].policy }
 }
 
 output "looking_policy" {
-  value = aws_iam_policy.looks.policy
+  value = one(aws_iam_policy.looks[*].policy)
 }
 
 output "looking" {
@@ -36,7 +36,7 @@ output "boundary" {
 }
 
 output "function_boundaries" {
-  value = { for name in local.functions : name => aws_iam_role.function[name].permissions_boundary }
+  value = { for name in var.functions : name => aws_iam_role.function[name].permissions_boundary }
 }
 
 output "people_trust" {

@@ -7,7 +7,7 @@ locals {
 
 resource "aws_iam_role" "people" {
   for_each             = local.people
-  name                 = "holdfast-${each.key}"
+  name                 = "${var.name}-${each.key}"
   description          = each.key == "operator" ? "Asks for restores and drills" : "Sees what an operator asked for, to agree or not; moves production"
   max_session_duration = 3600
 
@@ -62,7 +62,7 @@ resource "aws_iam_role_policy" "people" {
           Sid      = "Ask"
           Effect   = "Allow"
           Action   = "lambda:InvokeFunction"
-          Resource = [for name in ["scheduler", "restore-runner"] : local.lambdas[name]]
+          Resource = [for name in setintersection(["scheduler", "restore-runner"], var.functions) : local.lambdas[name]]
         },
         { Sid = "Drill", Effect = "Allow", Action = "states:StartExecution", Resource = local.machines["drill"] },
         {

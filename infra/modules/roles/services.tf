@@ -14,19 +14,20 @@ locals {
 
 # The name has to hold AWSBackup: AWS Backup refuses other roles for some services.
 resource "aws_iam_role" "backup" {
+  count              = contains(var.functions, "snapshot-trigger") ? 1 : 0
   name               = "holdfast-AWSBackup"
   description        = "Assumed by AWS Backup for jobs that Holdfast starts"
   assume_role_policy = local.trust["backup"]
 }
 
 resource "aws_iam_role_policy_attachment" "backup" {
-  for_each   = toset(["AWSBackupServiceRolePolicyForBackup", "AWSBackupServiceRolePolicyForRestores"])
-  role       = aws_iam_role.backup.name
+  for_each   = length(aws_iam_role.backup) > 0 ? toset(["AWSBackupServiceRolePolicyForBackup", "AWSBackupServiceRolePolicyForRestores"]) : toset([])
+  role       = aws_iam_role.backup[0].name
   policy_arn = "${local.arn}:iam::aws:policy/service-role/${each.value}"
 }
 
 resource "aws_iam_role" "timers" {
-  name               = "holdfast-timers"
+  name               = "${var.name}-timers"
   description        = "Wakes every function of Holdfast once a minute"
   assume_role_policy = local.trust["scheduler"]
 }
@@ -46,7 +47,7 @@ resource "aws_iam_role_policy" "timers" {
 }
 
 resource "aws_iam_role" "recovery" {
-  name               = "holdfast-recovery-steps"
+  name               = "${var.name}-recovery-steps"
   description        = "Drives drills, switchovers and failovers step by step"
   assume_role_policy = local.trust["states"]
 }

@@ -2,7 +2,7 @@
 
 locals {
   # Catalog, bus, pager, its own queue, its own log: what every function has.
-  common = { for name in local.functions : name => [
+  common = { for name in var.functions : name => [
     {
       Sid      = "Catalog"
       Effect   = "Allow"
@@ -117,7 +117,7 @@ locals {
       Effect    = "Deny"
       Action    = local.interfaces
       Resource  = "*" # a refusal: of everything
-      Condition = { ArnEquals = { "lambda:SourceFunctionArn" = local.lambdas["snapshot-trigger"] } }
+      Condition = { ArnEquals = { "lambda:SourceFunctionArn" = "${local.arn}:lambda:${local.home}:function:holdfast-snapshot-trigger" } }
     },
   ] : statement if length(var.server_subnets) > 0]
   reads_servers = concat(local.reads_passwords, local.stands_in_network)

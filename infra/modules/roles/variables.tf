@@ -1,3 +1,13 @@
+variable "name" {
+  description = "What the names of roles begin with: IAM has one of each name in an account, whatever the Region."
+  type        = string
+}
+
+variable "functions" {
+  description = "The functions that the deployment has."
+  type        = list(string)
+}
+
 variable "account" { type = string }
 variable "partition" { type = string }
 variable "home_region" { type = string }
@@ -52,7 +62,7 @@ variable "actuators" {
 }
 
 variable "marker_bucket" {
-  description = "The bucket of the markers that lead traffic."
+  description = "The bucket of the markers that lead traffic; null where another deployment leads it."
   type        = string
 }
 

@@ -21,9 +21,16 @@ variable "actuators" {
   default = []
 }
 
+variable "functions" {
+  type    = list(string)
+  default = ["scheduler", "snapshot-trigger", "verifier", "replicator", "lifecycle", "restore-runner", "dr-failover"]
+}
+
 module "roles" {
   source = "../../modules/roles"
 
+  name                = "holdfast"
+  functions           = var.functions
   account             = "111122223333"
   partition           = "aws"
   regions             = [var.home_region, var.recovery_region]

@@ -22,6 +22,7 @@ use holdfast_failover::actuators::EmbeddedActuators;
 use holdfast_failover::authority::Authorities;
 use holdfast_failover::probes::NetworkProbes;
 use holdfast_testkit::contract::actuators::{ActuatorWorld, order_under, suite};
+use holdfast_testkit::contract::probes::{self, ProbeWorld};
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -286,63 +287,76 @@ async fn settings_that_cannot_work_are_named() {
     }
 }
 
-/// Answers one request.
+/// Answers a few requests.
 fn serve(answer: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        let _ = stream.read(&mut [0; 1024]);
-        let _ = stream.write_all(answer.as_bytes());
+        for stream in listener.incoming().take(4) {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 1024]);
+            let _ = stream.write_all(answer.as_bytes());
+        }
     });
     address
 }
 
-async fn holds(probe: Probe) -> bool {
-    NetworkProbes::new(now).ask(&probe).await.unwrap().holds
+/// An address that nobody listens at.
+fn closed() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().to_string()
+}
+
+const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nready";
+const DOWN: &str = "HTTP/1.1 503 Down\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+
+fn http(address: &str, contains: Option<&str>) -> Probe {
+    Probe::Http {
+        url: format!("http://{address}/health"),
+        status: 200,
+        contains: contains.map(str::to_owned),
+    }
+}
+
+/// Sockets of this machine.
+struct Sockets;
+
+#[async_trait]
+impl ProbeWorld for Sockets {
+    fn probes(&self) -> Arc<dyn Probes> {
+        Arc::new(NetworkProbes::new(now))
+    }
+
+    async fn good(&self) -> Vec<Probe> {
+        let address = serve(OK);
+        vec![
+            http(&serve(OK), None),
+            http(&serve(OK), Some("ready")),
+            Probe::Tcp { address },
+        ]
+    }
+
+    async fn wrong(&self) -> Vec<Probe> {
+        const BROKEN: &str = "HTTP/1.1 200 OK\r\ncontent-length: 50\r\nconnection: close\r\n\r\nready";
+        vec![
+            http(&serve(OK), Some("steady")),
+            http(&serve(DOWN), None),
+            http(&serve("no HTTP at all"), None),
+            http(&serve(BROKEN), Some("ready")),
+        ]
+    }
+
+    async fn silent(&self) -> Vec<Probe> {
+        let address = closed();
+        let port = address.rsplit(':').next().unwrap();
+        let server = format!("host=127.0.0.1 port={port} user=nobody sslmode=disable");
+        let (query, expects) = ("SELECT 1".to_owned(), "1".to_owned());
+        let sql = Probe::Sql { server, query, expects };
+        vec![http(&address, None), sql, Probe::Tcp { address }]
+    }
 }
 
 #[tokio::test]
-async fn probes_hold_only_for_what_was_asked() {
-    const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nready";
-    const DOWN: &str = "HTTP/1.1 503 Down\r\ncontent-length: 0\r\n\r\n";
-    let http = |answer, contains: &str| Probe::Http {
-        url: format!("http://{}/health", serve(answer)),
-        status: 200,
-        contains: Some(contains.to_owned()),
-    };
-    assert!(holds(http(OK, "ready")).await);
-    assert!(!holds(http(OK, "steady")).await);
-    assert!(!holds(http(DOWN, "ready")).await);
-    let closed = {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.local_addr().unwrap().to_string()
-    };
-    assert!(holds(Probe::Tcp { address: serve(OK) }).await);
-    assert!(
-        !holds(Probe::Tcp {
-            address: closed.clone()
-        })
-        .await
-    );
-    let port = closed.rsplit(':').next().unwrap();
-    let sql = Probe::Sql {
-        server: format!("host=127.0.0.1 port={port} user=nobody sslmode=disable"),
-        query: "SELECT 1".into(),
-        expects: "1".into(),
-    };
-    assert!(!holds(sql).await);
-    let probes = NetworkProbes::new(now);
-    for wrong in [
-        Probe::Http {
-            url: "https://127.0.0.1/".into(),
-            status: 200,
-            contains: None,
-        },
-        Probe::Tcp {
-            address: "no-port".into(),
-        },
-    ] {
-        assert_eq!(probes.ask(&wrong).await.unwrap_err().kind, FailureKind::Invalid);
-    }
+async fn probes_obey_the_contract() {
+    probes::suite(async || Sockets).await;
 }

@@ -5,15 +5,17 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::FutureExt;
 use holdfast_core::domain::{
-    Act, ActOrder, Actuator, ActuatorKind, BackupKind, FailureKind, JobId, JobKind, Order, Patterns, ResourceId, Span,
-    VaultName,
+    Act, ActOrder, Actuator, ActuatorKind, BackupKind, FailureKind, JobId, JobKind, Order, Patterns, Probe, ResourceId,
+    Span, VaultName,
 };
-use holdfast_core::ports::{Actuators, Bus, Engine, Pager, Queue, Task};
+use holdfast_core::ports::{Actuators, Bus, Engine, Pager, Probes, Queue, Task};
 use holdfast_testkit::contract::actuators::{ActuatorWorld, order_under};
 use holdfast_testkit::contract::pager::{Heard, PagerWorld};
+use holdfast_testkit::contract::probes::ProbeWorld;
 use holdfast_testkit::contract::{self, engine::EngineWorld, queue::QueueWorld};
 use holdfast_testkit::fakes::{
-    FakeActuators, FakeBus, FakeCatalog, FakeClock, FakeEngine, FakeEvidence, FakeKeys, FakePager, FakeQueue,
+    FakeActuators, FakeBus, FakeCatalog, FakeClock, FakeEngine, FakeEvidence, FakeKeys, FakePager, FakeProbes,
+    FakeQueue,
 };
 use jiff::Timestamp;
 
@@ -29,6 +31,54 @@ fn clock() -> Arc<FakeClock> {
 #[test]
 fn the_fake_catalog_obeys_the_contract() {
     in_one_poll(contract::catalog::suite(async || Arc::new(FakeCatalog::default()) as _));
+}
+
+struct Silenced(Arc<FakeProbes>);
+
+/// One question of each kind, about a place of this name.
+fn questions(name: &str) -> Vec<Probe> {
+    vec![
+        Probe::Http {
+            url: format!("http://{name}/health"),
+            status: 200,
+            contains: None,
+        },
+        Probe::Tcp {
+            address: format!("{name}:5432"),
+        },
+        Probe::Sql {
+            server: format!("host={name}"),
+            query: "SELECT 1".to_owned(),
+            expects: "1".to_owned(),
+        },
+    ]
+}
+
+#[async_trait]
+impl ProbeWorld for Silenced {
+    fn probes(&self) -> Arc<dyn Probes> {
+        self.0.clone()
+    }
+
+    async fn good(&self) -> Vec<Probe> {
+        questions("orders")
+    }
+
+    async fn wrong(&self) -> Vec<Probe> {
+        Vec::new()
+    }
+
+    async fn silent(&self) -> Vec<Probe> {
+        for place in ["http://lost/health", "lost:5432", "host=lost"] {
+            self.0.set_silent(place, true);
+        }
+        questions("lost")
+    }
+}
+
+#[test]
+fn the_fake_probes_obey_the_contract() {
+    in_one_poll(contract::probes::suite(async || Silenced(Arc::default())));
 }
 
 struct FakeThing {

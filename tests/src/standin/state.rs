@@ -61,6 +61,10 @@ pub struct State {
     pub move_takes: SignedDuration,
     /// Regions that other Regions cannot reach.
     pub lost_regions: BTreeSet<String>,
+    /// Regions whose services take connections and never answer.
+    pub silent_regions: BTreeSet<String>,
+    /// Every call that was not answered for that, as the Region.
+    pub unanswered: Vec<String>,
     pub(super) globals: BTreeMap<String, GlobalDatabase>,
     pub(super) services: Services,
     pub(super) keys: BTreeSet<String>,
@@ -93,6 +97,8 @@ impl State {
             most_copies: BTreeMap::new(),
             move_takes: SignedDuration::from_mins(2),
             lost_regions: BTreeSet::new(),
+            silent_regions: BTreeSet::new(),
+            unanswered: Vec::new(),
             globals: BTreeMap::new(),
             services: Services::default(),
             keys: BTreeSet::new(),
@@ -116,6 +122,15 @@ impl State {
         let is_doomed = self.doomed > 0;
         self.doomed = self.doomed.saturating_sub(1);
         is_doomed
+    }
+
+    /// Whether a call to this Region is never answered; it is remembered.
+    pub(super) fn hears_nothing_from(&mut self, region: &str) -> bool {
+        let is_silent = self.silent_regions.contains(region);
+        if is_silent {
+            self.unanswered.push(region.to_owned());
+        }
+        is_silent
     }
 
     /// The time that lies `by` after now.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::template::of_type;
+use crate::template::{of_type, of_type_in, recovery_template, template};
 use crate::tools::text;
 
 /// Minutes of a month of 30.4 days.
@@ -37,10 +37,11 @@ fn metrics() -> f64 {
     text("shared/runtime/src/telemetry.rs").matches("metric(\"").count() as f64
 }
 
-/// The month of a deployment that protects nothing, by the names of the rows in `docs/cost.md`.
-fn idle(prices: &Prices) -> Vec<(&'static str, f64)> {
-    let functions = of_type("AWS::Lambda::Function");
-    let wake_ups = MINUTES * of_type("AWS::Scheduler::Schedule").len() as f64;
+/// The month of a deployment that protects nothing, by the names of the rows in `docs/cost.md`: of what its template makes,
+/// with so many keys and secrets.
+fn idle(prices: &Prices, template: &Value, (keys, secrets): (f64, f64)) -> Vec<(&'static str, f64)> {
+    let functions = of_type_in(template, "AWS::Lambda::Function");
+    let wake_ups = MINUTES * of_type_in(template, "AWS::Scheduler::Schedule").len() as f64;
     let memory: f64 = functions
         .values()
         .map(|function| function["MemorySize"].as_f64().unwrap() / 1024.0)
@@ -66,12 +67,12 @@ fn idle(prices: &Prices) -> Vec<(&'static str, f64)> {
             "DynamoDB",
             prices.millions("dynamodb_read_unit_per_million", wake_ups * 5.0),
         ),
-        ("KMS keys", 13.0 * prices.of("kms_key_month")),
+        ("KMS keys", keys * prices.of("kms_key_month")),
         (
             "Alarms",
-            of_type("AWS::CloudWatch::Alarm").len() as f64 * prices.of("cloudwatch_alarm_month"),
+            of_type_in(template, "AWS::CloudWatch::Alarm").len() as f64 * prices.of("cloudwatch_alarm_month"),
         ),
-        ("Secrets", 2.0 * prices.of("secret_month")),
+        ("Secrets", secrets * prices.of("secret_month")),
         (
             "Metrics",
             functions.len() as f64 * metrics() * prices.of("cloudwatch_metric_month"),
@@ -152,7 +153,13 @@ fn the_costs_that_are_documented_follow_from_the_prices_and_the_template() {
     let prices = Prices::read();
     let written = written();
     let mut wrong = Vec::new();
-    for (row, cost) in idle(&prices).into_iter().chain(thousand_prefixes(&prices)) {
+    let home = idle(&prices, template(), (13.0, 2.0));
+    // Its own: signing, topics, evidence, and the catalog's in two Regions.
+    let recovery = idle(&prices, recovery_template(), (5.0, 0.0));
+    let recovery = recovery
+        .last()
+        .map(|(_, total)| ("In the recovery Region, in all", *total));
+    for (row, cost) in home.into_iter().chain(recovery).chain(thousand_prefixes(&prices)) {
         let right = format!("{cost:.2}");
         if written.get(row) != Some(&right) {
             wrong.push(format!("{row}: ${right}, and the document says {:?}", written.get(row)));

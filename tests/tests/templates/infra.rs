@@ -7,8 +7,9 @@ use std::path::Path;
 use std::process::Command;
 
 use holdfast_tests::workspace_root;
+use serde_json::Value;
 
-use crate::template::template;
+use crate::template::{recovery_template, template};
 use crate::tools::{Ran, program, run, text};
 
 /// A copy of `infra/`, ready for Terraform.
@@ -99,29 +100,52 @@ fn the_files_are_formatted_valid_and_a_mistake_is_found() {
 }
 
 #[test]
-fn the_plan_gives_the_template_every_parameter_that_it_needs_and_no_other() {
+fn the_plan_gives_each_template_every_parameter_that_it_needs_and_no_other() {
     let copy = Copy::new();
-    let regions = ["-var=home_region=eu-central-1", "-var=recovery_region=eu-west-1"];
-    let plan = copy
-        .terraform(&["plan", "-input=false", "-no-color", regions[0], regions[1]])
-        .good();
-    let (_, outputs) = plan
-        .split_once("+ sam_parameters = {")
-        .unwrap_or_else(|| panic!("{plan}"));
-    let (outputs, _) = outputs.split_once("\n    }").unwrap();
-    let given: BTreeSet<&str> = outputs
+    let words = [
+        "plan",
+        "-input=false",
+        "-no-color",
+        "-var=home_region=eu-central-1",
+        "-var=recovery_region=eu-west-1",
+        "-var=recovery_deployment=true",
+    ];
+    let plan = copy.terraform(&words).good();
+    for (output, template) in [
+        ("sam_parameters", template()),
+        ("recovery_parameters", recovery_template()),
+    ] {
+        assert_eq!(given(&plan, output), needed(template), "{output}");
+    }
+}
+
+/// The parameters that an output of a plan has.
+fn given<'a>(plan: &'a str, output: &str) -> BTreeSet<&'a str> {
+    let begin = plan
         .lines()
+        .position(|line| {
+            line.trim_start()
+                .strip_prefix("+ ")
+                .is_some_and(|rest| rest.starts_with(output))
+        })
+        .unwrap_or_else(|| panic!("no {output} in {plan}"));
+    plan.lines()
+        .skip(begin + 1)
+        .take_while(|line| *line != "    }")
         .filter_map(|line| line.trim().strip_prefix("+ ")?.split_once(" = "))
         .map(|(name, _)| name.trim())
         // What is known already is shown with the fields inside it, which are not spelt like parameters.
         .filter(|name| name.starts_with(char::is_uppercase))
-        .collect();
-    let parameters = template()["Parameters"].as_object().unwrap().iter();
-    let needed: BTreeSet<&str> = parameters
+        .collect()
+}
+
+/// The parameters of a template that have no default.
+fn needed(template: &Value) -> BTreeSet<&str> {
+    let parameters = template["Parameters"].as_object().unwrap().iter();
+    parameters
         .filter(|(_, parameter)| parameter.get("Default").is_none())
         .map(|(name, _)| name.as_str())
-        .collect();
-    assert_eq!(given, needed);
+        .collect()
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::json;
 
-use crate::template::template;
+use crate::template::{TEMPLATES, recovery_template, template};
 use crate::tools::{Ran, program, run, text};
 
 fn cfn_lint(template: &Path, home: &Path) -> Ran {
@@ -16,21 +16,21 @@ fn cfn_lint(template: &Path, home: &Path) -> Ran {
 }
 
 #[test]
-fn sam_validates_the_template() {
+fn sam_validates_the_templates() {
     let home = tempfile::tempdir().unwrap();
-    let mut sam = Command::new(program("sam", "sam"));
-    let said = run(
-        sam.args(["validate", "--lint", "--template", "template.yaml"]),
-        home.path(),
-    )
-    .good();
-    assert!(said.contains("is a valid SAM Template"), "{said}");
+    for template in TEMPLATES {
+        let mut sam = Command::new(program("sam", "sam"));
+        let said = run(sam.args(["validate", "--lint", "--template", template]), home.path()).good();
+        assert!(said.contains("is a valid SAM Template"), "{said}");
+    }
 }
 
 #[test]
-fn cfn_lint_finds_nothing_in_the_template_and_finds_what_is_planted() {
+fn cfn_lint_finds_nothing_in_the_templates_and_finds_what_is_planted() {
     let home = tempfile::tempdir().unwrap();
-    cfn_lint(Path::new("template.yaml"), home.path()).good();
+    for template in TEMPLATES {
+        cfn_lint(Path::new(template), home.path()).good();
+    }
     let planted = home.path().join("template.yaml");
     let misspelt = text("template.yaml").replacen("VisibilityTimeout:", "VisibilityTimout:", 1);
     std::fs::write(&planted, misspelt).unwrap();
@@ -39,11 +39,13 @@ fn cfn_lint_finds_nothing_in_the_template_and_finds_what_is_planted() {
 
 /// Before the transform cfn-lint takes any name that begins with a function's for one that SAM may make.
 #[test]
-fn cfn_lint_finds_nothing_in_the_transformed_template_and_finds_a_reference_to_nothing() {
+fn cfn_lint_finds_nothing_in_the_transformed_templates_and_finds_a_reference_to_nothing() {
     let home = tempfile::tempdir().unwrap();
     let transformed = home.path().join("template.json");
-    std::fs::write(&transformed, template().to_string()).unwrap();
-    cfn_lint(&transformed, home.path()).good();
+    for template in [template(), recovery_template()] {
+        std::fs::write(&transformed, template.to_string()).unwrap();
+        cfn_lint(&transformed, home.path()).good();
+    }
     let mut lost = template().clone();
     lost["Resources"]["SchedulerTimer"]["Properties"]["Target"]["Arn"] =
         json!({"Fn::GetAtt": ["SchedulerQueu", "Arn"]});
@@ -92,13 +94,15 @@ fn checkov(framework: &str, what: [&str; 2], home: &Path) -> Ran {
 }
 
 #[test]
-fn checkov_finds_nothing_in_the_template() {
+fn checkov_finds_nothing_in_the_templates() {
     let home = tempfile::tempdir().unwrap();
-    let said = checkov("cloudformation", ["--file", "template.yaml"], home.path()).good();
-    assert!(
-        said.contains("Failed checks: 0") && !said.contains("Passed checks: 0"),
-        "{said}"
-    );
+    for template in TEMPLATES {
+        let said = checkov("cloudformation", ["--file", template], home.path()).good();
+        assert!(
+            said.contains("Failed checks: 0") && !said.contains("Passed checks: 0"),
+            "{said}"
+        );
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `template.yaml` as CloudFormation sees it, after the SAM transform.
+//! The templates as CloudFormation sees them, after the SAM transform.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -9,20 +9,36 @@ use serde_json::Value;
 
 use crate::tools::{program, run};
 
-/// The transformed template.
+/// Both templates: of the home Region and of the recovery Region.
+pub const TEMPLATES: [&str; 2] = ["template.yaml", "template-recovery.yaml"];
+
+fn transformed(file: &str) -> Value {
+    let home = tempfile::tempdir().unwrap();
+    let mut python = Command::new(program("sam", "python"));
+    let said = run(python.args(["tests/emulators/sam/transform.py", file]), home.path()).good();
+    serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"))
+}
+
+/// `template.yaml`, transformed.
 pub fn template() -> &'static Value {
     static TEMPLATE: OnceLock<Value> = OnceLock::new();
-    TEMPLATE.get_or_init(|| {
-        let home = tempfile::tempdir().unwrap();
-        let mut python = Command::new(program("sam", "python"));
-        let said = run(python.arg("tests/emulators/sam/transform.py"), home.path()).good();
-        serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"))
-    })
+    TEMPLATE.get_or_init(|| transformed(TEMPLATES[0]))
+}
+
+/// `template-recovery.yaml`, transformed.
+pub fn recovery_template() -> &'static Value {
+    static TEMPLATE: OnceLock<Value> = OnceLock::new();
+    TEMPLATE.get_or_init(|| transformed(TEMPLATES[1]))
+}
+
+/// Resources of one type in `template.yaml`, by name, with their properties.
+pub fn of_type(kind: &str) -> BTreeMap<&'static str, &'static Value> {
+    of_type_in(template(), kind)
 }
 
 /// Resources of one type, by name, with their properties.
-pub fn of_type(kind: &str) -> BTreeMap<&'static str, &'static Value> {
-    let resources = template()["Resources"].as_object().unwrap();
+pub fn of_type_in<'a>(template: &'a Value, kind: &str) -> BTreeMap<&'a str, &'a Value> {
+    let resources = template["Resources"].as_object().unwrap();
     let found = resources.iter().filter(|(_, resource)| resource["Type"] == kind);
     found
         .map(|(name, resource)| (name.as_str(), &resource["Properties"]))

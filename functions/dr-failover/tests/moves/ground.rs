@@ -5,8 +5,8 @@ use std::sync::Arc;
 use futures::FutureExt;
 use holdfast_core::config;
 use holdfast_core::domain::{
-    ActuatorName, AuthorityRecord, Detail, Event, Failure, Instruction, PlanId, Region, Run, RunId, RunKind, RunState,
-    Span, StepName, StepState, WorkloadName,
+    ActuatorName, AuthorityRecord, Detail, Event, Failure, Instruction, LeftOut, PlanId, Region, Run, RunId, RunKind,
+    RunState, Span, StepName, StepState, WorkloadName,
 };
 use holdfast_core::ports::{Actuators, Bus, Catalog, EvidenceStore, Keys, Pager, Probes};
 use holdfast_core::workflow::{World, apply, records};
@@ -329,6 +329,14 @@ impl Ground {
     pub fn authority(&self) -> AuthorityRecord {
         let key = records::authority_key(&WorkloadName::new("orders").unwrap());
         now(records::require::<AuthorityRecord>(self.world.catalog.as_ref(), &key))
+            .unwrap()
+            .value
+    }
+
+    /// What a failover left out and has not done since.
+    pub fn left_out(&self, run: &RunId) -> LeftOut {
+        let key = records::left_out_key(run);
+        now(records::require::<LeftOut>(self.world.catalog.as_ref(), &key))
             .unwrap()
             .value
     }

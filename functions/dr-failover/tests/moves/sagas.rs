@@ -2,6 +2,7 @@
 
 use holdfast_core::domain::{Divergence, Instruction, RunKind, RunState, Span, StepState};
 use holdfast_core::report::run_page;
+use holdfast_testkit::fakes::Thing;
 use holdfast_testkit::faults::{Fault, FaultPlan};
 
 use crate::ground::*;
@@ -109,6 +110,94 @@ fn a_drill_does_not_ask_what_only_a_promotion_would_have_answer() {
 }
 
 #[test]
+fn what_a_failover_left_out_is_done_when_its_side_answers_again() {
+    let ground = Ground::new();
+    let home = region("eu-central-1");
+    ground.actuators.set_cut(&home, true);
+    let run = ground.ask("to-away", RunKind::Disaster).unwrap();
+    ground.pass(Span::minutes(5));
+    assert_eq!(ground.state(&run), RunState::Succeeded);
+    let left_out = ground.left_out(&run);
+    assert_eq!(left_out.steps, [step("stop-web")]);
+    assert!(left_out.note.contains("web-home does not answer"), "{left_out:?}");
+    assert!(ground.actuators.thing(&actuator("web-home")).running);
+    ground.actuators.set_cut(&home, false);
+    ground.pass(Span::minutes(3));
+    assert!(!ground.actuators.thing(&actuator("web-home")).running);
+    assert_eq!(ground.left_out(&run).steps, []);
+    let pages = ground.pager.pages();
+    assert_eq!(
+        pages.iter().filter(|page| page.key.ends_with("/left-out")).count(),
+        1,
+        "{pages:?}"
+    );
+    // Whoever starts it by hand from then on is not worked against.
+    ground.actuators.put(
+        &actuator("web-home"),
+        Thing {
+            running: true,
+            ..Thing::default()
+        },
+    );
+    ground.pass(Span::minutes(3));
+    assert!(ground.actuators.thing(&actuator("web-home")).running);
+}
+
+#[test]
+fn what_a_failover_left_out_is_forgotten_when_another_run_moves_the_workload() {
+    let ground = Ground::new();
+    let home = region("eu-central-1");
+    ground.actuators.set_cut(&home, true);
+    let run = ground.ask("to-away", RunKind::Disaster).unwrap();
+    ground.pass(Span::minutes(2));
+    ground.actuators.set_cut(&home, false);
+    let back = ground.ask("to-home", RunKind::Planned).unwrap();
+    ground.pass(Span::minutes(3));
+    assert_eq!(ground.state(&back), RunState::Succeeded, "{:?}", ground.run(&back));
+    assert!(ground.actuators.thing(&actuator("web-home")).running, "it serves again");
+    assert_eq!(ground.left_out(&run).steps, []);
+    assert!(
+        ground.left_out(&run).note.contains("moved on"),
+        "{:?}",
+        ground.left_out(&run)
+    );
+}
+
+#[test]
+fn what_was_left_out_and_cannot_be_done_is_told_once() {
+    let ground = Ground::new();
+    ground.actuators.set_broken(&actuator("web-home"), "stop", true);
+    let run = ground.ask("to-away", RunKind::Disaster).unwrap();
+    ground.pass(Span::minutes(5));
+    assert_eq!(ground.state(&run), RunState::Succeeded);
+    let pages = ground.pager.pages();
+    let told = pages.iter().filter(|page| page.key.ends_with("/left-out/stop-web"));
+    assert_eq!(told.count(), 1, "{pages:?}");
+    assert_eq!(ground.left_out(&run).steps, []);
+}
+
+#[test]
+fn what_a_person_left_out_is_not_done_later() {
+    let ground = Ground::new();
+    let run = ground.ask("agreed", RunKind::Disaster).unwrap();
+    let skip = Instruction::Skip {
+        step: step("stop-web"),
+        reason: "it serves what was ordered".to_owned(),
+    };
+    ground.tell(&run, "ana", skip).unwrap();
+    for person in ["ben", "cleo"] {
+        ground
+            .tell(&run, person, Instruction::Approve { step: step("agree") })
+            .unwrap();
+    }
+    ground.pass(Span::minutes(3));
+    assert_eq!(ground.state(&run), RunState::Succeeded, "{:?}", ground.run(&run));
+    assert!(ground.actuators.thing(&actuator("web-home")).running);
+    let key = holdfast_core::workflow::records::left_out_key(&run);
+    assert_eq!(now(ground.world.catalog.get(&key)).unwrap(), None);
+}
+
+#[test]
 fn what_fails_before_the_point_of_no_return_is_taken_back() {
     let ground = Ground::new();
     ground.actuators.set_broken(&actuator("db-home"), "fence", true);
@@ -198,28 +287,31 @@ fn a_drill_changes_only_what_stands_for_production_and_takes_it_back() {
 /// Every call of a move, broken in every way: whoever looks next brings it to its end.
 #[test]
 fn every_call_of_a_move_may_break_or_kill_its_executor() {
-    let calls = {
-        let ground = Ground::new();
-        let plan = FaultPlan::quiet();
-        drive(&ground, &plan);
-        plan.calls()
-    };
-    assert!(calls > 60, "{calls}");
-    for call in 1..=calls {
-        for fault in Fault::ALL {
+    for kind in [RunKind::Planned, RunKind::Disaster] {
+        let calls = {
             let ground = Ground::new();
-            let plan = FaultPlan::scripted([(call, fault)]);
-            let run = drive(&ground, &plan);
-            let story = || format!("call {call} {fault:?}: {:?}", ground.run(&run));
-            assert_eq!(ground.state(&run), RunState::Succeeded, "{}", story());
-            assert_eq!(ground.writers(), ["db-away"], "{}", story());
-            assert_eq!(ground.actuators.violations(), Vec::<String>::new(), "{}", story());
+            let plan = FaultPlan::quiet();
+            drive(&ground, &plan, kind);
+            plan.calls()
+        };
+        assert!(calls > 60, "{calls}");
+        for call in 1..=calls {
+            for fault in Fault::ALL {
+                let ground = Ground::new();
+                let plan = FaultPlan::scripted([(call, fault)]);
+                let run = drive(&ground, &plan, kind);
+                let story = || format!("call {call} {fault:?}: {:?}", ground.run(&run));
+                assert_eq!(ground.state(&run), RunState::Succeeded, "{}", story());
+                assert_eq!(ground.writers(), ["db-away"], "{}", story());
+                assert!(!ground.actuators.thing(&actuator("web-home")).running, "{}", story());
+                assert_eq!(ground.actuators.violations(), Vec::<String>::new(), "{}", story());
+            }
         }
     }
 }
 
-/// Asks for a switchover, again and again as queues do, and looks until nothing is left to do.
-fn drive(ground: &Ground, plan: &std::sync::Arc<FaultPlan>) -> holdfast_core::domain::RunId {
+/// Asks for a move, again and again as queues do, and looks until nothing is left to do.
+fn drive(ground: &Ground, plan: &std::sync::Arc<FaultPlan>, kind: RunKind) -> holdfast_core::domain::RunId {
     use futures::FutureExt;
     use holdfast_core::domain::{Detail, Event, RunId};
 
@@ -227,7 +319,7 @@ fn drive(ground: &Ground, plan: &std::sync::Arc<FaultPlan>) -> holdfast_core::do
     let run = RunId::derive(&["run", "x"]);
     for look in 0..30 {
         let detail = if look < 3 {
-            requested("x", "to-away", RunKind::Planned)
+            requested("x", "to-away", kind)
         } else {
             Detail::WakeUp {}
         };

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use holdfast_core::domain::{Detail, Event, Instruction, RunId, RunKind, RunState, Span};
+use holdfast_core::workflow::records::LEFT_OUT;
 use holdfast_testkit::faults::FaultPlan;
 use holdfast_testkit::seeds::{SeededRandom, seeds};
+use jiff::Timestamp;
 
 use crate::ground::*;
 
@@ -163,6 +165,8 @@ impl History {
             let state = self.state(run);
             assert!(state.is_none_or(RunState::is_over), "{state:?} {}", story());
         }
+        let open = self.ground.world.catalog.waking(LEFT_OUT, Timestamp::MAX);
+        assert_eq!(now(open).unwrap(), [], "{}", story());
         let writer = match self.ground.authority().writer {
             Some(writer) if writer == region("eu-west-1") => "db-away",
             Some(_) => "db-home",

@@ -209,14 +209,14 @@ pub(super) fn read_act(step: &mut Table<'_>, names: &Names, problems: &mut Probl
     })
 }
 
-/// Reads an address that is asked over HTTP; nothing here speaks TLS.
+/// Reads an address that is asked over HTTP, with TLS or without.
 fn read_url(table: &mut Table<'_>, problems: &mut Problems<'_>) -> Option<String> {
     let url: At<String> = table.required("url", problems)?;
-    if url.value.starts_with("http://") {
+    if url.value.starts_with("http://") || url.value.starts_with("https://") {
         return Some(url.value);
     }
-    let message = "\"url\" does not begin with http://, and nothing else can be asked: let something that ends TLS stand before \
-                   it, or look with that = \"tcp\" whether it takes connections";
+    let message = "\"url\" begins with neither http:// nor https://, and nothing else can be asked: look with that = \"tcp\" whether \
+                   it takes connections";
     problems.add(url.at, message);
     None
 }

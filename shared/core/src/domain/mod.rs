@@ -10,6 +10,7 @@ mod failure;
 mod id;
 mod incident;
 mod job;
+mod left_out;
 mod moment;
 mod occurrence;
 mod plan;
@@ -37,6 +38,7 @@ pub use incident::{Contact, Escalation, IncidentLevel};
 pub use job::{
     Job, JobFailure, JobKind, JobState, Location, Order, Origin, Outcome, PointRef, Progress, UnreadEntry, Verdict,
 };
+pub use left_out::LeftOut;
 pub use moment::{InvalidMoment, Moment, ServerRecovery, ZONED_TIME, zoned_time};
 pub use occurrence::{Occurrence, OccurrenceKey, OccurrenceState};
 pub use plan::{

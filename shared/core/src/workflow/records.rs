@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::domain::{
-    AuthorityRecord, Failure, FailureKind, Job, JobId, JobKind, Occurrence, OccurrenceKey, OccurrenceState, PlanId,
-    Point, PointRef, Policy, PolicyId, RecoveryPlan, Resource, ResourceId, Run, RunId, RunState, VaultName, Watch,
-    Window, WorkloadName,
+    AuthorityRecord, Failure, FailureKind, Job, JobId, JobKind, LeftOut, Occurrence, OccurrenceKey, OccurrenceState,
+    PlanId, Point, PointRef, Policy, PolicyId, RecoveryPlan, Resource, ResourceId, Run, RunId, RunState, VaultName,
+    Watch, Window, WorkloadName,
 };
 use crate::ports::{Catalog, Draft, Entry, Inserted, Key, Wake};
 
@@ -371,6 +371,25 @@ impl Record for Run {
             RunState::Paused | RunState::Stuck => wake(HELD_RUN, self.next_action_at),
             RunState::Succeeded | RunState::Failed => wake(ENDED_RUN, self.finished_at?),
         }
+    }
+}
+
+/// The word under which what failovers left out wakes, until it is done.
+pub const LEFT_OUT: &str = "run.left-out";
+
+/// Where what a failover left out lives.
+pub fn left_out_key(id: &RunId) -> Key {
+    key(format!("RUN#{id}"), "LEFT-OUT")
+}
+
+impl Record for LeftOut {
+    const KIND: &'static str = "left out";
+    fn key(&self) -> Key {
+        left_out_key(&self.run)
+    }
+    fn wake(&self) -> Option<Wake> {
+        self.steps.first()?;
+        wake(LEFT_OUT, self.next_action_at)
     }
 }
 

@@ -10,4 +10,5 @@ pub mod engine;
 pub mod evidence;
 pub mod keys;
 pub mod pager;
+pub mod probes;
 pub mod queue;

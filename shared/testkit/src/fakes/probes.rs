@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use holdfast_core::domain::{Answer, Failure, Probe};
+use holdfast_core::domain::{Answer, Failure, FailureKind, Probe};
 use holdfast_core::ports::Probes;
 
 use super::locked;
@@ -35,6 +35,15 @@ impl Probes for FakeProbes {
             Probe::Tcp { address } => address,
             Probe::Sql { server, .. } => server,
         };
+        let can_be_asked = match probe {
+            Probe::Http { url, .. } => url.starts_with("http://") || url.starts_with("https://"),
+            Probe::Tcp { address } => address.contains(':'),
+            Probe::Sql { .. } => true,
+        };
+        if !can_be_asked {
+            let message = format!("probe of {place}: nobody could ask it");
+            return Err(Failure::new(FailureKind::Invalid, message));
+        }
         let holds = !locked(&self.silent).contains(place);
         let note = if holds { "it answers" } else { "no answer" };
         Ok(Answer {

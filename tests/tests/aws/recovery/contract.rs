@@ -1,6 +1,7 @@
 //! What every actuator promises, for those of AWS.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use holdfast_aws::{AwsActuators, Clients};
@@ -8,9 +9,11 @@ use holdfast_core::domain::{Act, ActOrder, Actuator, ActuatorKind};
 use holdfast_core::ports::Actuators;
 use holdfast_testkit::contract::actuators::{ActuatorWorld, order_under, suite};
 use holdfast_testkit::fakes::FakeCatalog;
+use holdfast_tests::front::Front;
 use holdfast_tests::standin::{Standin, State};
 
 use super::{AWAY, HOME, LATER, actuator};
+use crate::ground::{Ground, region};
 
 /// A thing of AWS, over the stand-in.
 struct Thing {
@@ -117,4 +120,87 @@ async fn replicas_obey_the_contract() {
     let promote = || (Act::Promote { allow_loss: true }, None);
     let (settings, changing) = ([("instance", "orders-replica")], &["PromoteReadReplica"]);
     suite(async || Thing::new(ActuatorKind::RdsReplica, &settings, promote(), changing, make).await).await;
+}
+
+#[tokio::test]
+async fn routing_controls_obey_the_contract() {
+    const OWN: &str = "arn:aws:route53-recovery-control::123456789012:controlpanel/p/routingcontrol/away";
+    const OTHER: &str = "arn:aws:route53-recovery-control::123456789012:controlpanel/p/routingcontrol/home";
+    let settings = [("routing-control", OWN), ("other-routing-control", OTHER)];
+    let acts = || (Act::Direct { share: 100 }, Some(Act::Direct { share: 0 }));
+    let make = |state: &mut State| {
+        state.add_control(OWN, false);
+        state.add_control(OTHER, true);
+    };
+    let changing = &["UpdateRoutingControlStates"];
+    suite(async || {
+        let mut thing = Thing::new(ActuatorKind::ArcRoutingControl, &settings, acts(), changing, make).await;
+        let endpoint = format!("{AWAY}={}", thing.standin.endpoint());
+        let endpoints = [endpoint.as_str(); 5].join(" ");
+        thing.actuator.production.insert("endpoints".to_owned(), endpoints);
+        thing
+    })
+    .await;
+}
+
+/// A marker, over an emulated S3 that keeps conditions.
+struct Marker {
+    front: Front,
+    changes: AtomicUsize,
+    clients: Arc<Clients>,
+    catalog: Arc<FakeCatalog>,
+    actuator: Actuator,
+    _ground: Ground,
+}
+
+impl Marker {
+    async fn new() -> Self {
+        let ground = Ground::new().await;
+        let bucket = ground.bucket(AWAY);
+        let endpoint = ground.moto.endpoint().to_owned();
+        // It brings a runtime of its own.
+        let front = tokio::task::spawn_blocking(move || Front::before_endpoint(endpoint)).await;
+        let front = front.unwrap();
+        let clients = Clients::of_emulator(region(HOME), &front.endpoint()).await;
+        Self {
+            front,
+            changes: AtomicUsize::new(0),
+            clients: Arc::new(clients),
+            catalog: Arc::default(),
+            actuator: actuator(
+                ActuatorKind::Route53Marker,
+                &[("bucket", &bucket), ("key", "traffic/away")],
+            ),
+            _ground: ground,
+        }
+    }
+}
+
+#[async_trait]
+impl ActuatorWorld for Marker {
+    fn process(&self) -> Arc<dyn Actuators> {
+        Arc::new(AwsActuators::new(&self.clients, self.catalog.clone()))
+    }
+
+    fn order(&self, generation: u64) -> ActOrder {
+        order_under(&self.actuator, Act::Direct { share: 100 }, generation)
+    }
+
+    fn back(&self, generation: u64) -> Option<ActOrder> {
+        Some(order_under(&self.actuator, Act::Direct { share: 0 }, generation))
+    }
+
+    fn changes(&self) -> usize {
+        let asked = self.front.requests();
+        let changing = asked.iter().filter(|request| !request.starts_with("GET "));
+        self.changes.fetch_add(changing.count(), Ordering::SeqCst);
+        self.changes.load(Ordering::SeqCst)
+    }
+
+    async fn pass(&self) {}
+}
+
+#[tokio::test]
+async fn markers_obey_the_contract() {
+    suite(Marker::new).await;
 }

@@ -2,6 +2,7 @@
 
 mod contract;
 mod databases;
+mod lost_region;
 mod machines;
 mod marker;
 mod moves;

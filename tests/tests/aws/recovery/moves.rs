@@ -52,16 +52,20 @@ production = { function = "imports" }
 "#;
 
 fn configuration(application: &Front) -> String {
+    CONFIGURATION.replace("APPLICATION", &application.endpoint()) + &sides()
+}
+
+/// The actuators of both Regions.
+pub(super) fn sides() -> String {
     let side = |(side, region)| SIDE.replace("SIDE", side).replace("REGION", region);
-    let sides = [("central", HOME), ("west", RECOVERY)].map(side).concat();
-    CONFIGURATION.replace("APPLICATION", &application.endpoint()) + &sides
+    [("central", HOME), ("west", RECOVERY)].map(side).concat()
 }
 
 /// What of a workload works in a Region: tasks, workers, and the concurrency of its function.
-type Working = (Option<i32>, Option<i32>, Option<i32>);
+pub(super) type Working = (Option<i32>, Option<i32>, Option<i32>);
 
-const ALL: Working = (Some(3), Some(2), None);
-const NOTHING: Working = (Some(0), Some(0), Some(0));
+pub(super) const ALL: Working = (Some(3), Some(2), None);
+pub(super) const NOTHING: Working = (Some(0), Some(0), Some(0));
 
 impl Scene {
     /// The workload, written in the home Region.
@@ -86,7 +90,7 @@ impl Scene {
         scene
     }
 
-    fn working_in(&self, region: &str) -> Working {
+    pub(super) fn working_in(&self, region: &str) -> Working {
         self.standin.with(|state| {
             (
                 state.present_of(region, "shop/orders"),
@@ -106,14 +110,14 @@ impl Scene {
         assert_eq!(self.authority().writer.unwrap().as_str(), region);
     }
 
-    fn authority(&self) -> AuthorityRecord {
+    pub(super) fn authority(&self) -> AuthorityRecord {
         let key = records::authority_key(&"orders".parse().unwrap());
         let read = records::require(self.world.catalog.as_ref(), &key);
         self.runtime.block_on(read).unwrap().value
     }
 
     /// The calls that changed something; of the same two, both.
-    fn changes(&self) -> Vec<String> {
+    pub(super) fn changes(&self) -> Vec<String> {
         let changes = |call: &&String| {
             let looks = ["Describe", "Get", "List"];
             !looks.iter().any(|word| call.starts_with(word))
@@ -123,7 +127,7 @@ impl Scene {
     }
 
     /// Follows a run until its function tells so of it.
-    fn until_run(&self, execution: &mut Execution, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
+    pub(super) fn until_run(&self, execution: &mut Execution, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
         let mut surroundings = self;
         for _ in 0..40 {
             execution.run(&mut surroundings, Some("Decide"));
@@ -152,7 +156,7 @@ impl Scene {
         self.invoke("dr-failover", &payload)
     }
 
-    fn succeeds(&self, execution: &mut Execution) -> Value {
+    pub(super) fn succeeds(&self, execution: &mut Execution) -> Value {
         assert_eq!(self.runs_to_the_end(execution), Status::Succeeded);
         let told = self.told(execution);
         assert_eq!(told["state"], "succeeded", "{told}");
@@ -160,7 +164,7 @@ impl Scene {
     }
 
     /// What the run signed, out of a chain that holds.
-    fn stated(&self, run: &Value) -> Statement {
+    pub(super) fn stated(&self, run: &Value) -> Statement {
         let (evidence, keys) = (&self.world.evidence, &self.world.keys);
         let names = self.runtime.block_on(evidence.list()).unwrap();
         let documents: Vec<(String, Vec<u8>)> = names
@@ -184,7 +188,7 @@ impl Scene {
 }
 
 /// What becomes of each step, by name.
-fn state_of<'a>(run: &'a Value, step: &str) -> &'a Value {
+pub(super) fn state_of<'a>(run: &'a Value, step: &str) -> &'a Value {
     let mut steps = run["steps"].as_array().unwrap().iter();
     &steps.find(|found| found["name"] == step).unwrap()["state"]
 }
