@@ -98,6 +98,13 @@ fn against_deployment(world: &World, config: &Config) -> Vec<String> {
                 resource.id
             ));
         }
+        if resource.trial.is_some() {
+            problems.push(format!(
+                "resource \"{}\" has [resource.trial], which starts PostgreSQL's own programs, and a function has none; leave it \
+                 out, and try its backups with `holdfast postgres prove` on a machine that has them",
+                resource.id
+            ));
+        }
     }
     problems
 }

@@ -12,4 +12,5 @@ mod recovery;
 mod server;
 #[path = "../tools/mod.rs"]
 mod tools;
+mod trials;
 mod world;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Level, Region, ResourceId, VaultName};
+use super::{Level, Region, ResourceId, TrialRule, VaultName};
 
 /// What kind of thing a protected resource is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -87,6 +87,9 @@ pub struct Resource {
     /// How a PostgreSQL server is asked; none for every other kind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<ServerAccess>,
+    /// How its backups are tried; none where they are not, and for every kind but a PostgreSQL server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial: Option<TrialRule>,
     /// Tags that selections match.
     pub tags: BTreeMap<String, String>,
     /// A file below `path` that the application rewrites with the current time; its age in a restored copy is the

@@ -18,6 +18,7 @@ mod recovery;
 mod retention;
 mod schedule;
 mod target;
+mod trial;
 mod turns;
 mod unwinding;
 mod verification;
@@ -43,6 +44,7 @@ pub use schedule::{
     MAX_MISSED, OccurrencePlan, Schedule, ScheduleError, carry_over, plan_occurrences, same_policy, time_zone,
 };
 pub use target::check_target;
+pub use trial::{TrialDue, plan_trial};
 pub use turns::looked_at;
 pub use unwinding::{opposite, point_of_no_return, steps_to_undo};
 pub use verification::{RepairDue, RestoreRefusal, VerifyDue, choose_restore_source, plan_repairs, plan_verification};

@@ -21,5 +21,6 @@ mod retention;
 mod schedule;
 mod selection;
 mod target;
+mod trials;
 mod turns;
 mod verification;

@@ -20,6 +20,7 @@ mod repositories;
 mod restore;
 mod servers;
 mod task;
+mod trial;
 mod verify;
 
 use std::collections::HashMap;
@@ -224,6 +225,9 @@ impl Inner {
         let outcome = match &task.order {
             Order::Backup { server: Some(_), .. } => self.back_up_server(task, &running.control, may_publish)?,
             Order::Backup { .. } => self.back_up(task, part, &running.control, may_publish)?,
+            Order::Verify {
+                at, trial: Some(trial), ..
+            } => Some(self.try_out(at, trial, &running.control)?),
             Order::Verify { at, level, .. } => self.verify(&task.job, (at, *level), part, &running.control)?,
             Order::Restore {
                 recovery: Some(recovery),

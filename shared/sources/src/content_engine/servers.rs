@@ -329,8 +329,13 @@ pub(super) fn cluster_failure(resource: &ResourceId, error: ClusterError) -> Fai
         ClusterError::Repository(error) => failure(error),
         ClusterError::Log(error) => log_failure(resource, error),
         ClusterError::Restore(error) => restore_failure(error),
-        ClusterError::Incomplete { .. } => {
-            Failure::new(FailureKind::Integrity, format!("resource {resource}: {error}"))
+        ClusterError::Incomplete { is_damage, .. } => {
+            let kind = if is_damage {
+                FailureKind::Integrity
+            } else {
+                FailureKind::Transient
+            };
+            Failure::new(kind, format!("resource {resource}: {error}"))
         }
         error => invalid(resource, error),
     }
