@@ -15,6 +15,7 @@ use holdfast_core::workflow::inventory;
 use holdfast_local::{DataFolder, system_ambient};
 use holdfast_repository::Ambient;
 use jiff::{SignedDuration, Timestamp};
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::runtime::Runtime;
 
 use crate::server::{Server, folder, give_to_owner, wait_until};
@@ -245,6 +246,12 @@ impl Serving {
     pub fn kill(mut self) {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
+    }
+
+    /// Asks it to stop and waits until it has.
+    pub fn stop(mut self) {
+        kill_process(Pid::from_child(&self.0), Signal::TERM).unwrap();
+        assert_eq!(self.0.wait().unwrap().code(), Some(0));
     }
 }
 

@@ -36,6 +36,19 @@ pub struct ServerAccess {
     pub password: Option<String>,
     /// The physical replication slot through which its log is pulled.
     pub slot: String,
+    /// Whether its log is received as it is written, by the program that runs all the time.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_received: bool,
+}
+
+impl ServerAccess {
+    /// What the name of the slot through which log is received as it is written ends in.
+    pub const RECEIVER: &str = "_receiver";
+
+    /// The slot through which its log is received as it is written: pulls go on beside that, through their own.
+    pub fn receiver_slot(&self) -> String {
+        format!("{}{}", self.slot, Self::RECEIVER)
+    }
 }
 
 impl ResourceKind {

@@ -14,6 +14,7 @@ mod objectives;
 mod outages;
 mod plan_check;
 mod quota;
+mod receivers;
 mod recovery;
 mod retention;
 mod schedule;
@@ -38,6 +39,7 @@ pub use outages::{
 };
 pub use plan_check::check_plan;
 pub use quota::lint_quotas;
+pub use receivers::{Receiving, plan_receivers};
 pub use recovery::{Phase, PlanError, order_steps, phase, prerequisites, ready_steps};
 pub use retention::{Decision, Inventory, KeepReason, RetentionPlan, RetentionRefusal, plan_retention};
 pub use schedule::{

@@ -262,6 +262,11 @@ fn a_server_is_named_without_its_password() {
         ("path = \"host=db password=geheim\"", "holds a password"),
         ("path = \"postgresql://u:geheim@db/postgres\"", "holds a password"),
         ("path = \"host=db\"\nslot = \"Big\"", "names a replication slot"),
+        ("path = \"host=db\"\nlog = \"always\"", "\"scheduled\", \"continuous\""),
+        (
+            "path = \"host=db\"\nlog = \"continuous\"",
+            "looks after what is received",
+        ),
         ("path = \"host=db\"\npassword-secret = \"x\"", "ARN of a secret"),
         (
             "path = \"host=db\"\npassword-file = \"x\"\npassword-secret = \"arn:x\"",

@@ -15,6 +15,7 @@ mod make;
 mod moments;
 mod objectives;
 mod plans;
+mod receivers;
 mod recovery;
 mod report;
 mod retention;

@@ -14,6 +14,7 @@ mod moves;
 pub mod places;
 mod portions;
 mod receipts;
+mod receivers;
 mod reclaim;
 mod recover;
 mod repositories;
@@ -70,7 +71,8 @@ pub struct ContentEngineParts {
     pub places: Arc<dyn Places>,
     /// The passwords of PostgreSQL servers.
     pub server_password: ServerPassword,
-    /// A folder that takes log on its way into a repository. It may be lost with the process.
+    /// A folder that takes log on its way into a repository. It may be lost with the process, unless that receives log as it is
+    /// written.
     pub spools: PathBuf,
     /// Files read at one time by a backup.
     pub readers: usize,
