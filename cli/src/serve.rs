@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::ServeOptions;
-use crate::embedded::{CatalogAuthorities, Parts, System, TellsFunctions, load, pause, pump, wake};
+use crate::embedded::{CatalogAuthorities, Parts, System, TellsFunctions, load, pause, pump, start_receivers, wake};
 use crate::error::{CliError, Done};
 
 /// How often each function's timer goes off.
@@ -58,6 +58,7 @@ pub async fn run(options: ServeOptions) -> Result<Done, CliError> {
         serve_authority(&system, address, token_file).await?;
     }
     let stopping = Arc::new(AtomicBool::new(false));
+    let receivers = start_receivers(&system, &installation.config, &stopping);
     let functions: Vec<_> = FunctionName::ALL
         .into_iter()
         .map(|function| tokio::spawn(serve_function(Arc::clone(&system), function, Arc::clone(&stopping))))
@@ -74,6 +75,13 @@ pub async fn run(options: ServeOptions) -> Result<Done, CliError> {
             .await
             .map_err(|error| CliError::failed(format!("a function ended badly: {error}")))?;
     }
+    // What a receiver has is safe in its spool, also where it cannot store it in time.
+    let received = async {
+        for receiver in receivers {
+            drop(receiver.await);
+        }
+    };
+    drop(tokio::time::timeout(LAST_WORDS, received).await);
     finish_engine(&system).await;
     eprintln!("holdfast: stopped; unfinished work goes on at the next start");
     Ok(Done::Done)

@@ -67,6 +67,15 @@ pub fn read(place: &Place, now: Timestamp) -> Result<Installation, CliError> {
             *file = folder.join(&*file).to_string_lossy().into_owned();
         }
     }
+    let trials = config
+        .resources
+        .iter_mut()
+        .filter_map(|resource| resource.trial.as_mut());
+    for trial in trials.map(|rule| &mut rule.trial) {
+        for path in [Some(&mut trial.folder), trial.programs.as_mut()].into_iter().flatten() {
+            *path = folder.join(&*path).to_string_lossy().into_owned();
+        }
+    }
     let data = match (&place.data, &config.settings.data) {
         (Some(data), _) => absolute(data)?,
         (None, Some(data)) => folder.join(data),

@@ -88,10 +88,14 @@ pub fn copies(point: &Point) -> String {
     use holdfast_core::domain::CopyState;
     let copy_text = |copy: &holdfast_core::domain::Copy| {
         let standing = match copy.state {
-            CopyState::Available => match copy.proofs.iter().rev().find(|proof| proof.passed) {
-                Some(proof) => format!("{:?}", proof.level),
-                None => "unproven".to_owned(),
-            },
+            CopyState::Available => {
+                let proven = copy.proofs.iter().rev().find(|proof| proof.passed);
+                let proven = proven.map_or_else(|| "unproven".to_owned(), |proof| format!("{:?}", proof.level));
+                match copy.proofs.last().filter(|proof| !proof.passed) {
+                    Some(refuted) => format!("{proven}, NOT {:?}", refuted.level),
+                    None => proven,
+                }
+            }
             CopyState::Corrupt => "corrupt".to_owned(),
             CopyState::Repaired => "repaired, unproven".to_owned(),
             CopyState::Deleted => return None,

@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use holdfast_sources::postgres::trial::{Checks, TrialRequest, TrialVerdict, run as try_out};
+use holdfast_core::domain::Checks;
+use holdfast_sources::postgres::trial::{TrialRequest, TrialVerdict, run as try_out};
 use serde_json::json;
 
 use super::isolated::with_cluster;

@@ -79,6 +79,7 @@ fn resource(name: &str, kind: ResourceKind, path: &str) -> Resource {
         heartbeat: None,
         registered_at: at("2026-01-01T00:00:00Z"),
         retired_at: None,
+        trial: None,
         server: None,
     }
 }

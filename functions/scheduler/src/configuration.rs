@@ -98,6 +98,20 @@ fn against_deployment(world: &World, config: &Config) -> Vec<String> {
                 resource.id
             ));
         }
+        if resource.server.as_ref().is_some_and(|server| server.is_received) {
+            problems.push(format!(
+                "the log of resource \"{}\" is \"continuous\", and no function runs all the time; leave \"log\" out, pull often, or \
+                 run `holdfast postgres receive` on a machine",
+                resource.id
+            ));
+        }
+        if resource.trial.is_some() {
+            problems.push(format!(
+                "resource \"{}\" has [resource.trial], which starts PostgreSQL's own programs, and a function has none; leave it \
+                 out, and try its backups with `holdfast postgres prove` on a machine that has them",
+                resource.id
+            ));
+        }
     }
     problems
 }

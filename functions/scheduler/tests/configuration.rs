@@ -100,6 +100,22 @@ fn what_is_wrong_is_told_all_at_once_and_nothing_is_applied() {
             ),
             vec!["of kind files, which a function cannot read"],
         ),
+        (
+            text.replace(
+                "kind = \"s3\"\npath = \"s3://photos-original/library\"",
+                "kind = \"postgres\"\npath = \"host=db user=u\"\ntrial = { every = \"7d\", folder = \"/trials\" }",
+            ),
+            vec!["has [resource.trial]", "a function has none", "postgres prove"],
+        ),
+        (
+            text.replace(
+                "kind = \"s3\"\npath = \"s3://photos-original/library\"",
+                "kind = \"postgres\"\npath = \"host=db user=u\"\nlog = \"continuous\"",
+            )
+            .replace("kinds = [\"s3\"]", "kinds = [\"postgres\"]")
+                + "\n[[policy.rule]]\nname = \"log\"\ncron = \"*/5 * * * *\"\nkind = \"log\"\n",
+            vec!["\"continuous\", and no function runs all the time"],
+        ),
     ];
     for (text, culprits) in wrong {
         let world = world();

@@ -2,6 +2,7 @@
 
 mod repairs;
 mod requests;
+mod trials;
 mod verdicts;
 
 use holdfast_core::domain::{Detail, Event, Failure, JobKind, Order, PointId, Policy, Resource, VaultName};
@@ -50,9 +51,11 @@ async fn plan_resource(world: &World, policies: &[Policy], resource: &Resource) 
             point: due.point.clone(),
             at: due.at.clone(),
             level: due.level,
+            trial: None,
         };
         jobs::request_planned(world, &work, order, due.reason).await?;
     }
+    trials::plan(world, resource, &points).await?;
     let (repairs, hopeless) = plan_repairs(&points);
     for due in repairs {
         let cycle = cycle_of(&due.point.id, &due.damaged.vault);

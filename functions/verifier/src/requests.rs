@@ -24,6 +24,7 @@ pub async fn request(
         point: point.reference(),
         at: point.location(copy),
         level: point.resource_kind.routine_level(),
+        trial: None,
     };
     let origin = Origin::Request {
         request: request.to_owned(),

@@ -11,12 +11,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use holdfast_core::domain::{FailureKind, Level};
+use holdfast_core::domain::{Checks, FailureKind, Level};
 use holdfast_repository::{NoProgress, Repository};
 use holdfast_sources::postgres::ClientOptions;
 use holdfast_sources::postgres::isolated::Request;
 use holdfast_sources::postgres::recovery::{Recovery, RecoveryWords};
-use holdfast_sources::postgres::trial::{Check, Checks, TrialError, TrialRequest, TrialVerdict, run};
+use holdfast_sources::postgres::trial::{Check, TrialError, TrialRequest, TrialVerdict, run};
 use jiff::{Timestamp, ToSpan};
 use rustix::fs::{FlockOperation, flock};
 

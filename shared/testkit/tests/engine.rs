@@ -67,7 +67,12 @@ fn copy(artefact: &str) -> Order {
 
 fn verify(at: Location) -> Order {
     let (point, level) = (point(), Level::L2);
-    Order::Verify { point, at, level }
+    Order::Verify {
+        point,
+        at,
+        level,
+        trial: None,
+    }
 }
 
 fn restore(from: Location, target: &str) -> Order {

@@ -218,6 +218,7 @@ pub fn verify(name: &str, artefact: &str) -> Order {
         point: point(),
         at: at(name, artefact),
         level: Level::L2,
+        trial: None,
     }
 }
 

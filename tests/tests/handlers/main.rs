@@ -8,4 +8,5 @@ mod copies;
 mod deletions;
 mod recovery;
 mod scene;
+mod trials;
 mod trouble;

@@ -188,6 +188,7 @@ impl System {
             heartbeat: Some("heartbeat".to_owned()),
             registered_at: at(MIDNIGHT),
             retired_at: None,
+            trial: None,
             server: None,
         };
         let policies = [(PolicyId::new("main").unwrap(), policy)];

@@ -1,7 +1,8 @@
 //! A server as a protected resource: policies back it up and pull its log, its window is known, and what breaks it is told.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,6 +15,7 @@ use holdfast_core::workflow::inventory;
 use holdfast_local::{DataFolder, system_ambient};
 use holdfast_repository::Ambient;
 use jiff::{SignedDuration, Timestamp};
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::runtime::Runtime;
 
 use crate::server::{Server, folder, give_to_owner, wait_until};
@@ -52,6 +54,11 @@ pub struct Scene {
 
 impl Scene {
     pub fn new(settings: &[&str]) -> Scene {
+        Scene::with(settings, |_| String::new())
+    }
+
+    /// The same, with more to be said of the server in the configuration.
+    pub fn with(settings: &[&str], more: impl Fn(&World) -> String) -> Scene {
         let time = TIME.lock().unwrap_or_else(PoisonError::into_inner);
         AHEAD.store(0, Ordering::SeqCst);
         let world = World::new(settings);
@@ -69,6 +76,7 @@ impl Scene {
             kind = "postgres"
             path = "{}"
             slot = "pulled"
+            {}
             [[policy]]
             name = "databases"
             vault = "primary"
@@ -86,7 +94,8 @@ impl Scene {
             cron = "*/5 * * * *"
             kind = "log"
             "#,
-            world.connection()
+            world.connection(),
+            more(&world)
         );
         fs::write(world.path("holdfast.toml"), configuration).unwrap();
         Scene {
@@ -173,12 +182,25 @@ impl Scene {
         self.lines += lines;
     }
 
+    /// How many times people were told of something.
+    pub fn told(&self, about: &str) -> usize {
+        self.pages().matches(about).count()
+    }
+
     fn pages(&self) -> String {
         fs::read_to_string(self.data().join("pages.jsonl")).unwrap_or_default()
     }
 
-    /// What a server holds that was restored from a vault to its latest state.
+    /// How many lines a server holds that was restored from a vault to its latest state.
     fn restored(&self, vault: &str) -> u64 {
+        self.recovered(vault)
+            .sql("SELECT count(*) FROM ledger")
+            .parse()
+            .unwrap()
+    }
+
+    /// A server over what was restored from a vault to its latest state.
+    pub fn recovered(&self, vault: &str) -> Server {
         let region = if vault == "primary" { "west" } else { "east" };
         let repository = self.data().join(format!("regions/{region}/vaults/{vault}/orders"));
         let password = self.data().join("repository-password");
@@ -194,7 +216,49 @@ impl Scene {
         let mut server = Server::over(folder, data);
         server.begin();
         wait_until("recovery has ended", || server.sql("SELECT pg_is_in_recovery()") == "f");
-        server.sql("SELECT count(*) FROM ledger").parse().unwrap()
+        server
+    }
+
+    /// The program at work on the installation, as the owner of servers.
+    pub fn holdfast(&self, words: &[&str]) -> Command {
+        let mut command = crate::server::as_owner(&self.world.path("holdfast"));
+        command
+            .args(words)
+            .arg("--config")
+            .arg(self.world.path("holdfast.toml"));
+        command.stdin(Stdio::null());
+        command
+    }
+
+    /// Starts `holdfast serve`.
+    pub fn serve(&self) -> Serving {
+        let log = File::create(self.world.path("serve.log")).unwrap();
+        let mut serve = self.holdfast(&["serve"]);
+        Serving(serve.stdout(Stdio::null()).stderr(log).spawn().unwrap())
+    }
+}
+
+/// A `holdfast serve`, which ends with this.
+pub struct Serving(Child);
+
+impl Serving {
+    /// Ends it as a failing machine would.
+    pub fn kill(mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+
+    /// Asks it to stop and waits until it has.
+    pub fn stop(mut self) {
+        kill_process(Pid::from_child(&self.0), Signal::TERM).unwrap();
+        assert_eq!(self.0.wait().unwrap().code(), Some(0));
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod archive;
+mod continuous;
 mod domain;
 mod moments;
 mod proving;
@@ -12,4 +13,5 @@ mod recovery;
 mod server;
 #[path = "../tools/mod.rs"]
 mod tools;
+mod trials;
 mod world;

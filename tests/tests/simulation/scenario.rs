@@ -169,6 +169,7 @@ fn resource(name: &str, registered_at: Timestamp) -> Resource {
         heartbeat: Some("heartbeat".to_owned()),
         registered_at,
         retired_at: None,
+        trial: None,
         server: None,
     }
 }

@@ -11,6 +11,7 @@ mod policy;
 mod reader;
 mod review;
 mod server;
+mod trial;
 
 use std::fmt;
 use std::path::{Component, Path};
@@ -201,12 +202,14 @@ fn read_resource(
     }
     let tags = read_tags(&mut table, problems);
     let server = server::read(&mut table, kind, problems);
+    let trial = trial::read(&mut table, kind, problems);
     table.finish(problems);
     Some(Resource {
         id: name?.value,
         kind: kind?,
         path: path?.value,
         server,
+        trial,
         tags,
         heartbeat: heartbeat.map(|heartbeat| heartbeat.value),
         registered_at,

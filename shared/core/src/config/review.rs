@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::domain::{Check, Resource, ResourceId, ResourceKind, StepAction, Vault, VaultName};
-use crate::planning::{Finding, Severity, check_actuator, check_traffic, lint_policy, lint_quotas};
+use crate::planning::{Finding, Severity, check_actuator, check_traffic, lint_policy, lint_quotas, plan_receivers};
 
 use super::names::Names;
 use super::plan::ReadPlan;
@@ -41,6 +41,7 @@ pub(super) fn review(
             findings.push((place, warn("unprotected", message, resource.id.as_str())));
         }
     }
+    findings.extend(not_looked_after(policies, resources, names));
     for actuator in &names.of_actuators {
         let place = names.actuators.place(&actuator.name);
         findings.extend(check_actuator(actuator).into_iter().map(|finding| (place, finding)));
@@ -85,6 +86,27 @@ fn traffic(read: &ReadPlan) -> impl Iterator<Item = (usize, Finding)> {
         let place = read.steps_at.iter().find(|(name, _)| Some(name.as_str()) == step);
         (place.map_or(0, |(_, place)| *place), finding)
     })
+}
+
+/// Servers whose log is received as it is written while nothing looks after it.
+fn not_looked_after(policies: &[ReadPolicy], resources: &[Resource], names: &Names) -> Vec<(usize, Finding)> {
+    let drafts: Vec<_> = policies.iter().map(|policy| &policy.draft).collect();
+    let received = plan_receivers(resources, &drafts);
+    let is_missing = |resource: &&Resource| {
+        let asks = resource.server.as_ref().is_some_and(|server| server.is_received);
+        asks && received.iter().all(|receiving| receiving.resource.id != resource.id)
+    };
+    let finding = |resource: &Resource| {
+        let message = "its log is \"continuous\", and no policy that covers it has a rule of kind \"log\", which looks after what \
+                       is received: add one"
+            .to_owned();
+        let finding = Finding {
+            severity: Severity::Refuse,
+            ..warn("received-and-not-looked-after", message, resource.id.as_str())
+        };
+        (names.resources.place(&resource.id), finding)
+    };
+    resources.iter().filter(is_missing).map(finding).collect()
 }
 
 fn warn(code: &'static str, message: String, subject: &str) -> Finding {

@@ -2,12 +2,15 @@
 
 use crate::domain::{ResourceKind, ServerAccess};
 
-use super::reader::{At, Problems, Table};
+use super::reader::{At, Problems, Table, choose};
 
 /// The slot where none is named.
 const SLOT: &str = "holdfast";
 
-/// Reads `password-file` or `password-secret`, and `slot`; none for a resource of another kind, where they are refused as
+/// When log is stored, by the word that the file uses; whether it is received as it is written.
+const LOGS: [(&str, bool); 2] = [("scheduled", false), ("continuous", true)];
+
+/// Reads `password-file` or `password-secret`, `slot` and `log`; none for a resource of another kind, where they are refused as
 /// every key that is not known.
 pub(super) fn read(
     table: &mut Table<'_>,
@@ -20,6 +23,8 @@ pub(super) fn read(
     let file: Option<At<String>> = table.word("password-file", problems);
     let secret: Option<At<String>> = table.word("password-secret", problems);
     let slot: Option<At<String>> = table.word("slot", problems);
+    let log: Option<At<String>> = table.word("log", problems);
+    let is_received = log.is_some_and(|log| choose("log", &log, &LOGS, problems) == Some(true));
     if let (Some(_), Some(secret)) = (&file, &secret) {
         problems.add(
             secret.at,
@@ -35,17 +40,23 @@ pub(super) fn read(
         );
     }
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    let most = if is_received {
+        63 - ServerAccess::RECEIVER.len()
+    } else {
+        63
+    };
     if let Some(slot) = &slot
-        && !(matches!(slot.value.len(), 1..=63) && slot.value.chars().all(allowed))
+        && !((1..=most).contains(&slot.value.len()) && slot.value.chars().all(allowed))
     {
         problems.add(
             slot.at,
-            "\"slot\" names a replication slot: use 1 to 63 lower-case letters, digits and underscores",
+            format!("\"slot\" names a replication slot: use 1 to {most} lower-case letters, digits and underscores"),
         );
     }
     Some(ServerAccess {
         password: file.or(secret).map(|password| password.value),
         slot: slot.map_or_else(|| SLOT.to_owned(), |slot| slot.value),
+        is_received,
     })
 }
 

@@ -80,6 +80,10 @@ impl Outcome {
             Self::Verify(verdict) => {
                 verdict.damages = bounded(std::mem::take(&mut verdict.damages));
                 verdict.affected = bounded(std::mem::take(&mut verdict.affected));
+                if let Some(trial) = &mut verdict.trial {
+                    trial.corrupt = bounded(std::mem::take(&mut trial.corrupt));
+                    trial.refuted = bounded(std::mem::take(&mut trial.refuted));
+                }
             }
             Self::Repair { repaired, unrepairable } => {
                 *repaired = bounded(std::mem::take(repaired));

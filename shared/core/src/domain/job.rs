@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     BackupKind, Changes, Failure, FailureKind, JobId, Level, LogState, OccurrenceKey, Patterns, PointId, PolicyId,
-    ResourceId, RuleName, RunId, ServerAccess, ServerRecovery, VaultName,
+    ResourceId, RuleName, RunId, ServerAccess, ServerRecovery, Trial, TrialReport, VaultName,
 };
 
 /// Where a recovery point stands: the vault, the resource whose repository it is in, and the engine's own name for it.
@@ -81,6 +81,9 @@ pub enum Order {
         at: Location,
         /// How much to test.
         level: Level,
+        /// How a backup of a server is restored and started; none to read what is stored alone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        trial: Option<Trial>,
     },
     /// Mend one copy of a recovery point from another.
     Repair {
@@ -222,14 +225,17 @@ pub struct UnreadEntry {
 }
 
 /// What a test found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
-    /// Each damage found, named; none means that the test passed.
+    /// Each damage of what is stored, named; none means that every byte that was read is as it was written.
     pub damages: Vec<String>,
     /// Files of the point that the damages touch.
     pub affected: Vec<String>,
     /// Bytes that were read and proven.
     pub bytes: u64,
+    /// What a trial found out besides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial: Option<TrialReport>,
 }
 
 /// What an order came to.

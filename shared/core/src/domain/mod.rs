@@ -20,6 +20,7 @@ mod probe;
 mod proof;
 mod resource;
 mod span;
+mod trial;
 mod watch;
 mod window;
 
@@ -51,5 +52,6 @@ pub use probe::{Answer, Probe};
 pub use proof::{Level, Proof, Statement, Subject};
 pub use resource::{Resource, ResourceKind, ServerAccess, Vault};
 pub use span::Span;
+pub use trial::{Assertion, Checks, Column, Heartbeat, InvalidColumn, Trial, TrialReport, TrialRule};
 pub use watch::{Forbidden, Seeing, Watch};
 pub use window::{LogState, SlotState, Stretch, Window};

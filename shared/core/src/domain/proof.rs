@@ -26,6 +26,14 @@ pub enum Level {
     L6,
 }
 
+impl Level {
+    /// Whether a verdict at this level speaks of what is stored, which a good copy can mend. From [`Level::L4`] on it speaks of
+    /// what is in it, which is the same in every copy.
+    pub fn is_of_the_store(self) -> bool {
+        self < Self::L4
+    }
+}
+
 /// One verdict on one copy of a recovery point.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Proof {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Level, Region, ResourceId, VaultName};
+use super::{Level, Region, ResourceId, TrialRule, VaultName};
 
 /// What kind of thing a protected resource is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -36,6 +36,19 @@ pub struct ServerAccess {
     pub password: Option<String>,
     /// The physical replication slot through which its log is pulled.
     pub slot: String,
+    /// Whether its log is received as it is written, by the program that runs all the time.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_received: bool,
+}
+
+impl ServerAccess {
+    /// What the name of the slot through which log is received as it is written ends in.
+    pub const RECEIVER: &str = "_receiver";
+
+    /// The slot through which its log is received as it is written: pulls go on beside that, through their own.
+    pub fn receiver_slot(&self) -> String {
+        format!("{}{}", self.slot, Self::RECEIVER)
+    }
 }
 
 impl ResourceKind {
@@ -87,6 +100,9 @@ pub struct Resource {
     /// How a PostgreSQL server is asked; none for every other kind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<ServerAccess>,
+    /// How its backups are tried; none where they are not, and for every kind but a PostgreSQL server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial: Option<TrialRule>,
     /// Tags that selections match.
     pub tags: BTreeMap<String, String>,
     /// A file below `path` that the application rewrites with the current time; its age in a restored copy is the

@@ -16,12 +16,14 @@ mod objectives;
 mod outages;
 mod plan_check;
 mod quota;
+mod receivers;
 mod recovery;
 mod rehearsal_check;
 mod retention;
 mod schedule;
 mod target;
 mod traffic_check;
+mod trial;
 mod turns;
 mod unwinding;
 mod verification;
@@ -45,6 +47,7 @@ pub use outages::{
 };
 pub use plan_check::check_plan;
 pub use quota::lint_quotas;
+pub use receivers::{Receiving, plan_receivers};
 pub use recovery::{Phase, PlanError, order_steps, phase, prerequisites, ready_steps};
 pub use retention::{Decision, Inventory, KeepReason, RetentionPlan, RetentionRefusal, plan_retention};
 pub use schedule::{
@@ -52,6 +55,7 @@ pub use schedule::{
 };
 pub use target::check_target;
 pub use traffic_check::check_traffic;
+pub use trial::{TrialDue, plan_trial};
 pub use turns::looked_at;
 pub use unwinding::{opposite, point_of_no_return, steps_to_undo};
 pub use verification::{RepairDue, RestoreRefusal, VerifyDue, choose_restore_source, plan_repairs, plan_verification};

@@ -114,7 +114,8 @@ pub fn overall_state(point: &Point) -> PointState {
     }
     let was_damaged = standing
         .iter()
-        .any(|copy| copy.proofs.iter().any(|proof| !proof.passed));
+        .flat_map(|copy| &copy.proofs)
+        .any(|proof| !proof.passed && proof.level.is_of_the_store());
     if was_damaged {
         PointState::Repaired
     } else {

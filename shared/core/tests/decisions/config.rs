@@ -195,6 +195,55 @@ restore = { resource = \"orders\", vault = \"recovery\" }
 }
 
 #[test]
+fn trials_of_a_server_are_read_strictly() {
+    let text = |kind: &str, more: &str| {
+        format!(
+            "region = \"west\"\n[[vault]]\nname = \"primary\"\nregion = \"west\"\n[[resource]]\nname = \"orders\"\nkind = \
+             \"{kind}\"\npath = \"x\"\n[resource.trial]\n{more}\n"
+        )
+    };
+    let at = "2026-01-01T00:00:00Z".parse().unwrap();
+    let read = |kind: &str, more: &str| holdfast_core::config::parse(&text(kind, more), at);
+    let whole = "every = \"7d\"\nfolder = \"/trials\"\nassert = [{ database = \"shop\", sql = \"SELECT true\" }]\n\
+                 heartbeat = { database = \"shop\", column = \"public.beats.at\" }";
+    let rule = read("postgres", whole).unwrap().resources[0].trial.clone().unwrap();
+    assert_eq!(
+        (rule.every.to_string(), rule.trial.timeout.to_string()),
+        ("1w".into(), "4h".into())
+    );
+    assert_eq!((rule.trial.superuser.as_str(), rule.trial.programs), ("postgres", None));
+    assert_eq!(rule.trial.checks.assertions[0].expects, "t");
+    assert_eq!(
+        rule.trial.checks.heartbeat.unwrap().column.to_string(),
+        "public.beats.at"
+    );
+    for (kind, more, said) in [
+        ("files", "every = \"7d\"", "trial"),
+        ("postgres", "folder = \"/trials\"", "lacks \"every\""),
+        ("postgres", "every = \"7d\"", "lacks \"folder\""),
+        (
+            "postgres",
+            "every = \"7d\"\nfolder = \"/t\"\ncron = \"0 4 * * *\"",
+            "cron",
+        ),
+        (
+            "postgres",
+            "every = \"7d\"\nfolder = \"/t\"\nassert = [{ sql = \"SELECT true\" }]",
+            "lacks \"database\"",
+        ),
+        (
+            "postgres",
+            "every = \"7d\"\nfolder = \"/t\"\nheartbeat = { database = \"shop\", column = \"at\" }",
+            "schema.table.column",
+        ),
+    ] {
+        let problems = read(kind, more).unwrap_err();
+        let told = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+        assert!(told.contains(said), "{more}: {told}");
+    }
+}
+
+#[test]
 fn a_server_is_named_without_its_password() {
     let text = |more: &str| {
         format!(
@@ -213,6 +262,11 @@ fn a_server_is_named_without_its_password() {
         ("path = \"host=db password=geheim\"", "holds a password"),
         ("path = \"postgresql://u:geheim@db/postgres\"", "holds a password"),
         ("path = \"host=db\"\nslot = \"Big\"", "names a replication slot"),
+        ("path = \"host=db\"\nlog = \"always\"", "\"scheduled\", \"continuous\""),
+        (
+            "path = \"host=db\"\nlog = \"continuous\"",
+            "looks after what is received",
+        ),
         ("path = \"host=db\"\npassword-secret = \"x\"", "ARN of a secret"),
         (
             "path = \"host=db\"\npassword-file = \"x\"\npassword-secret = \"arn:x\"",

@@ -43,6 +43,7 @@ pub fn resource() -> Resource {
         heartbeat: None,
         registered_at: at("2026-01-01T00:00:00Z"),
         retired_at: None,
+        trial: None,
         server: None,
     }
 }

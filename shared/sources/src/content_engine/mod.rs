@@ -14,12 +14,14 @@ mod moves;
 pub mod places;
 mod portions;
 mod receipts;
+mod receivers;
 mod reclaim;
 mod recover;
 mod repositories;
 mod restore;
 mod servers;
 mod task;
+mod trial;
 mod verify;
 
 use std::collections::HashMap;
@@ -69,7 +71,8 @@ pub struct ContentEngineParts {
     pub places: Arc<dyn Places>,
     /// The passwords of PostgreSQL servers.
     pub server_password: ServerPassword,
-    /// A folder that takes log on its way into a repository. It may be lost with the process.
+    /// A folder that takes log on its way into a repository. It may be lost with the process, unless that receives log as it is
+    /// written.
     pub spools: PathBuf,
     /// Files read at one time by a backup.
     pub readers: usize,
@@ -224,6 +227,9 @@ impl Inner {
         let outcome = match &task.order {
             Order::Backup { server: Some(_), .. } => self.back_up_server(task, &running.control, may_publish)?,
             Order::Backup { .. } => self.back_up(task, part, &running.control, may_publish)?,
+            Order::Verify {
+                at, trial: Some(trial), ..
+            } => Some(self.try_out(at, trial, &running.control)?),
             Order::Verify { at, level, .. } => self.verify(&task.job, (at, *level), part, &running.control)?,
             Order::Restore {
                 recovery: Some(recovery),

@@ -65,7 +65,7 @@ impl Inner {
                     Ok(newest(storage, job, part)?.is_some_and(|(_, report)| report.complete))
                 })
             }
-            Order::Verify { at, .. } => {
+            Order::Verify { at, trial: None, .. } => {
                 let storage = self.repositories.storage(&at.vault, &at.resource)?;
                 let storage = storage.as_ref();
                 let of = if ledger::is_begun(storage, job, Part::Rest)? {

@@ -26,21 +26,19 @@ use crate::postgres::follow::{Acknowledge, FollowError, Follower, Following, fol
 use crate::postgres::log::windows::{Base, Gap, windows};
 use crate::postgres::log::{LogArchive, LogError};
 use crate::postgres::{
-    Address, ClientOptions, Connection, LogFile, Password, PostgresError, Purpose, SegmentSize, ServerFacts, SlotName,
-    Until,
+    Address, ClientOptions, Connection, LogFile, Password, PostgresError, Purpose, SegmentSize, ServerFacts, SlotFacts,
+    SlotName, Until,
 };
 
 /// A pull ends by itself: the segment that is not full is stored then.
 const PARTIAL_EVERY: SignedDuration = SignedDuration::from_hours(24);
 
-/// A server that an order is about.
-struct Server<'a> {
-    job: &'a JobId,
-    resource: &'a ResourceId,
-    vault: &'a VaultName,
-    address: Address,
-    slot: SlotName,
-    client: ClientOptions,
+/// A server that is asked for its data.
+pub(super) struct Server<'a> {
+    pub(super) resource: &'a ResourceId,
+    pub(super) address: Address,
+    pub(super) slot: SlotName,
+    pub(super) client: ClientOptions,
 }
 
 /// A pull tells of its files at its end.
@@ -72,9 +70,7 @@ impl Inner {
             return Err(Failure::new(FailureKind::Bug, "this order is no backup of a server"));
         };
         let server = Server {
-            job: &task.job,
             resource,
-            vault,
             address: self.address(resource, path, access)?,
             slot: access.slot.parse().map_err(|error| invalid(resource, error))?,
             client: ClientOptions {
@@ -92,13 +88,22 @@ impl Inner {
             ..BackupOptions::new((repository.ambient().now)(), &NoProgress, &control.cancel)
         };
         if *kind == BackupKind::Log {
-            return self.pull_log(&server, &repository, &options).map(Some);
+            let received = access.is_received.then(|| access.receiver_slot());
+            return self
+                .pull_log(&task.job, (&server, received.as_deref()), &repository, &options)
+                .map(Some);
         }
-        self.make_base(&server, &repository, (control, may_publish), &options)
+        self.make_base(
+            &task.job,
+            (&server, vault),
+            &repository,
+            (control, may_publish),
+            &options,
+        )
     }
 
     /// A server's address with its password. No failure repeats a value of either.
-    fn address(&self, resource: &ResourceId, path: &str, access: &ServerAccess) -> Result<Address, Failure> {
+    pub(super) fn address(&self, resource: &ResourceId, path: &str, access: &ServerAccess) -> Result<Address, Failure> {
         let address = Address::parse(path).map_err(|error| invalid(resource, error))?;
         let Some(place) = &access.password else {
             return Ok(address);
@@ -108,21 +113,22 @@ impl Inner {
 
     fn make_base(
         &self,
-        server: &Server<'_>,
+        job: &JobId,
+        (server, vault): (&Server<'_>, &VaultName),
         repository: &Repository,
         (control, may_publish): (&Control, &MayPublish),
         options: &BackupOptions<'_>,
     ) -> Result<Option<Outcome>, Failure> {
         let report = |snapshot: &Snapshot, unread: &[Unread]| {
             // Another execution goes on with it, or has published it: nothing of this one may become visible.
-            if may_publish().is_err() || published(repository, server.job)?.is_some() {
+            if may_publish().is_err() || published(repository, job)?.is_some() {
                 control.cancel.store(true, Ordering::SeqCst);
                 return Err(RepositoryError::Cancelled);
             }
-            keep_report(repository, server.job, snapshot, unread)
+            keep_report(repository, job, snapshot, unread)
         };
         let options = BackupOptions {
-            tags: vec![tag(server.job), format!("holdfast-kind={}", BackupKind::Full.as_str())],
+            tags: vec![tag(job), format!("holdfast-kind={}", BackupKind::Full.as_str())],
             before_publish: Some(&report),
             progress: control,
             ..options.clone()
@@ -130,19 +136,20 @@ impl Inner {
         let name = server.resource.as_str();
         cluster::back_up(repository, &server.address, name, &server.client, &options)
             .map_err(|error| cluster_failure(server.resource, error))?;
-        self.find_backup(server.job, (server.vault, server.resource), &[])
+        self.find_backup(job, (vault, server.resource), &[])
     }
 
     /// Pulls the log from where the last pull ended up to where the server is now. The server keeps what is not stored in whole
     /// segments, so that a pull that dies anywhere is as if it had not begun.
     fn pull_log(
         &self,
-        server: &Server<'_>,
+        job: &JobId,
+        (server, received): (&Server<'_>, Option<&str>),
         repository: &Repository,
         options: &BackupOptions<'_>,
     ) -> Result<Outcome, Failure> {
         let began_at = (server.client.now)();
-        let spool = self.spools.join(format!("{}-{}", server.resource, server.job));
+        let spool = self.spools.join(format!("{}-{job}", server.resource));
         let mut following = Following {
             address: &server.address,
             slot: &server.slot,
@@ -156,7 +163,7 @@ impl Inner {
             client: &server.client,
             options,
         };
-        let slot = server.slot_state()?;
+        let slot = server.slot_state(received)?;
         remove(&spool)?;
         let mut pulled = follow(&following, Until::CaughtUp, &mut Silent);
         if let Err(FollowError::Server(PostgresError::LogGone { .. })) = &pulled {
@@ -184,22 +191,22 @@ impl Server<'_> {
         postgres_failure(self.resource, error)
     }
 
-    /// What the server keeps for the slot.
-    fn slot_state(&self) -> Result<Option<SlotState>, Failure> {
+    /// What the server keeps for the slot, or for that through which its log is received as it is written, whichever is more.
+    fn slot_state(&self, received: Option<&str>) -> Result<Option<SlotState>, Failure> {
         let facts = ServerFacts::ask(&self.address, &self.client).map_err(|error| self.failed(&error))?;
-        let slot = facts.slots.into_iter().find(|slot| slot.name == self.slot.as_str());
-        Ok(slot.map(|slot| SlotState {
+        let is_ours = |slot: &SlotFacts| slot.name == self.slot.as_str() || Some(slot.name.as_str()) == received;
+        let ours = facts.slots.into_iter().filter(is_ours);
+        let most = ours.max_by_key(|slot| slot.lag_bytes.unwrap_or_default());
+        Ok(most.map(|slot| SlotState {
             kept_bytes: slot.lag_bytes.unwrap_or_default(),
             safe_bytes: slot.safe_bytes,
         }))
     }
 
     /// Removes a slot that the server has given up, so that the next one holds the log back again.
-    fn drop_lost_slot(&self) -> Result<(), Failure> {
+    pub(super) fn drop_lost_slot(&self) -> Result<(), Failure> {
         let facts = ServerFacts::ask(&self.address, &self.client).map_err(|error| self.failed(&error))?;
-        let is_lost = |slot: &crate::postgres::SlotFacts| {
-            slot.name == self.slot.as_str() && slot.wal_status.as_deref() == Some("lost")
-        };
+        let is_lost = |slot: &SlotFacts| slot.name == self.slot.as_str() && slot.wal_status.as_deref() == Some("lost");
         if !facts.slots.iter().any(is_lost) {
             return Ok(());
         }
@@ -209,7 +216,7 @@ impl Server<'_> {
     }
 }
 
-fn remove(folder: &std::path::Path) -> Result<(), Failure> {
+pub(super) fn remove(folder: &std::path::Path) -> Result<(), Failure> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != ErrorKind::NotFound => {
             let message = format!("cannot remove {}: {error}", folder.display());
@@ -295,7 +302,7 @@ pub(super) fn unneeded_log(repository: &Repository, resource: &ResourceId) -> Re
         .collect())
 }
 
-fn invalid(resource: &ResourceId, error: impl std::error::Error + Send + Sync + 'static) -> Failure {
+pub(super) fn invalid(resource: &ResourceId, error: impl std::error::Error + Send + Sync + 'static) -> Failure {
     Failure::caused(FailureKind::Invalid, format!("resource {resource}: {error}"), error)
 }
 
@@ -313,7 +320,7 @@ pub(super) fn log_failure(resource: &ResourceId, error: LogError) -> Failure {
     Failure::caused(kind, format!("resource {resource}: {error}"), error)
 }
 
-fn follow_failure(resource: &ResourceId, error: FollowError) -> Failure {
+pub(super) fn follow_failure(resource: &ResourceId, error: FollowError) -> Failure {
     match error {
         FollowError::Server(error) => postgres_failure(resource, &error),
         FollowError::Log(error) => log_failure(resource, error),
@@ -329,8 +336,13 @@ pub(super) fn cluster_failure(resource: &ResourceId, error: ClusterError) -> Fai
         ClusterError::Repository(error) => failure(error),
         ClusterError::Log(error) => log_failure(resource, error),
         ClusterError::Restore(error) => restore_failure(error),
-        ClusterError::Incomplete { .. } => {
-            Failure::new(FailureKind::Integrity, format!("resource {resource}: {error}"))
+        ClusterError::Incomplete { is_damage, .. } => {
+            let kind = if is_damage {
+                FailureKind::Integrity
+            } else {
+                FailureKind::Transient
+            };
+            Failure::new(kind, format!("resource {resource}: {error}"))
         }
         error => invalid(resource, error),
     }

@@ -15,6 +15,13 @@ use super::repositories::{WRAPPED_KEY, snapshot_id};
 use super::task::Control;
 use super::{Inner, failure};
 
+/// A repository that was opened for a copy in it to be proven.
+pub(super) enum Opened {
+    Repository(Repository),
+    /// It cannot be, or the copy is not in it: the verdict on the copy.
+    Lost(Outcome),
+}
+
 impl Inner {
     /// Does a part of a verification; none when there is more to do.
     pub(super) fn verify(
@@ -32,24 +39,12 @@ impl Inner {
                 return Err(Failure::new(FailureKind::Invalid, message));
             }
         };
-        let snapshot = snapshot_id(at)?;
-        let name = FileName::Object(FileKind::Snapshot, snapshot);
-        let storage = self.repositories.storage(&at.vault, &at.resource)?;
-        if storage.size(&name).map_err(failure)?.is_none() {
-            return Ok(Some(all_is_lost(format!(
-                "snapshot {snapshot} is missing from {}",
-                storage.location()
-            ))));
-        }
-        let repository = match self.repositories.open(&at.vault, &at.resource) {
-            Err(failure)
-                // Whoever may not look has seen no damage.
-                if matches!(failure.kind, FailureKind::Integrity | FailureKind::NotFound) =>
-            {
-                return Ok(Some(all_is_lost(failure.message)));
-            }
-            opened => opened?,
+        let repository = match self.open_to_prove(at)? {
+            Opened::Repository(repository) => repository,
+            Opened::Lost(outcome) => return Ok(Some(outcome)),
         };
+        let snapshot = snapshot_id(at)?;
+        let storage = repository.storage();
         let _reading = Lock::acquire(&repository, LockKind::Shared).map_err(failure)?;
         let ledger = Ledger::of(storage.as_ref(), job, part)?;
         let checked = self.check(&repository, snapshot, read_data, &ledger, control);
@@ -69,7 +64,27 @@ impl Inner {
             damages,
             affected,
             bytes: report.bytes_read,
+            trial: None,
         })))
+    }
+
+    /// Opens the repository that a copy is in, having seen that the copy's snapshot is there.
+    pub(super) fn open_to_prove(&self, at: &Location) -> Result<Opened, Failure> {
+        let snapshot = snapshot_id(at)?;
+        let name = FileName::Object(FileKind::Snapshot, snapshot);
+        let storage = self.repositories.storage(&at.vault, &at.resource)?;
+        if storage.size(&name).map_err(failure)?.is_none() {
+            let damage = format!("snapshot {snapshot} is missing from {}", storage.location());
+            return Ok(Opened::Lost(all_is_lost(damage)));
+        }
+        match self.repositories.open(&at.vault, &at.resource) {
+            Ok(repository) => Ok(Opened::Repository(repository)),
+            // Whoever may not look has seen no damage.
+            Err(failure) if matches!(failure.kind, FailureKind::Integrity | FailureKind::NotFound) => {
+                Ok(Opened::Lost(all_is_lost(failure.message)))
+            }
+            Err(failure) => Err(failure),
+        }
     }
 
     pub(super) fn repair(
@@ -129,7 +144,7 @@ fn all_is_lost(damage: String) -> Outcome {
     Outcome::Verify(Verdict {
         damages: vec![damage],
         affected: vec!["/".to_owned()],
-        bytes: 0,
+        ..Verdict::default()
     })
 }
 

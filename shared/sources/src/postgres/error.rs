@@ -341,6 +341,12 @@ impl PostgresError {
         }
     }
 
+    /// Whether this says that the server is gone, or is short of what its machine gives it, and nothing about its data.
+    pub(super) fn is_of_the_machine(&self) -> bool {
+        let is_short = |report: &ServerReport| resource_is_short(&report.code);
+        self.is_of_this_host() || self.report().is_some_and(is_short)
+    }
+
     /// Whether another host of the same address may answer better.
     pub(super) fn is_of_this_host(&self) -> bool {
         matches!(

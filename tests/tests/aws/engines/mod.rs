@@ -242,6 +242,7 @@ fn verify(at: &Location, level: Level) -> Task {
         point: point(),
         at: at.clone(),
         level,
+        trial: None,
     };
     task("verify", order)
 }

@@ -190,6 +190,7 @@ impl AwsBackupEngine {
             affected: Vec::new(),
             // Nothing is read: the level says so.
             bytes: 0,
+            trial: None,
         })))
     }
 

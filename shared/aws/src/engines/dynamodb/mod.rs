@@ -186,6 +186,7 @@ impl DynamoTables {
             affected: Vec::new(),
             // Nothing is read: the level says so.
             bytes: 0,
+            trial: None,
         })))
     }
 

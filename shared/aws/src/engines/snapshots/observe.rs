@@ -105,6 +105,7 @@ impl<S: SnapshotService> SnapshotEngine<S> {
             affected: Vec::new(),
             // Nothing is read: the level says so.
             bytes: 0,
+            trial: None,
         })))
     }
 

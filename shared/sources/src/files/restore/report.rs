@@ -90,6 +90,13 @@ pub enum Cause {
     },
 }
 
+impl Cause {
+    /// Whether the repository cannot give it; otherwise the target refused it.
+    pub fn is_damage(&self) -> bool {
+        !matches!(self, Self::Refused { .. })
+    }
+}
+
 /// The report while it grows, from many threads.
 #[derive(Default)]
 pub(super) struct Tally {

@@ -54,10 +54,12 @@ pub enum ClusterError {
     #[error(transparent)]
     Restore(#[from] RestoreError),
     /// Some files cannot be restored: a server must not start over the others.
-    #[error("{failed} files of snapshot {snapshot} are not restored, the first is {first}; repair the repository from a copy, or restore from another base backup", snapshot = .snapshot.short())]
+    #[error("{failed} files of snapshot {snapshot} are not restored, the first is {first}{mend}", snapshot = .snapshot.short(), mend = mending(*.is_damage))]
     Incomplete {
         /// The snapshot.
         snapshot: Id,
+        /// Whether the repository cannot give some of them; otherwise the target refused all.
+        is_damage: bool,
         /// How many files.
         failed: usize,
         /// One of them, and why.
@@ -90,6 +92,15 @@ impl ClusterError {
     fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> ClusterError {
         let path = path.to_owned();
         move |source| ClusterError::Io { action, path, source }
+    }
+}
+
+/// How files that are not restored can be had after all.
+fn mending(is_damage: bool) -> &'static str {
+    if is_damage {
+        "; repair the repository from a copy, or restore from another base backup"
+    } else {
+        ""
     }
 }
 

@@ -132,9 +132,11 @@ fn files_of(
     restored: &mut ClusterRestored,
 ) -> Result<(), ClusterError> {
     let report = files::restore(repository, index, snapshot, target, options)?;
-    if let Some(failure) = report.failures.first() {
+    let damage = report.failures.iter().find(|failure| failure.cause.is_damage());
+    if let Some(failure) = damage.or(report.failures.first()) {
         return Err(ClusterError::Incomplete {
             snapshot: *snapshot,
+            is_damage: damage.is_some(),
             failed: report.failures.len(),
             first: format!("{}: {}", failure.path.display(), failure.cause),
         });

@@ -10,6 +10,7 @@ use super::super::cluster::ClusterError;
 use super::super::error::PostgresError;
 use super::super::log::LogError;
 use crate::content_engine::failure_kind;
+use crate::files::RestoreError;
 
 /// Why there is no server over a restored cluster.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +54,14 @@ pub enum IsolatedError {
     #[error("the restored server ended before it had recovered: {said}")]
     Ended {
         /// What it logged last.
+        said: String,
+        /// Whether that is about its data; otherwise it was killed, or this machine did not give it what it needs.
+        is_of_data: bool,
+    },
+    /// The server is gone before all was looked at.
+    #[error("the restored server went away: {said}")]
+    Gone {
+        /// What it said last.
         said: String,
     },
     /// The disk is full.
@@ -102,10 +111,13 @@ impl IsolatedError {
     /// Whether this says that the backup does not hold, rather than that it could not be tried.
     pub fn is_of_the_backup(&self) -> bool {
         match self {
-            IsolatedError::Ended { .. } => true,
+            IsolatedError::Ended { is_of_data, .. } => *is_of_data,
             IsolatedError::Cluster(error) => match error {
-                ClusterError::Incomplete { .. } | ClusterError::Prepare(_) => true,
-                ClusterError::Repository(error) => error.kind() == ErrorKind::Integrity,
+                ClusterError::Incomplete { is_damage, .. } => *is_damage,
+                ClusterError::Prepare(error) => error.is_of_the_backup(),
+                ClusterError::Repository(error) | ClusterError::Restore(RestoreError::Repository(error)) => {
+                    error.kind() == ErrorKind::Integrity
+                }
                 ClusterError::Log(error) => is_damage(error),
                 _ => false,
             },

@@ -30,6 +30,8 @@ const LOOK: Duration = Duration::from_millis(100);
 const LOOKS: (u32, u32) = (6000, 100);
 /// A check of a large table is silent for as long as it takes. Whoever waits can be stopped.
 const PATIENCE: Duration = Duration::from_secs(7 * 24 * 3600);
+/// The words of complaints in its log.
+const COMPLAINTS: [&str; 3] = ["FATAL:", "PANIC:", "ERROR:"];
 /// Lines of the server's log that are told.
 const MOST_SAID: usize = 5;
 
@@ -62,6 +64,7 @@ huge_pages = off
 jit = off
 logging_collector = off
 log_destination = 'stderr'
+log_line_prefix = '%m [%p] %e '
 lc_messages = 'C'
 ";
 
@@ -219,6 +222,7 @@ impl<'a> Server<'a> {
         }
         IsolatedError::Ended {
             said: last_words(&text),
+            is_of_data: speaks_of_data(&text),
         }
     }
 
@@ -292,13 +296,37 @@ fn recovered(connection: &mut Connection) -> Result<Option<Recovered>, PostgresE
     }))
 }
 
+/// Whether a line of the log is a complaint of the server, rather than an answer to who came too early.
+fn is_complaint(line: &str) -> bool {
+    let complains = COMPLAINTS.iter().any(|word| line.contains(word));
+    complains && !line.contains("the database system is ") && !line.contains("terminating connection")
+}
+
+/// Whether a server that ended complained about its data. It did not where it never came to look at them, where it was killed
+/// without a word, and where it complains of this machine alone: of memory, of disks, of rights, of being told to end.
+fn speaks_of_data(log: &str) -> bool {
+    let looked = log.lines().position(|line| line.contains("LOG:  database system was "));
+    let of_machine =
+        |code: &str| code.starts_with("53") || code.starts_with("57") || ["58030", "42501"].contains(&code);
+    let code = |line: &'_ str| {
+        let at = COMPLAINTS.iter().find_map(|word| line.find(word))?;
+        line[..at].split_whitespace().next_back().map(str::to_owned)
+    };
+    let complaints = log
+        .lines()
+        .skip(looked.unwrap_or(usize::MAX))
+        .filter(|line| is_complaint(line));
+    complaints.filter_map(code).any(|code| !of_machine(&code))
+}
+
 /// The last lines of a log in which a server complains.
 fn last_words(log: &str) -> String {
-    let is_complaint = |line: &&str| {
-        let complains = ["FATAL:", "PANIC:", "ERROR:"].iter().any(|word| line.contains(word));
-        complains && !line.contains("the database system is ") && !line.contains("terminating connection")
-    };
-    let mut lines: Vec<&str> = log.lines().rev().filter(is_complaint).take(MOST_SAID).collect();
+    let mut lines: Vec<&str> = log
+        .lines()
+        .rev()
+        .filter(|line| is_complaint(line))
+        .take(MOST_SAID)
+        .collect();
     if lines.is_empty() {
         lines = log.lines().rev().take(MOST_SAID).collect();
     }
@@ -314,8 +342,7 @@ fn last_words(log: &str) -> String {
 
 /// A line without the time and process before its word.
 fn message(line: &str) -> &str {
-    let words = ["FATAL:", "PANIC:", "ERROR:"];
-    let at = words.iter().find_map(|word| line.find(word));
+    let at = COMPLAINTS.iter().find_map(|word| line.find(word));
     at.map_or(line, |at| &line[at..])
 }
 
@@ -353,5 +380,42 @@ mod tests {
         );
         assert_eq!(last_words("postgres: cannot be run"), "postgres: cannot be run");
         assert_eq!(last_words(""), "");
+    }
+
+    #[test]
+    fn a_complaint_about_data_is_told_from_one_about_the_machine() {
+        let begun = "t UTC [2] 00000 LOG:  database system was interrupted; last known up at t";
+        for (log, is_of_data) in [
+            (
+                format!("{begun}\nt UTC [2] XX001 PANIC:  could not locate a valid checkpoint record"),
+                true,
+            ),
+            (
+                format!(
+                    "{begun}\nt UTC [2] F0000 FATAL:  recovery ended before configured recovery target was reached"
+                ),
+                true,
+            ),
+            (format!("{begun}\nt UTC [2] 53200 FATAL:  out of memory"), false),
+            (
+                format!("{begun}\nt UTC [2] 58030 FATAL:  could not read file \"base/1/2\": Input/output error"),
+                false,
+            ),
+            (
+                format!("{begun}\nt UTC [3] 57P03 FATAL:  the database system is starting up"),
+                false,
+            ),
+            (
+                format!("{begun}\nt UTC [1] 00000 LOG:  startup process (PID 2) was terminated by signal 9: Killed"),
+                false,
+            ),
+            (
+                "t UTC [1] XX000 FATAL:  could not map anonymous shared memory: Cannot allocate memory".to_owned(),
+                false,
+            ),
+            (String::new(), false),
+        ] {
+            assert_eq!(speaks_of_data(&log), is_of_data, "{log}");
+        }
     }
 }

@@ -73,6 +73,13 @@ pub enum PrepareError {
     },
 }
 
+impl PrepareError {
+    /// Whether the base backup itself lacks what a recovery needs; otherwise the folder or the request is wrong.
+    pub fn is_of_the_backup(&self) -> bool {
+        matches!(self, Self::OtherVersion { .. } | Self::NoLabel(_) | Self::Map { .. })
+    }
+}
+
 fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> PrepareError {
     let path = path.to_owned();
     move |source| PrepareError::Io { action, path, source }

@@ -1,12 +1,13 @@
 //! What the operator wants to hold, asked of the restored server.
 
-use holdfast_core::domain::Level;
+use holdfast_core::domain::{Assertion, Checks, Column, Heartbeat, Level};
 use jiff::Timestamp;
 
 use super::super::error::PostgresError;
 use super::super::isolated::{IsolatedError, Server};
+use super::super::query::quoted_name;
 use super::super::recovery::{Recovery, Target};
-use super::{Answer, Assertion, Beat, Check, Checks, Fault, Heartbeat, TrialVerdict};
+use super::{Answer, Beat, Check, Fault, TrialVerdict};
 
 /// Characters of an answer that are told.
 const MOST_TOLD: usize = 100;
@@ -54,10 +55,13 @@ pub(super) fn all(
     Ok(())
 }
 
-/// What the server says instead of an answer; unless somebody asked to stop.
+/// What the server says instead of an answer; unless it is gone, or somebody asked to stop.
 fn said(error: &PostgresError) -> Result<String, IsolatedError> {
     match (error.report(), error) {
         (_, PostgresError::Stopped { .. }) => Err(IsolatedError::Stopped),
+        _ if error.is_of_the_machine() => Err(IsolatedError::Gone {
+            said: error.to_string(),
+        }),
         (Some(report), _) => Ok(report.to_string()),
         (None, _) => Ok(error.to_string()),
     }
@@ -93,12 +97,31 @@ fn wrong_with(server: &Server<'_>, assertion: &Assertion) -> Result<Option<Strin
 /// The newest time of a heartbeat, or why there is none.
 fn newest(server: &Server<'_>, heartbeat: &Heartbeat) -> Result<Result<Timestamp, String>, IsolatedError> {
     let asked = server.connect(&heartbeat.database).and_then(|mut connection| {
-        let row = connection.query_one(&heartbeat.column.newest())?;
+        let row = connection.query_one(&newest_time(&heartbeat.column))?;
         connection.optional::<i64>(&row, 0)
     });
     match asked {
         Ok(Some(at)) => Ok(Timestamp::from_microsecond(at).map_err(|_| format!("{at} microseconds are no time"))),
         Ok(None) => Ok(Err("it holds no time".to_owned())),
         Err(error) => said(&error).map(Err),
+    }
+}
+
+/// The statement that gives the newest time in a column, in microseconds since 1970.
+fn newest_time(column: &Column) -> String {
+    let [schema, table, column] = column.parts().each_ref().map(|name| quoted_name(name));
+    format!("SELECT (extract(epoch FROM max({column})) * 1000000)::bigint FROM {schema}.{table}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_of_a_column_are_quoted() {
+        assert_eq!(
+            newest_time(&"public.beat\"s.at".parse().unwrap()),
+            r#"SELECT (extract(epoch FROM max("at")) * 1000000)::bigint FROM "public"."beat""s""#
+        );
     }
 }

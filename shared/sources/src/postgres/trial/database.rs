@@ -22,7 +22,7 @@ const LOCKED: &str = "55P03";
 enum Trouble {
     /// Somebody asked to stop.
     Stopped,
-    /// The server is gone.
+    /// The server is gone, or short of what its machine gives it.
     Gone(String),
     /// What was asked is locked.
     Locked,
@@ -34,9 +34,7 @@ impl From<PostgresError> for Trouble {
     fn from(error: PostgresError) -> Trouble {
         match error.report() {
             _ if matches!(error, PostgresError::Stopped { .. }) => Trouble::Stopped,
-            _ if error.is_of_this_host() || matches!(error, PostgresError::Unreachable { .. }) => {
-                Trouble::Gone(error.to_string())
-            }
+            _ if error.is_of_the_machine() => Trouble::Gone(error.to_string()),
             Some(report) if report.code == LOCKED => Trouble::Locked,
             Some(report) => Trouble::Fault(report.to_string()),
             None => Trouble::Fault(error.to_string()),
@@ -74,9 +72,8 @@ pub(super) fn all(
                 verdict.add(Fault::of(Level::L4, Check::Database, reason).in_database(name));
             }
             Err(Trouble::Gone(reason)) => {
-                verdict.add(Fault::of(Level::L4, Check::Database, reason).in_database(name));
-                verdict.leave("whatever comes after the server went away".to_owned());
-                break;
+                let said = format!("database {name}: {reason}");
+                return Err(IsolatedError::Gone { said });
             }
         }
     }

@@ -5,17 +5,15 @@
 //! [`run`] is the whole of it.
 
 mod assertions;
-mod checks;
 mod database;
 mod pages;
 mod relation;
 mod verdict;
 
-use holdfast_core::domain::Level;
+use holdfast_core::domain::{Checks, Level};
 
 use super::isolated::{IsolatedError, Prepared, Request, Server};
 
-pub use checks::{Assertion, Checks, Heartbeat, HeartbeatError};
 pub use verdict::{Answer, Beat, Check, Counts, Fault, TableRows, Times, TrialVerdict};
 
 /// Why there is no verdict. A backup that does not hold is none of these: that is a verdict.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use holdfast_core::domain::Level;
+use holdfast_core::domain::{Checks, Level};
 use holdfast_repository::Id;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 
 use super::super::cluster::StoredBase;
 use super::super::isolated::Recovered;
-use super::Checks;
 
 /// Entries of each list that are kept. More of them say no more, and a signed statement has little room.
 const MOST_LISTED: usize = 200;
@@ -213,7 +212,7 @@ impl TrialVerdict {
                 recovered_at: now,
                 ended_at: now,
             },
-            has_checks: !checks.assertions.is_empty() || checks.heartbeat.is_some(),
+            has_checks: !checks.is_empty(),
             lowest: None,
         }
     }

@@ -183,6 +183,14 @@ impl FakeEngine {
             .is_some()
     }
 
+    /// From now on, trials find this wrong with the database itself, and this with what its operator wants to hold.
+    pub fn set_trials(&self, corrupt: &[&str], refuted: &[&str]) {
+        let texts = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect();
+        let mut state = self.settled();
+        state.world.corrupt = texts(corrupt);
+        state.world.refuted = texts(refuted);
+    }
+
     /// Takes a vault off the air, or brings it back. While it is away, tasks that need it cannot start, those that run
     /// fail, and nobody can look for those that are forgotten, all with [`FailureKind::Transient`].
     pub fn set_reachable(&self, vault: &VaultName, reachable: bool) {

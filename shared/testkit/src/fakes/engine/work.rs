@@ -1,7 +1,10 @@
 //! What each order does to the model world when its time has passed.
 
+use std::collections::BTreeMap;
+
 use holdfast_core::domain::{
-    BackupKind, Failure, FailureKind, Level, Location, Order, Outcome, ResourceId, Span, VaultName, Verdict,
+    BackupKind, Failure, FailureKind, Level, Location, Order, Outcome, ResourceId, Span, Trial, TrialReport, VaultName,
+    Verdict,
 };
 use holdfast_core::ports::Task;
 use jiff::{SignedDuration, Timestamp};
@@ -27,7 +30,10 @@ impl World {
                 Ok(self.back_up(task, since, (vault, resource), *kind, base))
             }
             Order::Copy { from, to, .. } => self.copy(task, from, to),
-            Order::Verify { at, level, .. } => Ok(Outcome::Verify(self.verify(at, *level))),
+            Order::Verify { at, level, trial, .. } => Ok(Outcome::Verify(Verdict {
+                trial: trial.as_ref().map(|trial| self.try_out(trial)),
+                ..self.verify(at, *level)
+            })),
             Order::Repair { damaged, from, .. } => self.repair(task, damaged, from),
             Order::Restore {
                 from,
@@ -118,21 +124,28 @@ impl World {
         let Some(artefact) = self.artefact(at) else {
             return Verdict {
                 damages: vec![format!("{at} is not there")],
-                affected: Vec::new(),
-                bytes: 0,
+                ..Verdict::default()
             };
         };
         if level < Level::L2 {
-            return Verdict {
-                damages: Vec::new(),
-                affected: Vec::new(),
-                bytes: 0,
-            };
+            return Verdict::default();
         }
         Verdict {
             damages: artefact.damages(at),
             affected: artefact.affected(),
             bytes: artefact.bytes,
+            trial: None,
+        }
+    }
+
+    fn try_out(&self, trial: &Trial) -> TrialReport {
+        TrialReport {
+            level: trial.level(),
+            corrupt: self.corrupt.clone(),
+            refuted: self.refuted.clone(),
+            recovery_millis: Some(1),
+            data_loss_millis: None,
+            findings: BTreeMap::new(),
         }
     }
 

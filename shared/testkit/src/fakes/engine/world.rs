@@ -74,6 +74,9 @@ pub(super) struct World {
     pub(super) repositories: BTreeMap<(VaultName, ResourceId), Repository>,
     pub(super) resources: BTreeMap<ResourceId, ResourceModel>,
     pub(super) unreachable: BTreeSet<VaultName>,
+    /// What trials find corrupt, and what they refute.
+    pub(super) corrupt: Vec<String>,
+    pub(super) refuted: Vec<String>,
     /// Restored folders, and the artefact each was written from.
     pub(super) restored: BTreeMap<String, String>,
 }
