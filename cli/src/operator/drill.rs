@@ -1,6 +1,6 @@
 //! `holdfast drill`, `switchover` and `failover`.
 
-use holdfast_core::domain::{Detail, PlanId, Run, RunId, RunKind, RunState, Span, StepRecord};
+use holdfast_core::domain::{PlanId, Run, RunId, RunKind, RunState, Span, StepRecord};
 use holdfast_core::report;
 use holdfast_core::workflow::records;
 

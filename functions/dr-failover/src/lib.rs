@@ -51,7 +51,9 @@ async fn work(world: &World, event: &Event) -> Result<(), Failure> {
             kind,
             level,
             requested_by,
-        } => requests::declare(world, request, plan, (*kind, *level), requested_by).await?,
+        } => {
+            requests::declare(world, request, plan, (*kind, *level), requested_by).await?;
+        }
         Detail::RunInstructed { run, instruction, by } => instructions::follow(world, run, instruction, by).await?,
         Detail::WorkloadObserved {
             workload,
