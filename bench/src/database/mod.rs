@@ -1,6 +1,5 @@
 //! PostgreSQL: base backups, restores and the log, beside pgBackRest and `pg_basebackup`, of a server of this program's own.
 
-#[path = "../../shared/sources/tests/postgres_server/mod.rs"]
 mod server;
 
 use std::ffi::OsString;
@@ -9,7 +8,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use server::{ADMIN, Server, give_to_owner, program};
+use server::{ADMIN, PORT, Server, give_to_owner, program, said};
 
 use crate::engine;
 use crate::measured::{self, Took};
@@ -100,7 +99,7 @@ pub fn measure(holdfast: &Path, gib: u32, segments: usize, rounds: u32) -> Resul
     place.write_log(segments)?;
     let size: f64 = place
         .server
-        .sql("SELECT sum(pg_database_size(oid)) FROM pg_database")
+        .sql("SELECT sum(pg_database_size(oid)) FROM pg_database")?
         .parse()
         .map_err(|_| "no size")?;
     let mut rows = Vec::new();
@@ -108,10 +107,9 @@ pub fn measure(holdfast: &Path, gib: u32, segments: usize, rounds: u32) -> Resul
         eprintln!("round {}", round + 1);
         place.round(&mut rows)?;
     }
-    let version = |command: &mut Command| server::run(command);
     println!("* holdfast {}", env!("CARGO_PKG_VERSION"));
-    println!("* {}", version(Command::new(PGBACKREST).arg("version")));
-    println!("* {}", version(Command::new(program("pg_basebackup")).arg("--version")));
+    println!("* {}", said(Command::new(PGBACKREST).arg("version"))?);
+    println!("* {}", said(Command::new(program("pg_basebackup")).arg("--version"))?);
     println!(
         "\n{:.0} MiB of databases, {} segments of the log, medians of {rounds} rounds\n",
         size / f64::from(1 << 20),
@@ -129,15 +127,15 @@ impl Place {
             "checkpoint_timeout = '1h'",
             "shared_buffers = '512MB'",
         ];
-        let server = Server::start(&settings);
+        let server = Server::start(&std::env::temp_dir().join("holdfast-bench-postgres"), &settings)?;
         eprintln!("making {gib} GiB");
         let scale = (SCALE_OF_A_GIB * gib).to_string();
         let mut pgbench = server.client("pgbench");
-        server::run(pgbench.args(["-i", "-q", "-F", "90", "-s", &scale, "postgres"]));
-        server.sql("CHECKPOINT");
+        said(pgbench.args(["-i", "-q", "-F", "90", "-s", &scale, "postgres"]))?;
+        server.sql("CHECKPOINT")?;
         let program = server.beside("holdfast");
         fs::copy(holdfast, &program).map_err(at(holdfast))?;
-        give_to_owner(&program);
+        give_to_owner(&program)?;
         let place = Place {
             server,
             holdfast: program,
@@ -147,21 +145,20 @@ impl Place {
             "[global]\nrepo1-path={}\nrepo1-cipher-type=aes-256-cbc\nrepo1-cipher-pass={PASSWORD}\ncompress-type=zst\ncompress-level=3\n\
              process-max=2\nlog-path={log}\nspool-path={}\nlock-path={log}\nlog-level-console=warn\nlog-level-file=off\nstart-fast=y\n\
              archive-async=y\narchive-get-queue-max=256MiB\n\
-             [main]\npg1-path={}\npg1-socket-path={}\npg1-port={}\npg1-user={ADMIN}\n",
+             [main]\npg1-path={}\npg1-socket-path={}\npg1-port={PORT}\npg1-user={ADMIN}\n",
             place.repository(Peer::PgBackRest).display(),
             place.server.beside("spool").display(),
-            place.server.data.display(),
-            place.server.beside("").display(),
-            place.server.port,
+            place.server.data().display(),
+            place.server.folder().display(),
             log = place.server.beside("log-of-pgbackrest").display(),
         );
         for folder in ["spool", "log-of-pgbackrest"] {
             fs::create_dir(place.server.beside(folder)).map_err(at(&place.server.beside(folder)))?;
-            give_to_owner(&place.server.beside(folder));
+            give_to_owner(&place.server.beside(folder))?;
         }
         for (file, content) in [(place.settings(), stanza), (place.password_file(), PASSWORD.to_owned())] {
             fs::write(&file, content).map_err(at(&file))?;
-            give_to_owner(&file);
+            give_to_owner(&file)?;
         }
         Ok(place)
     }
@@ -186,13 +183,13 @@ impl Place {
     fn write_log(&mut self, count: usize) -> Result<(), String> {
         let kept = self.server.beside("segments");
         fs::create_dir(&kept).map_err(at(&kept))?;
-        let first = self.current_segment();
+        let first = self.current_segment()?;
         while self.segments.len() < count {
             let mut pgbench = self.server.client("pgbench");
-            server::run(pgbench.args(["-n", "-c", "4", "-t", "20000", "postgres"]));
-            let current = self.current_segment();
-            let mut names: Vec<PathBuf> = fs::read_dir(self.server.data.join("pg_wal"))
-                .map_err(at(&self.server.data))?
+            said(pgbench.args(["-n", "-c", "4", "-t", "20000", "postgres"]))?;
+            let current = self.current_segment()?;
+            let mut names: Vec<PathBuf> = fs::read_dir(self.server.data().join("pg_wal"))
+                .map_err(at(&self.server.data()))?
                 .filter_map(|entry| Some(entry.ok()?.path()))
                 .filter(|path| {
                     path.file_name()
@@ -208,12 +205,15 @@ impl Place {
             fs::copy(&*segment, &copy).map_err(at(segment))?;
             *segment = copy;
         }
-        give_to_owner(&kept);
-        Ok(())
+        // What pgbench wrote is tidied up here, so that no later reader of a page changes it on the way.
+        self.server.sql("VACUUM FREEZE")?;
+        self.server.sql("CHECKPOINT")?;
+        give_to_owner(&kept)
     }
 
-    fn current_segment(&self) -> OsString {
-        self.server.sql("SELECT pg_walfile_name(pg_current_wal_lsn())").into()
+    fn current_segment(&self) -> Result<OsString, String> {
+        let name = self.server.sql("SELECT pg_walfile_name(pg_current_wal_lsn())")?;
+        Ok(name.into())
     }
 
     /// Every operation by every program that has it, by turns.
@@ -260,7 +260,7 @@ impl Place {
         for folder in [self.repository(peer), self.restored(peer)] {
             engine::remove(&folder)?;
             fs::create_dir(&folder).map_err(at(&folder))?;
-            give_to_owner(&folder);
+            give_to_owner(&folder)?;
         }
         let command = match peer {
             Peer::Holdfast => {
@@ -280,8 +280,8 @@ impl Place {
         self.server.sql(&format!(
             "UPDATE pgbench_accounts SET abalance = abalance + 1 WHERE aid % {} = 0",
             EVERY * ROWS_A_PAGE
-        ));
-        self.server.sql("CHECKPOINT");
+        ))?;
+        self.server.sql("CHECKPOINT")?;
         Ok(())
     }
 
@@ -376,8 +376,7 @@ impl Place {
     }
 
     fn connection(&self) -> String {
-        let folder = self.server.beside("");
-        format!("host={} port={} user={ADMIN}", folder.display(), self.server.port)
+        format!("host={} port={PORT} user={ADMIN}", self.server.folder().display())
     }
 
     fn holdfast(&self, words: &[&str]) -> Vec<OsString> {
@@ -399,10 +398,10 @@ impl Place {
 
     /// Runs a command as the owner of the server, who owns everything here.
     fn run(&self, command: &[OsString]) -> Result<Took, String> {
-        let owner = as_owner_words();
+        let owner = server::as_owner();
         let command: Vec<OsString> = owner.into_iter().chain(command.iter().cloned()).collect();
-        let environment = [("HOME", self.server.beside("").into())];
-        measured::run(&command, &environment, &self.server.beside(""))
+        let environment = [("HOME", self.server.folder().into())];
+        measured::run(&command, &environment, self.server.folder())
     }
 
     /// Whether what was restored is what the server has, which has written nothing since the last backup.
@@ -414,7 +413,7 @@ impl Place {
             "--exclude=pg_internal.init",
             "--exclude=pgsql_tmp",
         ]);
-        diff.arg(self.server.data.join("base"))
+        diff.arg(self.server.data().join("base"))
             .arg(self.restored(peer).join("base"));
         let output = diff
             .stdin(Stdio::null())
@@ -424,17 +423,6 @@ impl Place {
             true => Ok(()),
             false => Err(format!("{}: {}", peer.name(), String::from_utf8_lossy(&output.stdout))),
         }
-    }
-}
-
-/// What a command is begun with, so that it runs as the owner of servers.
-fn as_owner_words() -> Vec<OsString> {
-    if rustix::process::geteuid().is_root() {
-        ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
-            .map(Into::into)
-            .into()
-    } else {
-        Vec::new()
     }
 }
 
