@@ -37,10 +37,11 @@ pub fn program(name: &str) -> PathBuf {
 
 /// Words that have a command run as the owner of servers.
 pub fn as_owner() -> Vec<OsString> {
-    let reuid = format!("--reuid={OWNER}");
-    let words = ["setpriv", &reuid, "--regid=postgres", "--clear-groups"];
-    let is_root = rustix::process::geteuid().is_root();
-    words.into_iter().filter(|_| is_root).map(OsString::from).collect()
+    if !rustix::process::geteuid().is_root() {
+        return Vec::new();
+    }
+    let (user, group) = (format!("--reuid={OWNER}"), format!("--regid={OWNER}"));
+    ["setpriv", &user, &group, "--clear-groups"].map(OsString::from).into()
 }
 
 /// Gives a file or folder, with all that is in it, to the owner of servers.

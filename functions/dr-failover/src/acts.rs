@@ -2,7 +2,7 @@
 
 use holdfast_core::domain::{
     Act, ActOrder, Actuator, ActuatorName, Authority, Bound, Check, Failure, FailureKind, Move, RecoveryPlan, Run,
-    RunKind, Seen, Step, StepAction, StepName, StepRecord, StepState,
+    RunKind, Seen, Step, StepAction, StepName, StepState,
 };
 use holdfast_core::planning::{Phase, phase};
 use holdfast_core::workflow::records::{self, Stored};
@@ -171,7 +171,7 @@ pub async fn restore_writer(world: &World, run: &mut Stored<Run>) -> Result<(), 
 
 /// The order of a step that a failover left out, for when it can be done.
 pub fn late(run: &Run, place: usize, authority: &Authority) -> Result<ActOrder, Failure> {
-    let StepRecord { step, .. } = &run.steps[place];
+    let step = &run.steps[place].step;
     let StepAction::Act { actuator, act, .. } = &step.action else {
         return Err(Failure::new(FailureKind::Bug, "this step changes nothing"));
     };

@@ -17,6 +17,7 @@ pub async fn declare(
     (kind, level): (RunKind, Option<u8>),
     requested_by: &str,
 ) -> Result<bool, Failure> {
+    let id = RunId::derive(&["run", request]);
     let Some(stored) = records::read::<RecoveryPlan>(world.catalog.as_ref(), &records::plan_key(plan)).await? else {
         let message = format!("no recovery plan is named \"{plan}\"; add it to the configuration, or correct the name");
         return Err(Failure::new(FailureKind::NotFound, message));
@@ -30,11 +31,11 @@ pub async fn declare(
         )
     })?;
     if kind.touches_production() {
-        refuse_move(world, &plan, kind, &RunId::derive(&["run", request])).await?;
+        refuse_move(world, &plan, kind, &id).await?;
     }
     if kind == RunKind::Drill {
         refuse_services(world, &plan).await?;
-        refuse_closed(world, &plan, &RunId::derive(&["run", request])).await?;
+        refuse_closed(world, &plan, &id).await?;
     }
     let level = level_of(&plan, level)?;
     let pending = |place: usize| StepRecord {
@@ -47,7 +48,7 @@ pub async fn declare(
     };
     let now = world.now();
     let run = Run {
-        id: RunId::derive(&["run", request]),
+        id,
         steps: order.into_iter().map(pending).collect(),
         plan,
         kind,

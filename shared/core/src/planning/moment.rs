@@ -57,7 +57,6 @@ pub fn choose_recovery_start<'a>(
         let place = vault.map_or_else(String::new, |vault| format!(" in vault {vault}"));
         return Err(MomentRefusal::NoLog { place });
     }
-    let restorable = || windows.iter().map(|window| told(window)).collect::<Vec<_>>().join("; ");
     let holding = windows.iter().filter_map(|window| Some((*window, newest(window, to)?)));
     let mut refused = Vec::new();
     for (window, stretch) in holding {
@@ -66,7 +65,7 @@ pub fn choose_recovery_start<'a>(
             Err(why) => refused.push(why),
         }
     }
-    let restorable = restorable();
+    let restorable = windows.iter().map(|window| told(window)).collect::<Vec<_>>().join("; ");
     if refused.is_empty() {
         return Err(MomentRefusal::Outside { to, restorable });
     }
