@@ -9,6 +9,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
+use axum::serve::ListenerExt;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use tokio::runtime::Runtime;
@@ -26,6 +27,9 @@ pub enum What {
     BrokenOff,
 }
 
+/// Bytes of an answer that set out together where they are slow.
+const SENT_AT_ONCE: usize = 256 << 10;
+
 /// How slowly it is answered, as if the server were far away.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pace {
@@ -35,13 +39,6 @@ pub struct Pace {
     pub bytes_per_second: Option<u64>,
     /// How many bytes of all requests and answers together come in a second.
     pub link_bytes_per_second: Option<u64>,
-}
-
-impl Pace {
-    /// How long a request and its answer are on their way, if nothing else is.
-    fn of(self, bytes: u64) -> Duration {
-        self.latency + transfer(self.bytes_per_second, bytes)
-    }
 }
 
 fn transfer(rate: Option<u64>, bytes: u64) -> Duration {
@@ -96,6 +93,8 @@ impl Front {
         let listener = runtime.block_on(tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));
         let listener = listener.expect("a free port");
         let address = listener.local_addr().expect("its address");
+        // The head of an answer does not wait for more to send along.
+        let listener = listener.tap_io(|connection| drop(connection.set_nodelay(true)));
         let router = axum::Router::new().fallback(answer).with_state(Arc::clone(&state));
         runtime.spawn(async move { axum::serve(listener, router).await });
         Front {
@@ -165,14 +164,13 @@ impl Drop for Front {
 }
 
 impl Shared {
-    /// How long so many bytes are on their way behind those that are on the link already.
-    #[expect(clippy::disallowed_methods, reason = "a slow server takes its time")]
-    fn link(&self, pace: Pace, bytes: u64) -> Duration {
+    /// When so many bytes are across that set out at `start`: behind those that are on the link already, and as fast as one
+    /// connection is.
+    fn on_its_way(&self, pace: Pace, start: Instant, bytes: u64) -> Instant {
         let mut taken = locked(&self.link);
-        let now = Instant::now();
-        let free = taken.map_or(now, |free| free.max(now)) + transfer(pace.link_bytes_per_second, bytes);
+        let free = taken.map_or(start, |free| free.max(start)) + transfer(pace.link_bytes_per_second, bytes);
         *taken = Some(free);
-        pace.latency + (free - now)
+        free.max(start + transfer(pace.bytes_per_second, bytes))
     }
 
     fn trouble_of(&self, request: &str) -> Option<What> {
@@ -214,19 +212,39 @@ async fn answer(State(state): State<Arc<Shared>>, request: Request) -> Response 
     let pace = *locked(&state.pace);
     let asked = body.len() as u64;
     let answer = (state.server)(parts, body).await;
-    let bytes = asked + length(&answer);
-    let on_its_way = pace.of(bytes).max(state.link(pace, bytes));
-    if !on_its_way.is_zero() {
-        pause(on_its_way).await;
+    if pace == Pace::default() {
+        return answer;
     }
-    answer
+    let arrived = state.on_its_way(pace, now(), asked);
+    pause_until(arrived + pace.latency).await;
+    paced(state, pace, answer).await
 }
 
-/// How many bytes an answer promises.
-fn length(answer: &Response) -> u64 {
-    let promised = answer.headers().get("content-length");
-    let promised = promised.and_then(|length| length.to_str().ok()?.parse().ok());
-    promised.unwrap_or_default()
+/// Sends the body of an answer as slowly as the pace says.
+async fn paced(state: Arc<Shared>, pace: Pace, answer: Response) -> Response {
+    let (parts, body) = answer.into_parts();
+    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
+    let pieces = (0..body.len()).step_by(SENT_AT_ONCE);
+    let sent = futures::stream::unfold((pieces, now()), move |(mut pieces, sent)| {
+        let (state, body) = (Arc::clone(&state), body.clone());
+        async move {
+            let from = pieces.next()?;
+            let piece = body.slice(from..body.len().min(from + SENT_AT_ONCE));
+            let sent = state.on_its_way(pace, sent, piece.len() as u64);
+            pause_until(sent).await;
+            Some((Ok::<_, std::io::Error>(piece), (pieces, sent)))
+        }
+    });
+    Response::from_parts(parts, Body::from_stream(sent))
+}
+
+#[expect(clippy::disallowed_methods, reason = "a slow server takes its time")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+async fn pause_until(time: Instant) {
+    tokio::time::sleep_until(time.into()).await;
 }
 
 #[expect(clippy::disallowed_methods, reason = "a slow server takes its time")]

@@ -23,8 +23,8 @@ const LARGEST_PACK: u64 = 32 * MIB;
 /// Packs on their way to S3 at one time, at the least where smaller packs are possible, and at the most.
 const REMOTE_UPLOADS: (u64, u64) = (4, 16);
 
-/// What one request of a restore holds.
-const REQUEST: u64 = 40 * MIB;
+/// What one request of a restore holds: the part that is opened, the largest blob in it twice, and what has come after it.
+const REQUEST: u64 = 20 * MIB;
 /// A group of packs that are read together.
 const GROUP: u64 = 52 * MIB;
 /// A pack that is written anew, the one that it goes into, and one that is read meanwhile.

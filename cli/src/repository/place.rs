@@ -15,6 +15,8 @@ const S3: &str = "s3://";
 
 /// Requests under way at one time to a store that answers after some milliseconds.
 const REMOTE_AT_ONCE: usize = 12;
+/// The same where each takes little memory.
+const REMOTE_STREAMS: usize = 24;
 
 /// A store that must be there already. Nothing is written to it.
 pub fn existing(place: &Path) -> Result<Arc<dyn Storage>, CliError> {
@@ -52,10 +54,20 @@ pub fn objects(address: &Path, patterns: &Patterns) -> Option<Result<Box<dyn Sou
     on_s3(address).map(|address| s3::objects(address, patterns.clone()))
 }
 
-/// How many requests to have under way there at one time, where a folder is worth `local`.
+/// How many requests to have under way there at one time that each hold a pack, where a folder is worth `local`.
 pub fn requests_at_once(place: &Path, local: usize) -> usize {
     if is_remote(place) {
         local.max(REMOTE_AT_ONCE)
+    } else {
+        local
+    }
+}
+
+/// How many requests to have under way at one time of which each brings its pack piece by piece: they are bound by what one
+/// connection carries.
+pub fn streams_at_once(place: &Path, local: usize) -> usize {
+    if is_remote(place) {
+        local.max(REMOTE_STREAMS)
     } else {
         local
     }

@@ -46,7 +46,7 @@ pub fn run(place: &RepositoryPlace, request: Request, interrupt: &Interrupt, jso
     let options = RestoreOptions {
         workers: place
             .memory
-            .requests(place::requests_at_once(&place.repo, options.workers)),
+            .requests(place::streams_at_once(&place.repo, options.workers)),
         ..options
     };
     let report = restore(&repository, &index, &id, &target, &options).map_err(restore_error)?;

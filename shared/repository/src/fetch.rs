@@ -1,4 +1,5 @@
-//! Reads many blobs pack by pack: every blob once, neighbours with one request, several packs at a time.
+//! Reads many blobs pack by pack: every blob once, neighbours with one request, several packs at a time. What has come of a
+//! request is opened and handed on while the rest is on its way.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -15,8 +16,10 @@ use crate::reach::is_damage;
 use crate::repository::Repository;
 use crate::storage::{FileKind, FileName};
 
-/// Bytes of all requests under way, which may be half as large again.
-const BUFFERS: usize = 192 << 20;
+/// Bytes that are worth a request of their own where there are threads to read them at the same time.
+const LEAST_REQUEST: u64 = 8 << 20;
+/// Bytes of a request that are in memory at one time, unless one blob has more.
+const PIECE: u64 = 2 << 20;
 
 /// One place that wants a blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -86,9 +89,10 @@ pub fn fetch(
     };
     let workers = options.workers.max(1);
     let storage = repo.storage();
-    let budget = (BUFFERS / workers).clamp(1 << 20, storage.worth_reading()) as u64;
     let gap = storage.worth_skipping() as u64;
     let (parts, bytes) = fetcher.plan();
+    let most = (storage.worth_reading() as u64).max(LEAST_REQUEST);
+    let budget = (bytes / workers as u64).clamp(LEAST_REQUEST, most);
     options.progress.expect(bytes, 0);
     let requests: Vec<&[Part]> = parts
         .chunk_by(same_pack)
@@ -120,17 +124,17 @@ fn same_pack(a: &Part, b: &Part) -> bool {
 
 /// Cuts the parts of one pack, sorted by offset, into requests of about the same length: up to half as large again as
 /// `budget`, and a blob, so that a pack that is a little larger takes no second one. A gap that is no larger than is worth skipping is
-/// read along.
+/// read along. Blobs that share bytes, as a forged index may say, are read by themselves.
 fn coalesce(parts: &[Part], budget: u64, worth_skipping: u64) -> Vec<&[Part]> {
     let mut requests = Vec::new();
-    let all = parts.last().map_or(0, end) - parts.first().map_or(0, |first| first.location.offset.into());
+    let all = parts.last().map_or(0, end) - parts.first().map_or(0, start_of);
     let budget = all.div_ceil(all.div_ceil(budget + budget / 2).max(1));
     let mut start = 0;
     for at in 1..parts.len() {
         let end_before = end(&parts[at - 1]);
-        let gap = u64::from(parts[at].location.offset).saturating_sub(end_before);
-        let length = end_before - u64::from(parts[start].location.offset);
-        if gap > worth_skipping || length >= budget {
+        let gap = start_of(&parts[at]).checked_sub(end_before);
+        let length = end_before - start_of(&parts[start]);
+        if gap.is_none_or(|gap| gap > worth_skipping) || length >= budget {
             requests.push(&parts[start..at]);
             start = at;
         }
@@ -139,8 +143,23 @@ fn coalesce(parts: &[Part], budget: u64, worth_skipping: u64) -> Vec<&[Part]> {
     requests
 }
 
+/// Cuts the parts of one request into those that are in memory at one time.
+fn pieces(mut parts: &[Part]) -> impl Iterator<Item = &[Part]> {
+    std::iter::from_fn(move || {
+        let start = start_of(parts.first()?);
+        let fits = parts.iter().take_while(|part| end(part) - start <= PIECE).count();
+        let (piece, rest) = parts.split_at(fits.max(1));
+        parts = rest;
+        Some(piece)
+    })
+}
+
+fn start_of(part: &Part) -> u64 {
+    part.location.offset.into()
+}
+
 fn end(part: &Part) -> u64 {
-    u64::from(part.location.offset) + u64::from(part.location.length)
+    start_of(part) + u64::from(part.location.length)
 }
 
 impl Fetcher<'_> {
@@ -172,22 +191,38 @@ impl Fetcher<'_> {
         let [first, .., last] = parts else {
             return parts.iter().try_for_each(|part| self.one(buffer, part, None));
         };
-        let start = first.location.offset;
-        buffer.resize(usize::try_from(end(last) - u64::from(start)).unwrap_or(usize::MAX), 0);
         let file = FileName::Object(FileKind::Data, first.location.pack);
-        match self.repo.storage().read_range(&file, start.into(), buffer) {
-            Ok(()) => {}
-            // One bad spot must not take its neighbours along.
-            Err(e) if is_damage(&e) => {
-                let mut small = Vec::new();
-                return parts.iter().try_for_each(|part| self.one(&mut small, part, None));
+        let mut next = start_of(first);
+        let mut range = self.repo.storage().range(&file, next, end(last))?;
+        let mut left = parts;
+        for piece in pieces(parts) {
+            let piece_end = piece.last().map_or(next, end);
+            let length = usize::try_from(piece_end - next).unwrap_or(usize::MAX);
+            if buffer.len() < length {
+                buffer.resize(length, 0);
             }
-            Err(e) => return Err(e),
+            let bytes = &mut buffer[..length];
+            match range.fill(bytes) {
+                Ok(()) => self.piece(piece, next, bytes)?,
+                // One bad spot must not take its neighbours along.
+                Err(e) if is_damage(&e) => {
+                    let mut small = Vec::new();
+                    return left.iter().try_for_each(|part| self.one(&mut small, part, None));
+                }
+                Err(e) => return Err(e),
+            }
+            next = piece_end;
+            left = &left[piece.len()..];
         }
+        Ok(())
+    }
+
+    /// Opens parts of a pack that have come, and hands them on. `start` is where in the pack `bytes` begin.
+    fn piece(&self, parts: &[Part], start: u64, bytes: &[u8]) -> Result<()> {
         let sealed = parts.iter().map(|part| {
-            let from = (part.location.offset - start) as usize;
+            let from = usize::try_from(start_of(part) - start).unwrap_or(usize::MAX);
             let blob = part.location.blob(BlobKind::Data, self.wanted[part.places.start].blob);
-            (blob, &buffer[from..from + part.location.length as usize])
+            (blob, &bytes[from..from + part.location.length as usize])
         });
         open_blobs(
             self.repo.key(),

@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 use super::refused::Refused;
 
 /// How often one piece is asked for: the SDK repeats requests that fail, but not answers that break off.
-const BODY_ATTEMPTS: u32 = 3;
+pub(super) const BODY_ATTEMPTS: u32 = 3;
 
 /// One bucket, and the runtime that speaks to it.
 #[derive(Debug, Clone)]
@@ -121,29 +121,7 @@ impl Bucket {
         Ok(self.block_on(self.piece(key, None, None))?.bytes)
     }
 
-    /// Fills `into` from `offset`; false where the object ends before.
-    pub(crate) fn get_range(&self, key: &str, offset: u64, into: &mut [u8]) -> Result<bool, Refused> {
-        let filled = self.block_on(async {
-            let range = offset..offset + into.len() as u64;
-            let mut head = self.ask(key, Some(range), None).await?;
-            if lengths(&head).0 != into.len() as u64 {
-                return Ok(false);
-            }
-            let received = receive(std::mem::take(&mut head.body), into).await;
-            if received.is_whole() {
-                return Ok(true);
-            }
-            let rest = &mut into[received.bytes..];
-            let start = offset + received.bytes as u64;
-            self.fill_rest(key, start, rest, head.e_tag, received).await
-        });
-        match filled {
-            Err(refused) if refused.is_past_end() => Ok(false),
-            filled => filled,
-        }
-    }
-
-    async fn ask(
+    pub(super) async fn ask(
         &self,
         key: &str,
         range: Option<Range<u64>>,
@@ -187,7 +165,7 @@ impl Bucket {
         Err(self.broken_off(key, last.trouble.as_deref().unwrap_or_default()))
     }
 
-    fn broken_off(&self, key: &str, why: &str) -> Refused {
+    pub(super) fn broken_off(&self, key: &str, why: &str) -> Refused {
         let (name, key) = (&self.name, key.escape_debug());
         Refused::broken(format!(
             "S3 GetObject on s3://{name}/{key}: the answer broke off: {why}"
@@ -252,7 +230,7 @@ impl Bucket {
 }
 
 /// How many bytes an answer promises, and how many the whole object has.
-fn lengths(head: &GetObjectOutput) -> (u64, u64) {
+pub(super) fn lengths(head: &GetObjectOutput) -> (u64, u64) {
     let promised = head
         .content_length
         .and_then(|length| u64::try_from(length).ok())

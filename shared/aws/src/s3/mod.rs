@@ -12,6 +12,7 @@ mod compare;
 mod listing;
 mod names;
 mod places;
+mod range;
 mod reader;
 mod refused;
 mod restore;
@@ -25,5 +26,6 @@ pub use source::S3Source;
 
 pub(crate) use bucket::Bucket;
 pub(crate) use listing::{copy_source, decoded};
+pub(crate) use range::ObjectRange;
 pub(crate) use refused::Refused;
 pub(crate) use upload::{Body, Headers, MULTIPART_ABOVE};

@@ -12,11 +12,11 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::types::ServerSideEncryption;
 use bytes::Bytes;
 use holdfast_core::domain::FailureKind;
-use holdfast_repository::storage::{FileKind, FileName, Put, Storage, StorageError};
+use holdfast_repository::storage::{FileKind, FileName, Put, RangeReader, Storage, StorageError};
 use holdfast_repository::{ErrorKind, Id, Result};
 use tokio::runtime::Handle;
 
-use crate::s3::{Body, Bucket, Headers, MULTIPART_ABOVE, Refused};
+use crate::s3::{Body, Bucket, Headers, MULTIPART_ABOVE, ObjectRange, Refused};
 
 pub use options::{Lock, LockMode, S3StorageOptions};
 
@@ -76,6 +76,14 @@ impl S3Storage {
         StorageError::NotThere {
             location: self.location(),
             file: file.clone(),
+        }
+    }
+
+    fn short(&self, file: &FileName, end: u64) -> StorageError {
+        StorageError::Short {
+            location: self.location(),
+            file: file.clone(),
+            end,
         }
     }
 
@@ -228,24 +236,28 @@ impl Storage for S3Storage {
 
     fn read_range(&self, file: &FileName, offset: u64, into: &mut [u8]) -> Result<()> {
         let key = self.key(file)?;
-        let short = |end| StorageError::Short {
-            location: self.location(),
-            file: file.clone(),
-            end,
-        };
         let end = offset.saturating_add(into.len() as u64);
         if into.is_empty() || end > i64::MAX as u64 {
             return match self.size(file)? {
                 None => Err(self.missing(file).into()),
-                Some(size) if size < end => Err(short(end).into()),
+                Some(size) if size < end => Err(self.short(file, end).into()),
                 Some(_) => Ok(()),
             };
         }
-        let filled = self.bucket.get_range(&key, offset, into);
+        let filled = self.bucket.range(key, offset..end).fill(into);
         match filled.map_err(|refused| self.of_file("read", file, refused))? {
             true => Ok(()),
-            false => Err(short(end).into()),
+            false => Err(self.short(file, end).into()),
         }
+    }
+
+    fn range(&self, file: &FileName, offset: u64, end: u64) -> Result<Box<dyn RangeReader + '_>> {
+        Ok(Box::new(FileRange {
+            storage: self,
+            range: self.bucket.range(self.key(file)?, offset..end),
+            file: file.clone(),
+            next: offset,
+        }))
     }
 
     fn put(&self, file: &FileName, bytes: &[u8]) -> Result<Put> {
@@ -281,6 +293,25 @@ impl Storage for S3Storage {
 
     fn location(&self) -> String {
         format!("s3://{}/{}", self.bucket.name, self.prefix.trim_end_matches('/'))
+    }
+}
+
+/// A range of a file, whose errors name it.
+struct FileRange<'a> {
+    storage: &'a S3Storage,
+    range: ObjectRange<'a>,
+    file: FileName,
+    next: u64,
+}
+
+impl RangeReader for FileRange<'_> {
+    fn fill(&mut self, into: &mut [u8]) -> Result<()> {
+        self.next = self.next.saturating_add(into.len() as u64);
+        let filled = self.range.fill(into);
+        match filled.map_err(|refused| self.storage.of_file("read", &self.file, refused))? {
+            true => Ok(()),
+            false => Err(self.storage.short(&self.file, self.next).into()),
+        }
     }
 }
 

@@ -9,6 +9,7 @@ pub fn all<S: Storage>(fresh: &dyn Fn() -> S) {
     for law in [
         what_is_put_is_read_and_listed,
         ranges_are_exact_or_an_error,
+        a_range_comes_piece_by_piece_and_ends_where_it_was_said_to,
         what_is_missing_is_said_to_be,
         objects_are_written_once_under_their_hash,
         a_buffer_is_stored_as_its_bytes_are_and_given_back,
@@ -93,6 +94,33 @@ pub fn ranges_are_exact_or_an_error(store: &dyn Storage) {
         let error = store.read_range(&file, offset, &mut into).expect_err("past the end");
         assert_eq!(error.kind(), ErrorKind::Integrity, "{error}");
     }
+}
+
+/// A range that is read piece by piece brings the same bytes, and no more than were asked for; one that the file does not
+/// have, or that is in no file, is an error.
+pub fn a_range_comes_piece_by_piece_and_ends_where_it_was_said_to(store: &dyn Storage) {
+    let bytes: Vec<u8> = (0..3 << 20).map(|n: u32| (n / 251) as u8 ^ n as u8).collect();
+    let file = object(FileKind::Data, &bytes);
+    store.put(&file, &bytes).expect("put");
+    let end = bytes.len() - 7;
+    let mut range = store.range(&file, 5, end as u64).expect("range");
+    let mut at = 5;
+    for piece in [1, 0, 70_000, 1 << 20, end - 5 - 1 - 70_000 - (1 << 20)] {
+        let mut into = vec![0; piece];
+        range.fill(&mut into).expect("a piece");
+        assert!(into == bytes[at..at + piece], "at {at}");
+        at += piece;
+    }
+    let error = range.fill(&mut [0]).expect_err("past the end of the range");
+    assert_eq!(error.kind(), ErrorKind::Integrity, "{error}");
+    let mut into = vec![0; bytes.len() + 1];
+    let mut past = store.range(&file, 0, into.len() as u64).expect("range");
+    let error = past.fill(&mut into).expect_err("past the end of the file");
+    assert_eq!(error.kind(), ErrorKind::Integrity, "{error}");
+    let missing = object(FileKind::Data, b"never stored");
+    let mut range = store.range(&missing, 0, 4).expect("range");
+    let error = range.fill(&mut [0; 4]).expect_err("missing");
+    assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
 }
 
 /// A missing file is `None`, or an error that names it.

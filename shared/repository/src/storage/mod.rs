@@ -9,6 +9,7 @@ pub mod disk;
 #[cfg(test)]
 pub(crate) mod faults;
 pub mod memory;
+mod range;
 mod read_ahead;
 
 use std::fmt;
@@ -21,6 +22,7 @@ use crate::id::Id;
 
 pub use disk::DiskStorage;
 pub use memory::MemoryStorage;
+pub use range::RangeReader;
 pub use read_ahead::ReadAhead;
 
 /// The kinds of files that are named by an id.
@@ -138,6 +140,12 @@ pub trait Storage: Send + Sync {
     /// Fills `into` from `offset`. A file that ends before is an [`ErrorKind::Integrity`] error.
     fn read_range(&self, file: &FileName, offset: u64, into: &mut [u8]) -> Result<()>;
 
+    /// The bytes from `offset` to `end`, one after the other: where a request costs, with one, and in the memory of what
+    /// is asked for at one time. Nothing is asked before the first of them are.
+    fn range(&self, file: &FileName, offset: u64, end: u64) -> Result<Box<dyn RangeReader + '_>> {
+        Ok(range::in_pieces(self, file.clone(), offset, end))
+    }
+
     /// Writes a file that must not exist yet. The bytes of an object must hash to its id.
     ///
     /// An object that is there with the same size is [`Put::AlreadyThere`]; with another size it is damaged, and the
@@ -165,7 +173,7 @@ pub trait Storage: Send + Sync {
     /// Deletes one file. Deleting what is not there succeeds.
     fn delete(&self, file: &FileName) -> Result<()>;
 
-    /// How many bytes one read had best take where many are wanted.
+    /// How many bytes one [`Storage::range`] had best have where many are wanted.
     fn worth_reading(&self) -> usize {
         16 << 20
     }

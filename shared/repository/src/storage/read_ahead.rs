@@ -5,7 +5,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{FileKind, FileName, Put, Storage};
+use super::{FileKind, FileName, Put, RangeReader, Storage};
 use crate::error::Result;
 use crate::id::Id;
 
@@ -186,9 +186,14 @@ impl Storage for ReadAhead {
         deleted
     }
 
-    /// Each request costs as long as some megabytes.
+    /// Large parts of packs, as they come.
+    fn range(&self, file: &FileName, offset: u64, end: u64) -> Result<Box<dyn RangeReader + '_>> {
+        self.inner.range(file, offset, end)
+    }
+
+    /// A whole pack: what is wanted of it comes with one request.
     fn worth_reading(&self) -> usize {
-        24 << 20
+        128 << 20
     }
 
     fn worth_skipping(&self) -> usize {
