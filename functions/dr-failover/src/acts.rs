@@ -44,6 +44,25 @@ fn shows_nothing(run: &Run, step: &Step) -> Option<String> {
     ))
 }
 
+/// Claims the authority under which a run moves production; false where it cannot have it, which ends the step.
+pub async fn claim(world: &World, run: &mut Stored<Run>, place: usize) -> Result<bool, Failure> {
+    let Some(moves) = moves_production(&run.value) else {
+        return Ok(true);
+    };
+    match authority::claim(world, &run.value, moves).await {
+        Ok(authority) => {
+            run.value.conduct.generation = Some(authority.generation());
+            Ok(true)
+        }
+        // The workload is not where the plan moves it from: that does not pass.
+        Err(failure) if failure.kind == FailureKind::Invalid => {
+            end(world, &mut run.value, place, false, failure.message);
+            Ok(false)
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
 /// Begins an act, or finds that it is under way or stands. One that left no trace is begun again.
 pub async fn begin(world: &World, run: &mut Stored<Run>, place: usize) -> Result<(), Failure> {
     let order = match forward(world, &run.value, place).await {

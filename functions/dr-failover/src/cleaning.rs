@@ -1,13 +1,13 @@
 //! Cleaning after a drill: what its steps restored is removed, whatever became of the steps. A clean-up that fails leaves
-//! the run in its cleaning state, with an alarm, until it succeeds.
+//! the run in its cleaning state, with an alarm, until it succeeds. What a failover restored is production, and stays.
 
 use async_trait::async_trait;
 use holdfast_core::domain::{Failure, Job, JobState, Order, Outcome, Run, RunKind, StepAction, StepRecord};
 use holdfast_core::workflow::jobs::Settle;
-use holdfast_core::workflow::records::{self, Stored};
+use holdfast_core::workflow::records::Stored;
 use holdfast_core::workflow::{World, jobs};
 
-use crate::steps;
+use crate::restoring;
 
 /// How cleaning jobs end: nothing but the job itself changes.
 pub struct Cleanings;
@@ -19,8 +19,8 @@ impl Settle for Cleanings {
     }
 }
 
-/// Asks for the removal of what the run restored; true once it is gone. A restore that still works is waited for first:
-/// it would write into what is being removed.
+/// Asks for the removal of what a drill restored; true once it is gone. A restore that still works is waited for first: it would
+/// write into what is being removed, or, of a failover, where the next one may restore to.
 pub async fn is_done(world: &World, run: &mut Stored<Run>) -> Result<bool, Failure> {
     if run.value.kind == RunKind::Simulate {
         return Ok(true);
@@ -28,15 +28,13 @@ pub async fn is_done(world: &World, run: &mut Stored<Run>) -> Result<bool, Failu
     let restores = |step: &&StepRecord| matches!(step.step.action, StepAction::Restore { .. });
     let mut restored_anything = false;
     for step in run.value.steps.iter().filter(restores) {
-        // Not the job that the step claims: a job may have been recorded by an execution that the run did not wait for.
-        let job = steps::restore_job(&run.value, &step.step.name);
-        let restore = records::read::<Job>(world.catalog.as_ref(), &records::job_key(&job)).await?;
-        if restore.as_ref().is_some_and(|job| job.value.may_be_at_work()) {
+        let jobs = restoring::recorded(world, &run.value, &step.step.name).await?;
+        if jobs.iter().any(Job::may_be_at_work) {
             return Ok(false);
         }
-        restored_anything |= restore.is_some();
+        restored_anything |= !jobs.is_empty();
     }
-    if !restored_anything {
+    if !restored_anything || run.value.kind.touches_production() {
         return Ok(true);
     }
     let id = run.value.id.clone();

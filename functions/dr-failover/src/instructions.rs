@@ -95,6 +95,8 @@ fn resume(run: &mut Run) {
     if was_stuck {
         for step in run.steps.iter_mut().filter(|step| step.state == StepState::Failed) {
             step.state = StepState::Pending;
+            // A restore is ordered anew.
+            step.job = None;
         }
     }
 }

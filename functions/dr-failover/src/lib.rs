@@ -10,6 +10,7 @@ mod contacts;
 mod instructions;
 mod left_out;
 mod requests;
+mod restoring;
 mod runs;
 mod spending;
 mod steps;

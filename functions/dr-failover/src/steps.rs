@@ -1,14 +1,13 @@
 //! The steps of a run: what each does, and when it has held.
 
 use holdfast_core::domain::{
-    Check, Failure, Job, JobId, JobState, Order, Origin, Outcome, Point, ResourceId, Run, RunKind, Span, StepAction,
-    StepName, StepState, VaultName, total,
+    Check, Failure, Job, JobId, Outcome, Point, ResourceId, Run, RunKind, Span, StepAction, StepState, VaultName, total,
 };
 use holdfast_core::ports::{Page, Severity};
 use holdfast_core::workflow::records::{self, Stored};
-use holdfast_core::workflow::{World, inventory, jobs};
+use holdfast_core::workflow::{World, inventory};
 
-use crate::acts;
+use crate::{acts, restoring};
 
 /// Begins a step whose record says that it runs.
 pub async fn begin(world: &World, run: &mut Stored<Run>, place: usize) -> Result<(), Failure> {
@@ -24,7 +23,7 @@ pub async fn begin(world: &World, run: &mut Stored<Run>, place: usize) -> Result
             }
         }
         _ if run.value.kind == RunKind::Simulate => end(world, &mut run.value, place, true, would_do(&action)),
-        StepAction::Restore { resource, vault } => begin_restore(world, run, place, &resource, &vault).await?,
+        StepAction::Restore { .. } => restoring::begin(world, run, place).await?,
         StepAction::Notify { message } => notify(world, &mut run.value, place, &message).await?,
         StepAction::Act { .. } => acts::begin(world, run, place).await?,
         StepAction::Approve { people } => ask_for_approval(world, &run.value, place, people).await?,
@@ -44,10 +43,10 @@ pub async fn watch(world: &World, run: &mut Stored<Run>, place: usize) -> Result
         StepAction::Wait { span } if span.after(started_at) <= world.now() => {
             end(world, &mut run.value, place, true, format!("waited {span}"));
         }
-        StepAction::Restore { resource, vault } => match record.job.clone() {
-            Some(job) => watch_restore(world, &mut run.value, place, &job).await?,
+        StepAction::Restore { .. } => match record.job.clone() {
+            Some(job) => restoring::watch(world, &mut run.value, place, &job).await?,
             // The run stopped between recording the step and its job.
-            None => begin_restore(world, run, place, &resource, &vault).await?,
+            None => restoring::begin(world, run, place).await?,
         },
         StepAction::Verify { restored_by } => {
             let restored = run
@@ -123,7 +122,8 @@ async fn evaluate(world: &World, check: &Check) -> Result<(bool, String), Failur
     }
 }
 
-async fn newest_proven(world: &World, resource: &ResourceId, vault: &VaultName) -> Result<Option<Point>, Failure> {
+/// The newest point of a resource that is proven in a vault.
+pub async fn newest_proven(world: &World, resource: &ResourceId, vault: &VaultName) -> Result<Option<Point>, Failure> {
     let points = inventory::points(world, resource).await?;
     let proven = |point: &Point| {
         point
@@ -131,101 +131,6 @@ async fn newest_proven(world: &World, resource: &ResourceId, vault: &VaultName) 
             .is_some_and(|copy| point.routine_proof(copy).is_some())
     };
     Ok(points.into_iter().rev().find(proven))
-}
-
-/// The one restore job of a step.
-pub fn restore_job(run: &Run, step: &StepName) -> JobId {
-    JobId::derive(&["run", run.id.as_str(), step.as_str()])
-}
-
-async fn begin_restore(
-    world: &World,
-    run: &mut Stored<Run>,
-    place: usize,
-    resource: &ResourceId,
-    vault: &VaultName,
-) -> Result<(), Failure> {
-    let Some(point) = newest_proven(world, resource, vault).await? else {
-        let note = format!("no point of {resource} in vault {vault} is proven at level L2 or above");
-        end(world, &mut run.value, place, false, note);
-        return Ok(());
-    };
-    let Some(copy) = point.copy_in(vault) else {
-        return Ok(());
-    };
-    let step = run.value.steps[place].step.name.clone();
-    let order = Order::Restore {
-        point: point.reference(),
-        from: point.location(copy),
-        target: format!("{}/{}/{step}", world.settings.drill_area, run.value.id),
-        include: Vec::new(),
-        overwrite: false,
-        heartbeat: inventory::resource(world, resource).await?.heartbeat,
-        recovery: None,
-    };
-    let id = restore_job(&run.value, &step);
-    let age = Span::between(point.taken_at, run.value.declared_at).as_seconds();
-    run.value.point_age_seconds = Some(run.value.point_age_seconds.map_or(age, |known| known.max(age)));
-    run.value.steps[place].job = Some(id.clone());
-    run.value.steps[place].note = format!("restoring point {} of {}", point.id.short(), point.taken_at);
-    records::update(world.catalog.as_ref(), run).await?;
-    let origin = Origin::Run {
-        run: run.value.id.clone(),
-    };
-    jobs::request(world, Job::pending(id, order, origin, world.now()))
-        .await
-        .map(|_| ())
-}
-
-async fn watch_restore(world: &World, run: &mut Run, place: usize, job: &JobId) -> Result<(), Failure> {
-    let Some(job) = records::read::<Job>(world.catalog.as_ref(), &records::job_key(job)).await? else {
-        // The run stopped between claiming the job's id and recording the job: claim it anew.
-        run.steps[place].job = None;
-        return Ok(());
-    };
-    let job = job.value;
-    if !job.state.is_final() {
-        return Ok(());
-    }
-    if let Some(Outcome::Restore {
-        files,
-        bytes,
-        differences,
-        heartbeat_at,
-    }) = &job.result
-    {
-        if let Some(beat) = heartbeat_at {
-            let loss = Span::between(*beat, run.declared_at).as_seconds();
-            run.data_loss_seconds = Some(run.data_loss_seconds.map_or(loss, |known| known.max(loss)));
-        }
-        let held = matches!(job.state, JobState::Completed | JobState::Partial);
-        let restored = format!("restored {files} files, {bytes} bytes");
-        if differences.is_empty() || is_judged(run, place) {
-            end(world, run, place, held, restored);
-        } else {
-            let note = format!("{restored}, of which {} entries differ", total(differences));
-            end(world, run, place, false, note);
-        }
-    } else {
-        let why = job
-            .failure
-            .map_or_else(|| "it gave no reason".to_owned(), |failure| failure.message);
-        end(
-            world,
-            run,
-            place,
-            false,
-            format!("restore job {} did not succeed: {why}", job.id.short()),
-        );
-    }
-    Ok(())
-}
-
-/// Whether a step of the run judges what the restore at this place differs in.
-fn is_judged(run: &Run, place: usize) -> bool {
-    let name = &run.steps[place].step.name;
-    let judges = |action: &StepAction| matches!(action, StepAction::Verify { restored_by } if restored_by == name);
-    run.steps.iter().any(|record| judges(&record.step.action))
 }
 
 async fn compare(world: &World, restored: Option<&JobId>) -> Result<(bool, String), Failure> {
@@ -264,7 +169,7 @@ async fn notify(world: &World, run: &mut Run, place: usize, message: &str) -> Re
 fn would_do(action: &StepAction) -> String {
     match action {
         StepAction::Check(_) => "would check".to_owned(),
-        StepAction::Restore { resource, vault } => {
+        StepAction::Restore { resource, vault, .. } => {
             format!("would restore the newest proven point of {resource} from vault {vault}")
         }
         StepAction::Verify { restored_by } => {

@@ -6,6 +6,7 @@ mod backups;
 mod configuration;
 mod copies;
 mod deletions;
+mod failovers;
 mod recovery;
 mod scene;
 mod trials;

@@ -110,6 +110,7 @@ pub fn restore_step(name: &str) -> Step {
         StepAction::Restore {
             resource: photos(),
             vault: vault(AWAY),
+            target: None,
         },
     )
 }

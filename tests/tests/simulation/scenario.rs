@@ -361,6 +361,7 @@ fn plan(random: &mut SeededRandom) -> RecoveryPlan {
                 StepAction::Restore {
                     resource: alpha(),
                     vault: vault(AWAY),
+                    target: None,
                 },
                 short,
             ),
@@ -370,6 +371,7 @@ fn plan(random: &mut SeededRandom) -> RecoveryPlan {
                 StepAction::Restore {
                     resource: beta(),
                     vault: vault(HOME),
+                    target: None,
                 },
                 Span::hours(6),
             ),

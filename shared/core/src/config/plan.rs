@@ -113,7 +113,9 @@ fn blamed(error: &PlanError) -> Option<&StepName> {
         | PlanError::UnknownActuator { step, .. }
         | PlanError::Unfenced { step, .. }
         | PlanError::BeginsEarly { step }
-        | PlanError::RestoresInMove { step }
+        | PlanError::NoTarget { step }
+        | PlanError::NeedlessTarget { step }
+        | PlanError::RestoresOutOfPlace { step }
         | PlanError::NoOpposite { step, .. } => Some(step),
         PlanError::Cycle { steps } => steps.first(),
     }
@@ -208,10 +210,12 @@ fn read_restore(step: &mut Table<'_>, names: &Names, problems: &mut Problems<'_>
     names.resources.check(resource.as_ref(), problems);
     let vault = table.required("vault", problems);
     names.vaults.check(vault.as_ref(), problems);
+    let target: Option<At<String>> = table.word("target", problems);
     table.finish(problems);
     Some(StepAction::Restore {
         resource: resource?.value,
         vault: vault?.value,
+        target: target.map(|target| target.value),
     })
 }
 

@@ -3,7 +3,9 @@
 use jiff::Timestamp;
 
 use crate::domain::{Check, Resource, ResourceId, ResourceKind, StepAction, Vault, VaultName};
-use crate::planning::{Finding, Severity, check_actuator, check_traffic, lint_policy, lint_quotas, plan_receivers};
+use crate::planning::{
+    Finding, Severity, check_actuator, check_target, check_traffic, lint_policy, lint_quotas, plan_receivers,
+};
 
 use super::names::Names;
 use super::plan::ReadPlan;
@@ -57,6 +59,15 @@ pub(super) fn review(
                 let message = format!("no policy puts recovery points of {resource} into vault {vault}");
                 let place = read.steps_at.get(&step.name).copied().unwrap_or_default();
                 findings.push((place, warn("source-never-filled", message, &subject)));
+            }
+            if let Some(refused) = wrong_target(&step.action, resources) {
+                let subject = format!("{}/{}", read.plan.id, step.name);
+                let place = read.steps_at.get(&step.name).copied().unwrap_or_default();
+                let finding = Finding {
+                    severity: Severity::Refuse,
+                    ..warn("wrong-target", refused, &subject)
+                };
+                findings.push((place, finding));
             }
             if let Some(kind) = restored_by_service(&step.action, resources) {
                 let subject = format!("{}/{}", read.plan.id, step.name);
@@ -129,7 +140,7 @@ fn place(policy: &ReadPolicy, finding: &Finding) -> usize {
 /// The resource and the vault that a step expects recovery points in.
 fn source(action: &StepAction) -> Option<(&ResourceId, &VaultName)> {
     match action {
-        StepAction::Restore { resource, vault } | StepAction::Check(Check::ProvenPoint { resource, vault }) => {
+        StepAction::Restore { resource, vault, .. } | StepAction::Check(Check::ProvenPoint { resource, vault }) => {
             Some((resource, vault))
         }
         StepAction::Check(Check::PointAge { .. } | Check::Answers(_))
@@ -139,6 +150,21 @@ fn source(action: &StepAction) -> Option<(&ResourceId, &VaultName)> {
         | StepAction::Approve { .. }
         | StepAction::Act { .. } => None,
     }
+}
+
+/// Why a step cannot restore to where it is told to.
+fn wrong_target(action: &StepAction, resources: &[Resource]) -> Option<String> {
+    let StepAction::Restore {
+        resource,
+        target: Some(target),
+        ..
+    } = action
+    else {
+        return None;
+    };
+    let known = resources.iter().find(|known| &known.id == resource)?;
+    let refused = check_target(known.kind, target).err()?;
+    Some(refused.message)
 }
 
 /// The kind of the resource that a step restores, where a service does it.

@@ -55,12 +55,17 @@ pub enum Undo {
 pub enum StepAction {
     /// Tests something and stops the run when it does not hold.
     Check(Check),
-    /// Restores the newest proven point of a resource from a vault into the run's own area.
+    /// Restores the newest proven point of a resource from a vault: in a failover to where the workload expects it, and in a
+    /// drill into the run's own area.
     Restore {
         /// The resource.
         resource: ResourceId,
         /// The vault to read from.
         vault: VaultName,
+        /// Where a failover restores to: a folder, or a prefix of a bucket, in which nothing stands. Only plans that move a
+        /// workload have one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        target: Option<String>,
     },
     /// Compares what a restore step wrote with the recovery point, entry by entry.
     Verify {
@@ -193,6 +198,12 @@ impl RecoveryPlan {
     pub fn actuator(&self, name: &ActuatorName) -> Option<&Actuator> {
         let moves = self.moves.as_ref()?;
         moves.actuators.iter().find(|actuator| &actuator.name == name)
+    }
+
+    /// Whether it restores: then what was written since the recovery point is lost.
+    pub fn restores(&self) -> bool {
+        let restores = |step: &Step| matches!(step.action, StepAction::Restore { .. });
+        self.steps.iter().any(restores)
     }
 
     /// The shortest recovery time that it promises at any level.

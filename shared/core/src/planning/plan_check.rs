@@ -162,7 +162,7 @@ impl Checker<'_> {
     fn sources(&mut self, policies: &[(PolicyId, PolicyDraft)], at: Timestamp) {
         let plan = self.plan;
         for step in &plan.steps {
-            let StepAction::Restore { resource, vault } = &step.action else {
+            let StepAction::Restore { resource, vault, .. } = &step.action else {
                 continue;
             };
             if let Some((policy, loss)) = self.worst_loss(policies, resource, vault, at)

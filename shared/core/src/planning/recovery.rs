@@ -35,12 +35,23 @@ pub enum PlanError {
         "step \"{step}\" begins writes among the steps of \"deactivate\": write it as a [[plan.step]], which waits for them"
     )]
     BeginsEarly { step: StepName },
-    /// A plan that moves a workload restores.
+    /// A plan that moves a workload restores, and does not say where to.
     #[error(
-        "step \"{step}\" restores, and the plan moves a workload: a restore goes into the area of drills, where no production is. \
-         Give it a plan of its own without [plan.moves], and drill that"
+        "step \"{step}\" restores, and the plan moves a workload: name where to a failover restores it with target = \"…\", a folder \
+         or s3://bucket/prefix in which nothing stands. A drill restores into its own area all the same"
     )]
-    RestoresInMove { step: StepName },
+    NoTarget { step: StepName },
+    /// A plan that moves nothing says where to it restores.
+    #[error(
+        "step \"{step}\" has a target, and the plan moves no workload: what it restores goes into the area of drills. Leave the \
+         target out, or add [plan.moves]"
+    )]
+    NeedlessTarget { step: StepName },
+    /// A move restores before the other side has ended, or after service is back.
+    #[error(
+        "step \"{step}\" restores what service needs: write it as a [[plan.step]], which waits for all of \"deactivate\""
+    )]
+    RestoresOutOfPlace { step: StepName },
     /// A step has no opposite.
     #[error("step \"{step}\" cannot be taken back: a {act} has no opposite, so write undo = \"no-return\"")]
     NoOpposite { step: StepName, act: &'static str },
@@ -121,13 +132,17 @@ pub fn order_steps(plan: &RecoveryPlan) -> Result<Vec<usize>, PlanError> {
     Ok(order)
 }
 
-/// A run that moves production has nowhere to restore to.
+/// Whether a restore knows where to, and comes when the other side has ended.
 fn check_restore(plan: &RecoveryPlan, step: &Step) -> Result<(), PlanError> {
-    match (&plan.moves, &step.action) {
-        (Some(_), StepAction::Restore { .. }) => Err(PlanError::RestoresInMove {
-            step: step.name.clone(),
-        }),
-        _ => Ok(()),
+    let StepAction::Restore { target, .. } = &step.action else {
+        return Ok(());
+    };
+    let step = step.name.clone();
+    match (&plan.moves, target) {
+        (Some(_), None) => Err(PlanError::NoTarget { step }),
+        (None, Some(_)) => Err(PlanError::NeedlessTarget { step }),
+        (Some(_), Some(_)) if phase(plan, &step) != Phase::Activate => Err(PlanError::RestoresOutOfPlace { step }),
+        (Some(_), Some(_)) | (None, None) => Ok(()),
     }
 }
 

@@ -7,22 +7,24 @@ use crate::domain::{Act, Move, RecoveryPlan, Region, Step, StepAction, StepName}
 use super::lint::{Finding, Severity};
 use super::recovery::prerequisites;
 
-/// Steps that lead traffic to the recovery Region before every promotion there has ended, or, where nothing is promoted, before
-/// anything is started there.
+/// Steps that lead traffic to the recovery Region before every promotion there, and every restore, has ended; or, where there are
+/// none, before anything is started there.
 pub fn check_traffic(plan: &RecoveryPlan) -> Vec<Finding> {
     let Some(moves) = &plan.moves else {
         return Vec::new();
     };
-    let promotes = acting(plan, moves, |act| matches!(act, Act::Promote { .. }));
+    let mut gives = acting(plan, moves, |act| matches!(act, Act::Promote { .. }));
+    let restores = |step: &&Step| matches!(step.action, StepAction::Restore { .. });
+    gives.extend(plan.steps.iter().filter(restores));
     let starts = acting(plan, moves, |act| matches!(act, Act::Start));
     let leads = acting(plan, moves, |act| matches!(act, Act::Direct { share } if *share > 0));
     let mut findings = Vec::new();
     for step in leads {
         let before = all_before(plan, step);
-        let missing: Vec<&str> = match promotes.as_slice() {
+        let missing: Vec<&str> = match gives.as_slice() {
             [] if starts.iter().any(|start| before.contains(&start.name)) => Vec::new(),
             [] => names(&starts),
-            promotes => names(promotes)
+            gives => names(gives)
                 .into_iter()
                 .filter(|name| before.iter().all(|earlier| earlier.as_str() != *name))
                 .collect(),

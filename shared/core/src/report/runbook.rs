@@ -83,11 +83,17 @@ fn orders(text: &mut String, plan: &RecoveryPlan) {
         ),
     );
     if plan.moves.is_some() {
+        if !plan.restores() {
+            let switchover = format_args!(
+                "| move while both sides work | `holdfast switchover {} --by NAME` |",
+                plan.id
+            );
+            put(text, switchover);
+        }
         put(
             text,
             format_args!(
-                "| move while both sides work | `holdfast switchover {0} --by NAME` |\n\
-                 | move away from a side that does not work | `holdfast failover {0} --by NAME` |\n\
+                "| move away from a side that does not work | `holdfast failover {0} --by NAME` |\n\
                  | look at a run | `holdfast run RUN status` |\n\
                  | take care of a run, so that nobody else is told | `holdfast run RUN acknowledge --by NAME` |",
                 plan.id

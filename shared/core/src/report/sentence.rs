@@ -11,8 +11,15 @@ pub(super) fn of(action: &StepAction) -> String {
         StepAction::Check(Check::PointAge { resource, at_most }) => {
             format!("checks that the newest recovery point of {resource} is no older than {at_most}")
         }
-        StepAction::Restore { resource, vault } => {
-            format!("restores the newest proven point of {resource} from vault {vault}")
+        StepAction::Restore {
+            resource,
+            vault,
+            target,
+        } => {
+            let to = target
+                .as_ref()
+                .map_or_else(String::new, |target| format!(" to {target}"));
+            format!("restores the newest proven point of {resource} from vault {vault}{to}")
         }
         StepAction::Verify { restored_by } => {
             format!("compares what {restored_by} restored with its recovery point, entry by entry")

@@ -21,6 +21,7 @@ fn restore(name: &str) -> Step {
         action: StepAction::Restore {
             resource: resource().id,
             vault: vault_name("recovery"),
+            target: None,
         },
         ..step(name, &[])
     }

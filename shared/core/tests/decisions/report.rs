@@ -37,6 +37,7 @@ fn drill() -> Run {
     let restore = StepAction::Restore {
         resource: resource().id,
         vault: vault_name("recovery"),
+        target: None,
     };
     let verify = StepAction::Verify {
         restored_by: name("restore"),

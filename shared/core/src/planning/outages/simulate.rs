@@ -201,7 +201,7 @@ fn needs(plan: &RecoveryPlan, step: &Step, ground: &Ground<'_>, sides: &Sides) -
         needs.push(need(Service::Catalog, &sides.recovery));
     }
     match &step.action {
-        StepAction::Restore { resource, vault } => {
+        StepAction::Restore { resource, vault, .. } => {
             let kind = ground.resources.iter().find(|known| &known.id == resource);
             let is_content = kind.is_none_or(|known| known.kind.is_content());
             let service = match (is_on_aws, is_content) {

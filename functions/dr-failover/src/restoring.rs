@@ -1,0 +1,138 @@
+//! Steps that restore: a failover to where the workload expects its content, where nothing may stand, and a drill into an area
+//! of its own.
+
+use holdfast_core::domain::{
+    Failure, FailureKind, Job, JobId, JobState, Order, Origin, Outcome, Run, RunKind, Span, StepAction, StepName, total,
+};
+use holdfast_core::workflow::records::{self, Stored};
+use holdfast_core::workflow::{World, inventory, jobs};
+
+use crate::acts;
+use crate::steps::{end, newest_proven};
+
+/// The ids of the jobs of a restore step, in order: a step that is tried again after one that did not succeed orders the next.
+fn job_ids(run: &Run, step: &StepName) -> impl Iterator<Item = JobId> {
+    let first = JobId::derive(&["run", run.id.as_str(), step.as_str()]);
+    std::iter::successors(Some(first), |last| Some(JobId::derive(&["after", last.as_str()])))
+}
+
+/// The jobs of a restore step that were ever recorded, also by an execution that the run did not wait for.
+pub async fn recorded(world: &World, run: &Run, step: &StepName) -> Result<Vec<Job>, Failure> {
+    let mut found = Vec::new();
+    for id in job_ids(run, step) {
+        match records::read::<Job>(world.catalog.as_ref(), &records::job_key(&id)).await? {
+            Some(job) => found.push(job.value),
+            None => break,
+        }
+    }
+    Ok(found)
+}
+
+/// Orders the restore, or finds that it was ordered.
+pub async fn begin(world: &World, run: &mut Stored<Run>, place: usize) -> Result<(), Failure> {
+    let step = run.value.steps[place].step.clone();
+    let StepAction::Restore {
+        resource,
+        vault,
+        target,
+    } = &step.action
+    else {
+        return Err(Failure::new(FailureKind::Bug, "this step restores nothing"));
+    };
+    let Some(point) = newest_proven(world, resource, vault).await? else {
+        let note = format!("no point of {resource} in vault {vault} is proven at level L2 or above");
+        end(world, &mut run.value, place, false, note);
+        return Ok(());
+    };
+    let Some(copy) = point.copy_in(vault) else {
+        return Ok(());
+    };
+    if !acts::claim(world, run, place).await? {
+        return Ok(());
+    }
+    let order = Order::Restore {
+        point: point.reference(),
+        from: point.location(copy),
+        target: match target {
+            Some(target) if run.value.kind != RunKind::Drill => target.clone(),
+            _ => format!("{}/{}/{}", world.settings.drill_area, run.value.id, step.name),
+        },
+        include: Vec::new(),
+        overwrite: false,
+        heartbeat: inventory::resource(world, resource).await?.heartbeat,
+        recovery: None,
+    };
+    let ended = recorded(world, &run.value, &step.name).await?;
+    let ended = ended.iter().take_while(|job| has_failed(job)).count();
+    let Some(id) = job_ids(&run.value, &step.name).nth(ended) else {
+        return Ok(());
+    };
+    let age = Span::between(point.taken_at, run.value.declared_at).as_seconds();
+    run.value.point_age_seconds = Some(run.value.point_age_seconds.map_or(age, |known| known.max(age)));
+    run.value.steps[place].job = Some(id.clone());
+    run.value.steps[place].note = format!("restoring point {} of {}", point.id.short(), point.taken_at);
+    records::update(world.catalog.as_ref(), run).await?;
+    let origin = Origin::Run {
+        run: run.value.id.clone(),
+    };
+    jobs::request(world, Job::pending(id, order, origin, world.now()))
+        .await
+        .map(|_| ())
+}
+
+/// Whether a job is over and restored nothing that can be used.
+fn has_failed(job: &Job) -> bool {
+    job.state.is_final() && !matches!(job.state, JobState::Completed | JobState::Partial)
+}
+
+/// Looks at the job that the step waits for.
+pub async fn watch(world: &World, run: &mut Run, place: usize, job: &JobId) -> Result<(), Failure> {
+    let Some(job) = records::read::<Job>(world.catalog.as_ref(), &records::job_key(job)).await? else {
+        // The run stopped between claiming the job's id and recording the job: claim it anew.
+        run.steps[place].job = None;
+        return Ok(());
+    };
+    let job = job.value;
+    if !job.state.is_final() {
+        return Ok(());
+    }
+    if let Some(Outcome::Restore {
+        files,
+        bytes,
+        differences,
+        heartbeat_at,
+    }) = &job.result
+    {
+        if let Some(beat) = heartbeat_at {
+            let loss = Span::between(*beat, run.declared_at).as_seconds();
+            run.data_loss_seconds = Some(run.data_loss_seconds.map_or(loss, |known| known.max(loss)));
+        }
+        let held = matches!(job.state, JobState::Completed | JobState::Partial);
+        let restored = format!("restored {files} files, {bytes} bytes");
+        if differences.is_empty() || is_judged(run, place) {
+            end(world, run, place, held, restored);
+        } else {
+            let note = format!("{restored}, of which {} entries differ", total(differences));
+            end(world, run, place, false, note);
+        }
+    } else {
+        let why = job
+            .failure
+            .map_or_else(|| "it gave no reason".to_owned(), |failure| failure.message);
+        end(
+            world,
+            run,
+            place,
+            false,
+            format!("restore job {} did not succeed: {why}", job.id.short()),
+        );
+    }
+    Ok(())
+}
+
+/// Whether a step of the run judges what the restore at this place differs in.
+fn is_judged(run: &Run, place: usize) -> bool {
+    let name = &run.steps[place].step.name;
+    let judges = |action: &StepAction| matches!(action, StepAction::Verify { restored_by } if restored_by == name);
+    run.steps.iter().any(|record| judges(&record.step.action))
+}
