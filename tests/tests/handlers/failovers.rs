@@ -1,5 +1,7 @@
 //! Failovers that restore: the other Region has no copy that follows.
 
+use std::collections::BTreeMap;
+
 use holdfast_core::domain::{Act, Actuator, ActuatorKind, ActuatorName, Instruction, Move, Undo, WorkloadName};
 use holdfast_testkit::fakes::{FakeActuators, Thing};
 
@@ -136,8 +138,7 @@ fn a_restore_that_failed_beyond_return_is_ordered_anew_when_the_run_is_resumed()
     let actuators = Arc::new(FakeActuators::new(system.clock.clone()));
     actuators.put(&name, Thing::default());
     system.world.actuators = actuators;
-    let full = Failure::new(FailureKind::Invalid, "the target is not empty");
-    system.engine.fail_next_task(JobKind::Restore, full);
+    system.engine.fail_next_task(JobKind::Restore, FailureKind::Invalid);
     system.ask_run(RunKind::Disaster);
     system.pass(Span::minutes(20));
     assert_eq!(system.run().state, RunState::Stuck, "{:?}", system.run());
