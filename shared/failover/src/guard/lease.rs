@@ -10,7 +10,7 @@ use holdfast_sources::postgres::Address;
 use super::api::{FinalLog, GuardOrder, GuardState, Role};
 use super::decide::{Lease, Sighting, lease};
 use super::facts::{self, Facts};
-use super::intent::{Intent, Store};
+use super::intent::{Divergence, Intent, Store};
 use super::settings::Settings;
 use super::supervisor::Surroundings;
 use crate::http::Client;
@@ -127,6 +127,16 @@ impl Shared {
     pub fn order(&self, order: &GuardOrder) -> Result<(), Failure> {
         let mut known = self.known();
         let intent = known.intent.after_order(order.generation, &order.mode)?;
+        self.intend(&mut known, intent)
+    }
+
+    /// Notes what a rewinding is about to give up.
+    pub fn begin_rewinding(&self, given_up: Divergence) -> Result<(), Failure> {
+        let mut known = self.known();
+        let intent = Intent {
+            rewinding: Some(given_up),
+            ..known.intent.clone()
+        };
         self.intend(&mut known, intent)
     }
 
