@@ -52,10 +52,11 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// Starts from what the guard's folder holds, or else from what the data folder is.
-    pub fn open(settings: Arc<Settings>, otherwise: Intent) -> Result<Self, Failure> {
+    /// Starts from what the guard's folder holds, or else from what the data folder is: that of a standby alone does not say
+    /// whom it follows.
+    pub fn open(settings: Arc<Settings>, otherwise: impl FnOnce() -> Result<Intent, Failure>) -> Result<Self, Failure> {
         let store = Store::of(&settings.folder);
-        let intent = store.read()?.unwrap_or(otherwise);
+        let intent = store.read()?.map_or_else(otherwise, Ok)?;
         store.write(&intent)?;
         let known = Mutex::new(Known {
             intent,

@@ -47,7 +47,9 @@ pub fn run(settings: Settings, surroundings: &Surroundings, runtime: &Handle) ->
     std::fs::create_dir_all(&settings.folder).map_err(|error| failed("make", &settings.folder, error))?;
     let token = Token::read(&settings.token_file)?;
     let server = Server::take_over(Arc::clone(&settings), surroundings.program.clone());
-    let shared = Arc::new(Shared::open(Arc::clone(&settings), first_intent(&settings, &server)?)?);
+    let shared = Arc::new(Shared::open(Arc::clone(&settings), || {
+        first_intent(&settings, &server)
+    })?);
     let listener = runtime.block_on(TcpListener::bind(&settings.listen)).map_err(|error| {
         let message = format!("listen = \"{}\": {error}", settings.listen);
         Failure::caused(FailureKind::Invalid, message, error)
