@@ -1,21 +1,24 @@
 //! The fakes obey the contracts.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::FutureExt;
 use holdfast_core::domain::{
-    Act, ActOrder, Actuator, ActuatorKind, BackupKind, FailureKind, JobId, JobKind, Order, Patterns, Probe, ResourceId,
-    Span, VaultName,
+    Act, ActOrder, Actuator, ActuatorKind, ActuatorName, BackupKind, Divergence, FailureKind, JobId, JobKind, Order,
+    Patterns, Probe, ResourceId, Span, VaultName,
 };
-use holdfast_core::ports::{Actuators, Bus, Engine, Pager, Probes, Queue, Task};
+use holdfast_core::ports::{Actuators, Bus, Clock, Engine, Pager, Probes, Queue, Task};
 use holdfast_testkit::contract::actuators::{ActuatorWorld, order_under};
+use holdfast_testkit::contract::guards::{GuardWorld, Side};
 use holdfast_testkit::contract::pager::{Heard, PagerWorld};
 use holdfast_testkit::contract::probes::ProbeWorld;
 use holdfast_testkit::contract::{self, engine::EngineWorld, queue::QueueWorld};
 use holdfast_testkit::fakes::{
     FakeActuators, FakeBus, FakeCatalog, FakeClock, FakeEngine, FakeEvidence, FakeKeys, FakePager, FakeProbes,
-    FakeQueue,
+    FakeQueue, Thing,
 };
 use jiff::Timestamp;
 
@@ -129,6 +132,118 @@ fn the_fake_actuators_obey_the_contract() {
         actuators.set_takes(Span::minutes(5));
         FakeThing { clock, actuators }
     }));
+}
+
+/// Two servers that guards watch over, in memory.
+struct FakeGuards {
+    clock: Arc<FakeClock>,
+    actuators: Arc<FakeActuators>,
+}
+
+impl FakeGuards {
+    fn new() -> Self {
+        let clock = clock();
+        let actuators = Arc::new(FakeActuators::new(clock.clone()));
+        actuators.set_takes(Span::seconds(3));
+        let world = Self { clock, actuators };
+        let home = Thing {
+            generation: 1,
+            writable: true,
+            ..Thing::default()
+        };
+        let away = Thing {
+            generation: 1,
+            leader: Some(world.name(Side::Home)),
+            ..Thing::default()
+        };
+        world.actuators.put(&world.name(Side::Home), home);
+        world.actuators.put(&world.name(Side::Away), away);
+        world.set_authority(1, Some(Side::Home));
+        world
+    }
+}
+
+fn guarded(side: Side) -> Actuator {
+    let (name, region) = match side {
+        Side::Home => ("db-home", "home"),
+        Side::Away => ("db-away", "away"),
+    };
+    Actuator {
+        name: name.parse().expect("a name"),
+        kind: ActuatorKind::Postgres,
+        region: region.parse().expect("a Region"),
+        workload: "shop".parse().expect("a workload"),
+        production: Default::default(),
+        drill: None,
+    }
+}
+
+impl GuardWorld for FakeGuards {
+    fn process(&self) -> Arc<dyn Actuators> {
+        self.actuators.clone()
+    }
+
+    fn name(&self, side: Side) -> ActuatorName {
+        guarded(side).name
+    }
+
+    fn order(&self, side: Side, act: Act, generation: u64) -> ActOrder {
+        order_under(&guarded(side), act, generation)
+    }
+
+    fn set_authority(&self, generation: u64, writer: Option<Side>) {
+        self.actuators
+            .set_authority(generation, writer.map(|side| guarded(side).region));
+    }
+
+    fn set_cut(&self, side: Side, cut: bool) {
+        self.actuators.set_cut(&guarded(side).region, cut);
+    }
+
+    fn kill(&self, side: Side) {
+        self.set_cut(side, true);
+    }
+
+    fn start(&self, side: Side) {
+        self.set_cut(side, false);
+    }
+
+    fn write(&self, side: Side) -> Option<u64> {
+        let server = guarded(side);
+        self.actuators.write(&server.name, &server.region)
+    }
+
+    fn rows(&self, side: Side) -> BTreeSet<u64> {
+        self.actuators.rows(&self.name(side))
+    }
+
+    fn listed(&self, given_up: &Divergence) -> BTreeSet<u64> {
+        let rows = given_up.records.split(' ');
+        rows.map(|row| row.parse().expect("a row")).collect()
+    }
+
+    fn promotions(&self, side: Side) -> u64 {
+        self.actuators.thing(&self.name(side)).promotions
+    }
+
+    fn now(&self) -> Duration {
+        let now = self.clock.now().as_millisecond();
+        Duration::from_millis(now.try_into().expect("a time after 1970"))
+    }
+
+    fn moment(&self) {
+        self.clock.advance(Span::seconds(1));
+    }
+
+    fn stated(&self) -> Duration {
+        let lease = FakeActuators::LEASE.as_seconds();
+        Duration::from_secs(lease.try_into().expect("a length of time"))
+    }
+}
+
+#[test]
+fn fake_servers_obey_the_contract_of_guards() {
+    in_one_poll(contract::guards::suite(async || FakeGuards::new()));
 }
 
 struct FakeQueues {

@@ -15,6 +15,7 @@ mod server;
 
 mod application;
 mod clients;
+mod contract;
 mod deaths;
 mod drills;
 mod engine;
@@ -23,7 +24,9 @@ mod history;
 mod moves;
 mod names;
 mod network;
+mod pair;
 mod region;
+mod rewinds;
 mod world;
 
 /// How often to do something: as a variable says, or as usual.

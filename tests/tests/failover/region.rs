@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use holdfast_failover::guard::GuardState;
 use rustix::process::{Pid, Signal, kill_process};
@@ -194,6 +194,17 @@ impl Region {
 
     /// The answer of its server, asked on its own machine.
     pub fn sql(&self, statement: &str) -> String {
+        run(&mut self.psql(statement))
+    }
+
+    /// The same; none where it refuses, or is down.
+    pub fn answer(&self, statement: &str) -> Option<String> {
+        let output = self.psql(statement).output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        output.status.success().then(|| said.trim_end().to_owned())
+    }
+
+    fn psql(&self, statement: &str) -> Command {
         let mut psql = as_owner(&program("psql"));
         psql.arg("-h").arg(self.path("sockets")).args([
             "-U",
@@ -204,7 +215,8 @@ impl Region {
             "-d",
             "postgres",
         ]);
-        run(psql.args(["-c", statement]))
+        psql.args(["-c", statement]);
+        psql
     }
 
     /// Has a standby replay no more, whatever it receives.

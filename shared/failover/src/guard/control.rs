@@ -1,6 +1,5 @@
 //! What the control file of a server that is down says, by `pg_controldata`.
 
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use holdfast_core::domain::{Failure, FailureKind};
@@ -26,10 +25,7 @@ pub struct Control {
 
 /// Reads it.
 pub fn read(settings: &Settings) -> Result<Control, Failure> {
-    let text = run(
-        &settings.program("pg_controldata"),
-        &["-D", &settings.data.to_string_lossy()],
-    )?;
+    let text = run(settings, "pg_controldata", &["-D", &settings.data.to_string_lossy()])?;
     parse(&text).ok_or_else(|| {
         let message = format!("pg_controldata says nothing of use about {}", settings.data.display());
         Failure::new(FailureKind::Integrity, message)
@@ -51,11 +47,14 @@ fn parse(text: &str) -> Option<Control> {
     })
 }
 
-/// Runs one of PostgreSQL's programs, in plain English, and gives what it says on both outputs.
-pub(super) fn run(program: &Path, arguments: &[&str]) -> Result<String, Failure> {
-    let mut command = Command::new(program);
+/// Runs one of PostgreSQL's programs in the data folder, in plain English, and gives what it says on both outputs. By the
+/// folder it is found when this guard is gone before it ends.
+pub(super) fn run(settings: &Settings, name: &str, arguments: &[&str]) -> Result<String, Failure> {
+    let program = settings.program(name);
+    let mut command = Command::new(&program);
+    command.current_dir(&settings.data);
     command.args(arguments).env("LC_ALL", "C").stdin(Stdio::null());
-    let output = command.output().map_err(|error| failed("run", program, error))?;
+    let output = command.output().map_err(|error| failed("run", &program, error))?;
     let said = [output.stdout, output.stderr].concat();
     let said = String::from_utf8_lossy(&said).into_owned();
     if output.status.success() {

@@ -60,6 +60,8 @@ pub enum Decision {
     StopInOrder(&'static str),
     /// Stop at once.
     StopAtOnce(&'static str),
+    /// Nothing, although something was ordered.
+    Refuse(&'static str),
 }
 
 /// What right the last sighting gives at this time.
@@ -97,6 +99,10 @@ pub fn decide(intent: &Intent, lease: Lease, server: Server, in_order_until: Dur
         (Server::Standby { .. }, Mode::Standby { .. }) => Decision::StopInOrder("it follows another from now on"),
         (Server::Standby { has_all: true }, Mode::Writer { .. }) if has_right => Decision::Promote,
         (Server::Standby { .. }, Mode::Writer { .. }) | (Server::Down { .. }, Mode::Fenced) => Decision::Stay,
+        (Server::Down { .. }, Mode::Standby { .. }) if intent.rewinding.is_some() => Decision::Rejoin,
+        (Server::Down { .. }, Mode::Writer { .. }) if intent.rewinding.is_some() => {
+            Decision::Refuse("a rewinding of its data folder was broken off: it can only follow another")
+        }
         (Server::Down { is_standby: true }, Mode::Standby { .. }) if intent.has_joined => Decision::Start,
         (Server::Down { .. }, Mode::Standby { .. }) => Decision::Rejoin,
         (Server::Down { is_standby }, Mode::Writer { .. }) if is_standby || has_right => Decision::Start,
@@ -106,6 +112,7 @@ pub fn decide(intent: &Intent, lease: Lease, server: Server, in_order_until: Dur
 
 #[cfg(test)]
 mod tests {
+    use super::super::intent::Divergence;
     use super::*;
 
     const LENGTH: Duration = Duration::from_secs(5);
@@ -125,6 +132,19 @@ mod tests {
             has_joined: true,
             promotion: None,
             divergence: None,
+            rewinding: None,
+        }
+    }
+
+    /// What a rewinding gives up.
+    fn given_up() -> Divergence {
+        Divergence {
+            generation: 3,
+            timeline: 1,
+            from: "0/3000A50".into(),
+            to: "0/3000B60".into(),
+            committed: 2,
+            records: "/guard/divergence-3.txt".into(),
         }
     }
 
@@ -209,5 +229,24 @@ mod tests {
         assert_eq!(of(&following, false), Decision::Rejoin);
         following.has_joined = false;
         assert_eq!(of(&following, true), Decision::Rejoin);
+    }
+
+    #[test]
+    fn a_half_rewound_server_starts_for_nobody_and_goes_on_rejoining() {
+        let leader = Mode::Standby {
+            leader: "host=b".into(),
+        };
+        for is_standby in [false, true] {
+            let of = |mode: &Mode| {
+                let half = Intent {
+                    rewinding: Some(given_up()),
+                    ..intent(mode.clone())
+                };
+                decide(&half, Lease::Until(at(15)), Server::Down { is_standby }, at(15), at(12))
+            };
+            assert!(matches!(of(&WRITER), Decision::Refuse(_)), "{:?}", of(&WRITER));
+            assert_eq!(of(&leader), Decision::Rejoin);
+            assert_eq!(of(&Mode::Fenced), Decision::Stay);
+        }
     }
 }

@@ -68,6 +68,10 @@ pub struct Intent {
     pub promotion: Option<Promotion>,
     /// The last divergence.
     pub divergence: Option<Divergence>,
+    /// What is being given up by a rewinding that has begun and not come to its end. As long as this stands, the data folder
+    /// may be neither the old nor the new, and no server is started over it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rewinding: Option<Divergence>,
 }
 
 /// The file.
@@ -170,6 +174,7 @@ mod tests {
             has_joined: false,
             promotion: None,
             divergence: None,
+            rewinding: None,
         }
     }
 

@@ -10,7 +10,7 @@ use holdfast_sources::postgres::Address;
 use super::api::{FinalLog, GuardOrder, GuardState, Role};
 use super::decide::{Lease, Sighting, lease};
 use super::facts::{self, Facts};
-use super::intent::{Intent, Store};
+use super::intent::{Divergence, Intent, Store};
 use super::settings::Settings;
 use super::supervisor::Surroundings;
 use crate::http::Client;
@@ -52,10 +52,11 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// Starts from what the guard's folder holds, or else from what the data folder is.
-    pub fn open(settings: Arc<Settings>, otherwise: Intent) -> Result<Self, Failure> {
+    /// Starts from what the guard's folder holds, or else from what the data folder is: that of a standby alone does not say
+    /// whom it follows.
+    pub fn open(settings: Arc<Settings>, otherwise: impl FnOnce() -> Result<Intent, Failure>) -> Result<Self, Failure> {
         let store = Store::of(&settings.folder);
-        let intent = store.read()?.unwrap_or(otherwise);
+        let intent = store.read()?.map_or_else(otherwise, Ok)?;
         store.write(&intent)?;
         let known = Mutex::new(Known {
             intent,
@@ -127,6 +128,16 @@ impl Shared {
     pub fn order(&self, order: &GuardOrder) -> Result<(), Failure> {
         let mut known = self.known();
         let intent = known.intent.after_order(order.generation, &order.mode)?;
+        self.intend(&mut known, intent)
+    }
+
+    /// Notes what a rewinding is about to give up.
+    pub fn begin_rewinding(&self, given_up: Divergence) -> Result<(), Failure> {
+        let mut known = self.known();
+        let intent = Intent {
+            rewinding: Some(given_up),
+            ..known.intent.clone()
+        };
         self.intend(&mut known, intent)
     }
 

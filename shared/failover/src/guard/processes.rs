@@ -1,5 +1,6 @@
 //! The processes of a server, found by the folder that they work in: PostgreSQL's all stay in their data folder, whoever
-//! started them. A process that died with its parent's knowledge or without is found the same way.
+//! started them. A process that died with its parent's knowledge or without is found the same way, and so is what rewinds the
+//! folder.
 
 use std::fs;
 use std::os::unix::process::CommandExt;
@@ -11,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::system::pause;
 
-/// Processes of the server over a data folder, which must be an absolute path without links.
+/// Processes that change a data folder, which must be an absolute path without links: its server, and what rewinds it.
 pub fn of(data: &Path) -> Vec<Pid> {
     let Ok(entries) = fs::read_dir("/proc") else {
         return Vec::new();
@@ -25,12 +26,13 @@ fn is_of(pid: i32, data: &Path) -> bool {
     // A program that was replaced by an upgrade has more after its name.
     let is_server = |program: &Path| {
         let name = program.file_name().and_then(|name| name.to_str());
-        name.is_some_and(|name| name == "postgres" || name.starts_with("postgres "))
+        name.and_then(|name| name.split(' ').next())
+            .is_some_and(|name| matches!(name, "postgres" | "pg_rewind"))
     };
     link("cwd").is_some_and(|cwd| cwd == data) && link("exe").is_some_and(|program| is_server(&program))
 }
 
-/// Ends every process of the server over a data folder, as a failing machine would, and returns once none is left. What they
+/// Ends every process that changes a data folder, as a failing machine would, and returns once none is left. What a server
 /// had committed is in the log; the next start recovers from it.
 pub fn kill_all(data: &Path) {
     loop {

@@ -3,71 +3,50 @@
 use std::fs;
 use std::path::Path;
 
-use holdfast_core::domain::{Failure, FailureKind};
+use holdfast_core::domain::Failure;
 use holdfast_sources::postgres::address::DEFAULT_DATABASE;
 use holdfast_sources::postgres::{ClientOptions, Lsn, Segment};
 
 use super::control::{self, Control, run};
 use super::intent::{Divergence, failed};
+use super::lease::Shared;
 use super::seed;
 use super::settings::Settings;
 
 /// Makes the data folder of a server that is down that of a standby of `leader`. What its own history holds beyond the
-/// leader's is written down before it is given up. Where it cannot be rewound it is seeded anew, and what was there is set
-/// aside.
-pub fn rejoin(
-    settings: &Settings,
-    leader: &str,
-    generation: u64,
-    options: &ClientOptions,
-) -> Result<Option<Divergence>, Failure> {
-    let marker = settings.folder.join("rewinding");
-    let mut begun = None;
-    if marker.exists() {
-        // What was being given up when it broke off; the fresh copy has nothing of it.
-        let text = fs::read(&marker).map_err(|error| failed("read", &marker, error))?;
-        begun = serde_json::from_slice(&text).ok();
+/// leader's is written down before it is given up. Where a rewinding was broken off it is seeded anew, and what was there is
+/// set aside.
+pub fn rejoin(shared: &Shared, leader: &str, generation: u64, options: &ClientOptions) -> Result<(), Failure> {
+    let settings = &shared.settings;
+    if shared.known().intent.rewinding.is_some() {
         // Half rewound is neither the old nor the new: only a fresh copy is safe.
-        seed::seed(settings, leader, generation, options)?;
-        fs::remove_file(&marker).map_err(|error| failed("remove", &marker, error))?;
+        return seed::seed(settings, leader, generation, options);
     }
-    let control = control::read(settings)?;
-    let signal = settings.data.join("standby.signal");
     // A standby that was not stopped in order has nothing of its own, and recovers when it starts.
-    let divergence = if signal.exists() && !control.is_clean {
-        None
-    } else {
-        rewind(settings, leader, generation, &marker)?
-    };
-    write_whole(&signal, "")?;
-    match fs::remove_file(&marker) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed("remove", &marker, error)),
-        _ => Ok(divergence.or(begun)),
+    if seed::signal(&settings.data).exists() && !control::read(settings)?.is_clean {
+        return Ok(());
     }
+    rewind(shared, leader, generation)?;
+    write_whole(&seed::signal(&settings.data), "")
 }
 
-fn rewind(settings: &Settings, leader: &str, generation: u64, marker: &Path) -> Result<Option<Divergence>, Failure> {
+fn rewind(shared: &Shared, leader: &str, generation: u64) -> Result<(), Failure> {
+    let settings = &shared.settings;
     let data = settings.data.to_string_lossy();
     if !control::read(settings)?.is_clean {
         // A crash left the log's end unapplied; this applies it, as pg_rewind itself would, and serves no client.
-        run(
-            &settings.program("postgres"),
-            &["--single", "-F", "-D", &data, "template1"],
-        )?;
+        run(settings, "postgres", &["--single", "-F", "-D", &data, "template1"])?;
     }
-    let program = settings.program("pg_rewind");
     let source = format!("--source-server={}", with_database(leader));
     let words = ["--target-pgdata", &data, &source];
-    let said = run(&program, &[words.as_slice(), &["--dry-run"]].concat())?;
+    let said = run(settings, "pg_rewind", &[words.as_slice(), &["--dry-run"]].concat())?;
     let Some(fork) = fork_in(&said) else {
-        return Ok(None);
+        return Ok(());
     };
-    let divergence = report(settings, fork, generation)?;
-    let text = serde_json::to_string(&divergence)
-        .map_err(|error| Failure::caused(FailureKind::Bug, "a divergence is no JSON", error))?;
-    write_whole(marker, &text)?;
-    run(&program, &words)?;
-    Ok(Some(divergence))
+    shared.begin_rewinding(report(settings, fork, generation)?)?;
+    // A folder that is marked as a standby's, with a label of a backup, is whole.
+    seed::unmark(&settings.data)?;
+    run(settings, "pg_rewind", &words).map(drop)
 }
 
 /// The leader's connection string for a client that needs a database. Followers' strings need none, and libpq would take the
@@ -117,34 +96,15 @@ fn transactions(settings: &Settings, own: &Control, from: Lsn) -> Result<String,
         return Ok(String::new());
     }
     let segment = |position| Segment::holding(own.timeline, position, own.segments).name(own.segments);
-    let program = settings.program("pg_waldump");
-    let log = settings.data.join("pg_wal");
-    let output = std::process::Command::new(&program)
-        .args([
-            "--rmgr=Transaction",
-            &format!("--start={from}"),
-            &format!("--end={}", own.checkpoint),
-        ])
-        .arg("--path")
-        .arg(&log)
-        .args([segment(from), segment(own.checkpoint)])
-        .env("LC_ALL", "C")
-        .output()
-        .map_err(|error| failed("run", &program, error))?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    let is_end = [
-        "invalid record length",
-        "invalid magic number",
-        "could not find file",
-        "unexpected pageaddr",
-    ]
-    .iter()
-    .any(|end| said.contains(end));
-    if output.status.success() || is_end {
-        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-    }
-    let message = format!("{} fails over {}: {}", program.display(), log.display(), said.trim());
-    Err(Failure::new(FailureKind::Transient, message))
+    let words = [
+        "--rmgr=Transaction".to_owned(),
+        format!("--start={from}"),
+        format!("--end={}", own.checkpoint),
+        format!("--path={}", settings.data.join("pg_wal").display()),
+        segment(from),
+        segment(own.checkpoint),
+    ];
+    run(settings, "pg_waldump", &words.each_ref().map(String::as_str))
 }
 
 fn commits_in(records: &str) -> usize {

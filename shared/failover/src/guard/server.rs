@@ -10,6 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::intent::failed;
 use super::processes;
+use super::seed;
 use super::settings::Settings;
 
 /// A server and its data folder.
@@ -40,7 +41,7 @@ impl Server {
 
     /// Whether the data folder is that of a standby.
     pub fn is_standby(&self) -> bool {
-        self.settings.data.join("standby.signal").exists()
+        seed::signal(&self.settings.data).exists()
     }
 
     /// Whether it runs. The end of its first process is the end of all.

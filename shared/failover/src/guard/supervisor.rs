@@ -47,7 +47,9 @@ pub fn run(settings: Settings, surroundings: &Surroundings, runtime: &Handle) ->
     std::fs::create_dir_all(&settings.folder).map_err(|error| failed("make", &settings.folder, error))?;
     let token = Token::read(&settings.token_file)?;
     let server = Server::take_over(Arc::clone(&settings), surroundings.program.clone());
-    let shared = Arc::new(Shared::open(Arc::clone(&settings), first_intent(&settings, &server)?)?);
+    let shared = Arc::new(Shared::open(Arc::clone(&settings), || {
+        first_intent(&settings, &server)
+    })?);
     let listener = runtime.block_on(TcpListener::bind(&settings.listen)).map_err(|error| {
         let message = format!("listen = \"{}\": {error}", settings.listen);
         Failure::caused(FailureKind::Invalid, message, error)
@@ -98,18 +100,25 @@ fn first_intent(settings: &Settings, server: &Server) -> Result<Intent, Failure>
         mode,
         promotion: None,
         divergence: None,
+        rewinding: None,
     })
 }
 
-type Rejoined = Result<Option<Divergence>, Failure>;
+/// A rejoining under way.
+struct Rejoining {
+    /// Whom it is to follow.
+    mode: Mode,
+    /// Under which generation.
+    generation: u64,
+    work: JoinHandle<Result<(), Failure>>,
+}
 
 struct Supervisor {
     shared: Arc<Shared>,
     server: Server,
     watchdog: Watchdog,
     surroundings: Surroundings,
-    /// A rejoining under way, and whom it is to follow.
-    rejoining: Option<(Mode, JoinHandle<Rejoined>)>,
+    rejoining: Option<Rejoining>,
     /// Until when writes were allowed last.
     allowed_until: Duration,
     /// When to try again what failed.
@@ -123,6 +132,8 @@ impl Supervisor {
         if was_running && !is_running {
             self.take_final_log();
         }
+        let rejoined = self.take_rejoined();
+        self.tell(rejoined, now);
         let may_write = self.server.may_write();
         let (decision, lease) = {
             let mut known = self.shared.known();
@@ -146,7 +157,12 @@ impl Supervisor {
         if starts_writing && !(is_watched && matches!(lease, Lease::Until(_))) {
             return;
         }
-        let outcome = self.carry_out(decision, now);
+        let carried_out = self.carry_out(decision, now);
+        self.tell(carried_out, now);
+    }
+
+    /// Tells what went wrong, and has it rest before it is tried again.
+    fn tell(&mut self, outcome: Result<(), Failure>, now: Duration) {
         if let Err(failure) = outcome {
             self.not_before = now + AGAIN;
             tracing::error!(kind = ?failure.kind, "{failure}");
@@ -184,11 +200,15 @@ impl Supervisor {
                 self.server.stop_in_order();
                 Ok(())
             }
-            Decision::Stay => Ok(()),
-            Decision::Start | Decision::Rejoin if now < self.not_before => Ok(()),
-            Decision::Start if self.rejoining.is_none() => self.start(now),
             Decision::Promote => self.promote(),
-            Decision::Start | Decision::Rejoin => self.rejoin(),
+            Decision::Stay => Ok(()),
+            _ if now < self.not_before || self.rejoining.is_some() => Ok(()),
+            Decision::Refuse(reason) => Err(Failure::new(FailureKind::Conflict, reason)),
+            Decision::Start => self.start(now),
+            Decision::Rejoin => {
+                self.rejoin();
+                Ok(())
+            }
         }
     }
 
@@ -246,35 +266,37 @@ impl Supervisor {
         self.server.promote()
     }
 
-    fn rejoin(&mut self) -> Result<(), Failure> {
-        let Some((mode, work)) = self.rejoining.take_if(|(_, work)| work.is_finished()) else {
-            if self.rejoining.is_none() {
-                self.start_rejoining();
-            }
-            return Ok(());
-        };
-        let ended = work.join();
-        let ended = ended.unwrap_or_else(|_| Err(Failure::new(FailureKind::Bug, "the rejoining ended badly")));
-        let divergence = ended?;
-        let mut known = self.shared.known();
-        let mut intent = known.intent.clone();
-        intent.divergence = divergence.or(intent.divergence);
-        intent.has_joined = intent.mode == mode;
-        known.trouble = None;
-        known.final_log = None;
-        self.shared.intend(&mut known, intent)
-    }
-
-    fn start_rejoining(&mut self) {
+    fn rejoin(&mut self) {
         let (mode, generation) = {
             let known = self.shared.known();
             (known.intent.mode.clone(), known.intent.generation)
         };
         let Mode::Standby { leader } = mode.clone() else { return };
-        let settings = Arc::clone(&self.shared.settings);
+        let shared = Arc::clone(&self.shared);
         let options = facts::client(self.surroundings.now, &self.surroundings.stop);
-        let work = std::thread::spawn(move || rejoin::rejoin(&settings, &leader, generation, &options));
-        self.rejoining = Some((mode, work));
+        let work = std::thread::spawn(move || rejoin::rejoin(&shared, &leader, generation, &options));
+        self.rejoining = Some(Rejoining { mode, generation, work });
+    }
+
+    /// Takes what a rejoining came to that has ended. What was given up and that the data folder is whole is one record.
+    fn take_rejoined(&mut self) -> Result<(), Failure> {
+        let Some(ended) = self.rejoining.take_if(|rejoining| rejoining.work.is_finished()) else {
+            return Ok(());
+        };
+        let outcome = ended.work.join();
+        outcome.unwrap_or_else(|_| Err(Failure::new(FailureKind::Bug, "the rejoining ended badly")))?;
+        let mut known = self.shared.known();
+        let mut intent = known.intent.clone();
+        if let Some(given_up) = intent.rewinding.take() {
+            intent.divergence = Some(Divergence {
+                generation: ended.generation,
+                ..given_up
+            });
+        }
+        intent.has_joined = intent.mode == ended.mode;
+        known.trouble = None;
+        known.final_log = None;
+        self.shared.intend(&mut known, intent)
     }
 
     /// Where its log ends, of a server that was stopped in order.

@@ -8,6 +8,7 @@ pub mod bus;
 pub mod catalog;
 pub mod engine;
 pub mod evidence;
+pub mod guards;
 pub mod keys;
 pub mod pager;
 pub mod probes;

@@ -27,7 +27,12 @@ pub struct Thing {
     pub leader: Option<ActuatorName>,
     /// How often it was called.
     pub calls: u32,
+    /// How often it was promoted.
+    pub promotions: u64,
 }
+
+/// A generation, and who may write under it.
+type Record = (u64, Option<Region>);
 
 /// The same order given twice is one.
 type OrderKey = (RunId, StepName, String, Option<u64>);
@@ -45,6 +50,13 @@ struct State {
     broken: BTreeSet<(ActuatorName, &'static str)>,
     /// What things have of their own that they give up to follow another.
     own: BTreeMap<ActuatorName, Divergence>,
+    /// Who may write, where a test says so: then servers have guards that look at it.
+    record: Option<Record>,
+    /// What the guards of a Region that is cut off have seen last.
+    remembered: BTreeMap<Region, Option<Record>>,
+    /// What was written on each server.
+    rows: BTreeMap<ActuatorName, BTreeSet<u64>>,
+    written: u64,
     violations: Vec<String>,
 }
 
@@ -55,10 +67,10 @@ pub struct FakeActuators {
     state: Mutex<State>,
 }
 
-/// How long a server that cannot be reached may still write.
-const LEASE: Span = Span::seconds(20);
-
 impl FakeActuators {
+    /// How long a server that cannot be reached may still write.
+    pub const LEASE: Span = Span::seconds(20);
+
     /// A world in which nothing stands.
     pub fn new(clock: Arc<FakeClock>) -> Self {
         Self {
@@ -88,8 +100,11 @@ impl FakeActuators {
         let mut state = locked(&self.state);
         if cut {
             state.cut.entry(region.clone()).or_insert(now);
+            let record = state.record.clone();
+            state.remembered.entry(region.clone()).or_insert(record);
         } else {
             state.cut.remove(region);
+            state.remembered.remove(region);
         }
     }
 
@@ -106,6 +121,38 @@ impl FakeActuators {
     /// Gives a thing something of its own, which it gives up when it follows another.
     pub fn set_own(&self, name: &ActuatorName, own: Divergence) {
         locked(&self.state).own.insert(name.clone(), own);
+    }
+
+    /// Says who may write, under which generation. From now on servers take writes only while their guards see that.
+    pub fn set_authority(&self, generation: u64, writer: Option<Region>) {
+        locked(&self.state).record = Some((generation, writer));
+    }
+
+    /// Writes a row on a server in a Region, and gives its number; none where it takes no writes. Followers have it at once
+    /// while no Region is cut off.
+    pub fn write(&self, name: &ActuatorName, region: &Region) -> Option<u64> {
+        let now = self.clock.now();
+        let mut state = locked(&self.state);
+        state.look_at_record(name, region);
+        let thing = state.things.get(name)?;
+        let has_right = (state.seen_record(region))
+            .is_none_or(|(generation, writer)| *generation == thing.generation && writer.as_ref() == Some(region));
+        let has_lease = (state.cut.get(region)).is_none_or(|since| now < Self::LEASE.after(*since));
+        if !(thing.writable && has_right && has_lease) {
+            return None;
+        }
+        state.written += 1;
+        let row = state.written;
+        state.rows.entry(name.clone()).or_default().insert(row);
+        if state.cut.is_empty() {
+            state.stream_from(name);
+        }
+        Some(row)
+    }
+
+    /// What a server holds of what was written.
+    pub fn rows(&self, name: &ActuatorName) -> BTreeSet<u64> {
+        locked(&self.state).rows.get(name).cloned().unwrap_or_default()
     }
 
     /// How many acts have taken effect.
@@ -135,7 +182,7 @@ impl State {
             return Ok(());
         };
         // The guard over there stops the writes when its lease is over; nobody here needs to reach it for that.
-        if order.act == Act::Fence && LEASE.after(since) <= now {
+        if order.act == Act::Fence && FakeActuators::LEASE.after(since) <= now {
             let thing = self.things.entry(order.on.name().clone()).or_default();
             thing.writable = false;
             thing.generation = thing.generation.max(order.on.generation().unwrap_or(0));
@@ -145,12 +192,61 @@ impl State {
         Err(Failure::new(FailureKind::Transient, message))
     }
 
+    /// What the guards of a Region know of who may write.
+    fn seen_record(&self, region: &Region) -> Option<&Record> {
+        let remembered = self.remembered.get(region).map(Option::as_ref);
+        remembered.unwrap_or(self.record.as_ref())
+    }
+
+    /// A later generation than a guard was told of ends writes, until it is told to write under that one.
+    fn look_at_record(&mut self, name: &ActuatorName, region: &Region) {
+        let Some(generation) = self.seen_record(region).map(|(generation, _)| *generation) else {
+            return;
+        };
+        let thing = self.things.entry(name.clone()).or_default();
+        if generation > thing.generation {
+            thing.generation = generation;
+            thing.writable = false;
+        }
+    }
+
+    /// Those who follow a server hold what it holds.
+    fn stream_from(&mut self, leader: &ActuatorName) {
+        let held = self.rows.get(leader).cloned().unwrap_or_default();
+        let follows = |(_, thing): &(&ActuatorName, &Thing)| thing.leader.as_ref() == Some(leader);
+        let followers = self.things.iter().filter(follows).map(|(name, _)| name.clone());
+        self.rows.extend(followers.map(|name| (name, held.clone())));
+    }
+
+    /// What only a follower holds is given up, and listed.
+    fn give_up(&mut self, name: &ActuatorName, leader: &ActuatorName) {
+        let held = self.rows.get(leader).cloned().unwrap_or_default();
+        let Some(rows) = self.rows.insert(name.clone(), held.clone()) else {
+            return;
+        };
+        let own: Vec<u64> = rows.difference(&held).copied().collect();
+        let listed: Vec<String> = own.iter().map(u64::to_string).collect();
+        if let (Some(from), Some(to)) = (listed.first(), listed.last()) {
+            let given_up = Divergence {
+                transactions: own.len() as u64,
+                from: from.clone(),
+                to: to.clone(),
+                records: listed.join(" "),
+            };
+            self.own.insert(name.clone(), given_up);
+        }
+    }
+
     fn take_effect(&mut self, order: &ActOrder) {
         self.effects += 1;
+        if let Act::Follow { leader } = &order.act {
+            self.give_up(order.on.name(), leader);
+        }
         let thing = self.things.entry(order.on.name().clone()).or_default();
         match &order.act {
             Act::Fence => thing.writable = false,
             Act::Unfence | Act::Promote { .. } => {
+                thing.promotions += u64::from(order.act != Act::Unfence && !thing.writable);
                 thing.writable = true;
                 thing.leader = None;
             }
