@@ -1,12 +1,14 @@
 //! The steps of a run: what each does, and when it has held.
 
 use holdfast_core::domain::{
-    Check, Failure, Job, JobId, JobState, Order, Origin, Outcome, Point, ResourceId, Run, RunKind, Span, StepAction,
-    StepName, StepState, VaultName, total,
+    Check, Failure, Job, JobId, JobState, Moment, Order, Origin, Outcome, Point, ResourceId, Run, RunKind,
+    ServerRecovery, Span, StepAction, StepName, StepState, VaultName, total,
 };
+use holdfast_core::planning::choose_recovery_start;
 use holdfast_core::ports::{Page, Severity};
 use holdfast_core::workflow::records::{self, Stored};
 use holdfast_core::workflow::{World, inventory, jobs};
+use jiff::Timestamp;
 
 use crate::acts;
 
@@ -87,7 +89,7 @@ pub fn end(world: &World, run: &mut Run, place: usize, holds: bool, note: String
 async fn evaluate(world: &World, check: &Check) -> Result<(bool, String), Failure> {
     match check {
         Check::ProvenPoint { resource, vault } => {
-            let found = newest_proven(world, resource, vault).await?;
+            let found = proven(world, resource, vault).await?.pop();
             Ok(match found {
                 Some(point) => (
                     true,
@@ -123,14 +125,47 @@ async fn evaluate(world: &World, check: &Check) -> Result<(bool, String), Failur
     }
 }
 
-async fn newest_proven(world: &World, resource: &ResourceId, vault: &VaultName) -> Result<Option<Point>, Failure> {
-    let points = inventory::points(world, resource).await?;
-    let proven = |point: &Point| {
-        point
-            .copy_in(vault)
-            .is_some_and(|copy| point.routine_proof(copy).is_some())
+/// The proven points of a resource in a vault, oldest first.
+async fn proven(world: &World, resource: &ResourceId, vault: &VaultName) -> Result<Vec<Point>, Failure> {
+    let mut points = inventory::points(world, resource).await?;
+    let is_proven = |point: &Point| {
+        let copy = point.copy_in(vault);
+        copy.is_some_and(|copy| point.routine_proof(copy).is_some())
     };
-    Ok(points.into_iter().rev().find(proven))
+    points.retain(is_proven);
+    Ok(points)
+}
+
+/// What a restore step reads.
+struct Source {
+    point: Point,
+    recovery: Option<ServerRecovery>,
+    /// What it holds is as of then.
+    as_of: Timestamp,
+}
+
+/// The newest proven point in a vault; of a server whose log stands there the proven base backup from which that leads furthest.
+/// Log can only be laid beside a data folder: in a bucket no server runs.
+async fn source(world: &World, resource: &ResourceId, vault: &VaultName) -> Result<Option<Source>, Failure> {
+    let mut points = proven(world, resource, vault).await?;
+    if world.settings.drill_area.starts_with('/') {
+        let windows = inventory::windows(world, resource).await?;
+        if let Ok(start) = choose_recovery_start(&windows, &points, Moment::Latest, Some(vault), None) {
+            return Ok(Some(Source {
+                recovery: Some(ServerRecovery {
+                    to: Moment::Latest,
+                    timeline: start.stretch.timeline,
+                }),
+                as_of: start.until,
+                point: start.point.clone(),
+            }));
+        }
+    }
+    Ok(points.pop().map(|point| Source {
+        as_of: point.taken_at,
+        recovery: None,
+        point,
+    }))
 }
 
 /// The one restore job of a step.
@@ -145,7 +180,7 @@ async fn begin_restore(
     resource: &ResourceId,
     vault: &VaultName,
 ) -> Result<(), Failure> {
-    let Some(point) = newest_proven(world, resource, vault).await? else {
+    let Some(Source { point, recovery, as_of }) = source(world, resource, vault).await? else {
         let note = format!("no point of {resource} in vault {vault} is proven at level L2 or above");
         end(world, &mut run.value, place, false, note);
         return Ok(());
@@ -161,13 +196,14 @@ async fn begin_restore(
         include: Vec::new(),
         overwrite: false,
         heartbeat: inventory::resource(world, resource).await?.heartbeat,
-        recovery: None,
+        recovery,
     };
     let id = restore_job(&run.value, &step);
-    let age = Span::between(point.taken_at, run.value.declared_at).as_seconds();
+    let age = Span::between(as_of, run.value.declared_at).as_seconds();
     run.value.point_age_seconds = Some(run.value.point_age_seconds.map_or(age, |known| known.max(age)));
     run.value.steps[place].job = Some(id.clone());
-    run.value.steps[place].note = format!("restoring point {} of {}", point.id.short(), point.taken_at);
+    let log = recovery.map_or_else(String::new, |_| format!(", with log until {as_of}"));
+    run.value.steps[place].note = format!("restoring point {} of {}{log}", point.id.short(), point.taken_at);
     records::update(world.catalog.as_ref(), run).await?;
     let origin = Origin::Run {
         run: run.value.id.clone(),

@@ -3,7 +3,7 @@
 use holdfast_core::domain::{BackupKind, Failure, Job, LogState, Order, ResourceId, SlotState, VaultName, Window};
 use holdfast_core::ports::{Page, Severity};
 use holdfast_core::workflow::records::{self, Alarm};
-use holdfast_core::workflow::{World, jobs};
+use holdfast_core::workflow::{World, inventory, jobs};
 
 /// A slot without a limit that keeps more than this is told of: pulls move it on each time.
 const MOST_KEPT_BYTES: u64 = 16 << 30;
@@ -15,25 +15,13 @@ pub async fn record(
     (resource, vault): (&ResourceId, &VaultName),
     state: &LogState,
 ) -> Result<(), Failure> {
-    let observed_at = job.started_at.unwrap_or(job.created_at);
     let window = Window {
         resource: resource.clone(),
         vault: vault.clone(),
-        observed_at,
+        observed_at: job.started_at.unwrap_or(job.created_at),
         state: state.clone(),
     };
-    if records::insert(world.catalog.as_ref(), &window).await?.is_some() {
-        let advance = |known: &mut Window| {
-            let is_newer = known.observed_at < observed_at;
-            if is_newer {
-                let covered_at = known.state.covered_at.max(state.covered_at);
-                *known = window.clone();
-                known.state.covered_at = covered_at;
-            }
-            is_newer
-        };
-        records::amend(world.catalog.as_ref(), &records::window_key(resource, vault), advance).await?;
-    }
+    inventory::advance_window(world, &window).await?;
     if state.is_broken() {
         begin_anew(world, job, state).await?;
     }

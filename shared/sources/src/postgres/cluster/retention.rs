@@ -1,4 +1,5 @@
-//! [`plan_retention()`]: which base backups stay, and of the log what they need and nothing more.
+//! [`plan_retention()`]: which base backups stay, and of the log what they need and nothing more; [`plan_log_copy()`]: the same of
+//! the log that goes to another vault.
 
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
@@ -57,6 +58,19 @@ pub fn plan_retention(bases: &[StoredBase], pieces: &[StoredPiece], keep_last: N
         }
     }
     forgotten
+}
+
+/// The log that is to be copied to a vault: what restores from the base backups there can need, without what is `present`
+/// there, and of parts of a segment only those that no other holds more of.
+pub fn plan_log_copy(bases: &[StoredBase], pieces: &[StoredPiece], present: &BTreeSet<Id>) -> Vec<Id> {
+    let bases: Vec<Base> = bases.iter().map(|stored| stored.base.clone()).collect();
+    let wanted: BTreeSet<Id> = needed(&bases, pieces).iter().map(|stored| stored.snapshot).collect();
+    let lacks = |(place, stored): &(usize, &StoredPiece)| {
+        let id = &stored.snapshot;
+        wanted.contains(id) && !present.contains(id) && !is_superseded(stored, *place, pieces)
+    };
+    let lacking = pieces.iter().enumerate().filter(lacks);
+    lacking.map(|(_, stored)| stored.snapshot).collect()
 }
 
 /// Whether others hold all that a part of a segment holds. Of equal ones the newest stays.
@@ -145,6 +159,27 @@ mod tests {
         let later = [base(1, 1, false), base(2, 5, true)];
         let expected = [(1, Reason::UnusableBase), (11, Reason::OldLog), (12, Reason::OldLog)];
         assert_eq!(plan(&later, &[full(11, 2, 3), full(12, 3, 4)], 1), expected);
+    }
+
+    #[test]
+    fn log_is_copied_that_base_backups_there_need_and_of_parts_of_a_segment_the_longest() {
+        let pieces = [
+            full(11, 0, 2),
+            full(12, 2, 4),
+            part(13, 4, 10),
+            full(14, 4, 5),
+            part(15, 5, 10),
+            part(16, 5, 20),
+        ];
+        let copied = |bases: &[StoredBase], present: &[u8]| -> Vec<u8> {
+            let present = present.iter().map(|number| Id([*number; 32])).collect();
+            let plan = plan_log_copy(bases, &pieces, &present);
+            plan.into_iter().map(|id| id.0[0]).collect()
+        };
+        assert_eq!(copied(&[base(1, 2, true)], &[]), [12, 14, 16]);
+        assert_eq!(copied(&[base(1, 2, true), base(2, 4, true)], &[12, 13, 15]), [14, 16]);
+        assert_eq!(copied(&[base(2, 4, true)], &[14, 16]), [0; 0]);
+        assert_eq!(copied(&[], &[]), [0; 0]);
     }
 
     #[test]
