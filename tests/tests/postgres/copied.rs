@@ -36,7 +36,10 @@ fn a_lost_region_takes_no_log_along_that_was_pulled() {
     let mut scene = Scene::new(&[]);
     let system = scene.open();
     scene.write(1000);
+    scene.back_up(&system);
     scene.has_copies(&system);
+    let earliest = scene.window_in(&system, AWAY).unwrap().state.stretches[0].earliest_at;
+    wait_until("the server's time is in its window", || scene.time() > earliest);
     scene.write(700);
     let (of_then, moment) = (ledger(&scene.world.server), scene.time());
     scene.write(30_000);
@@ -48,8 +51,6 @@ fn a_lost_region_takes_no_log_along_that_was_pulled() {
     });
     let away = scene.window_in(&system, AWAY).unwrap();
     assert_eq!((away.state.stretches.len(), away.state.gaps.len()), (1, 0), "{away:?}");
-    let bases = scene.points(&system);
-    assert!(bases.iter().all(|base| base.created_at < moment), "{moment}: {bases:?}");
 
     drop(system);
     fs::remove_dir_all(scene.data().join("regions/west")).unwrap();
@@ -81,9 +82,6 @@ fn log_goes_on_in_the_other_region_after_a_gap() {
     });
     let away = scene.window_in(&system, AWAY).unwrap();
     assert_eq!(away.state.gaps.len(), 1, "{away:?}");
-    wait_until("the server's time is in the window", || {
-        scene.time() > away.state.stretches.last().unwrap().earliest_at
-    });
     drop(system);
     assert_eq!(scene.restored(AWAY), scene.lines);
 }

@@ -27,7 +27,7 @@ pub fn place() -> (TempDir, PathBuf) {
 
 impl Scene {
     /// Makes a base backup now.
-    fn back_up(&self, system: &System) {
+    pub fn back_up(&self, system: &System) {
         let points = self.points(system).len();
         let detail = Detail::BackupRequested {
             request: format!("base-{points}"),

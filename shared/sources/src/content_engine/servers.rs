@@ -305,6 +305,29 @@ pub(super) fn log_to_copy(
     Ok(plan_log_copy(&bases, log.pieces(), &present))
 }
 
+/// The log that is proven along with a base backup; none with other snapshots.
+pub(super) fn own_log(repository: &Repository, resource: &ResourceId, id: Id) -> Result<Vec<Id>, Failure> {
+    match repository.snapshot(&id) {
+        Ok(snapshot) if cluster::is_base(&snapshot) => {}
+        // What is wrong with the snapshot itself is found without its log.
+        _ => return Ok(Vec::new()),
+    }
+    let (bases, archive) = opened(repository, resource)?;
+    Ok(cluster::own_log(&id, &bases, archive.pieces()))
+}
+
+/// The log that restores from a base backup can need, as far as a repository can tell: none where that is damaged.
+pub(super) fn log_after(repository: &Repository, resource: &ResourceId, id: Id) -> Result<Vec<Id>, Failure> {
+    match opened(repository, resource) {
+        Ok((mut bases, archive)) => {
+            bases.retain(|stored| stored.base.snapshot == id);
+            Ok(plan_log_copy(&bases, archive.pieces(), &BTreeSet::new()))
+        }
+        Err(failure) if failure.kind == FailureKind::Integrity => Ok(Vec::new()),
+        Err(failure) => Err(failure),
+    }
+}
+
 /// The log that no base backup needs which stands. While none can be used, all of it stays.
 pub(super) fn unneeded_log(repository: &Repository, resource: &ResourceId) -> Result<Vec<Id>, Failure> {
     let (bases, archive) = opened(repository, resource)?;
