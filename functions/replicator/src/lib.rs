@@ -57,7 +57,7 @@ async fn request_log_copies(
     let windows = inventory::windows(world, &resource.id).await?;
     for policy in policies {
         for due in plan_log_copies(&policy.draft, points, &windows) {
-            let since = due.has_until.map_or_else(String::new, |at| at.to_string());
+            let since = due.copied_until.map_or_else(String::new, |at| at.to_string());
             let work = [
                 "copy-log",
                 resource.id.as_str(),

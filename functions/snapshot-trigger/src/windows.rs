@@ -1,6 +1,9 @@
 //! What a pull of a server's log came to: the window that it moved on, and what people must know of it.
 
-use holdfast_core::domain::{BackupKind, Failure, Job, LogState, Order, ResourceId, SlotState, VaultName, Window};
+use holdfast_core::domain::{
+    BackupKind, Failure, Job, JobId, LogState, Order, Origin, Patterns, Resource, ResourceId, SlotState, VaultName,
+    Window,
+};
 use holdfast_core::ports::{Page, Severity};
 use holdfast_core::workflow::records::{self, Alarm};
 use holdfast_core::workflow::{World, inventory, jobs};
@@ -81,6 +84,30 @@ async fn begin_anew(world: &World, job: &Job, state: &LogState) -> Result<(), Fa
     let work = work.each_ref().map(String::as_str);
     let reason = format!("the log of {resource} leads on from no base backup");
     jobs::request_planned(world, &work, order, reason).await.map(|_| ())
+}
+
+/// Has the log of a server pulled now, because its receiver found a gap: the pull tells of it, and asks for the base backup that
+/// the log leads on from again.
+pub async fn pull_after_gap(
+    world: &World,
+    resource: &Resource,
+    vault: &VaultName,
+    why: &Failure,
+) -> Result<(), Failure> {
+    let order = Order::Backup {
+        resource: resource.id.clone(),
+        path: resource.path.clone(),
+        vault: vault.clone(),
+        kind: BackupKind::Log,
+        base: None,
+        patterns: Patterns::default(),
+        bandwidth_limit: None,
+        server: resource.server.clone(),
+    };
+    let id = JobId::derive(&["pull-after-gap", resource.id.as_str(), &world.ids.fresh()]);
+    let reason = format!("log that was not received yet is gone: {why}");
+    let job = Job::pending(id, order, Origin::Plan { reason }, world.now());
+    jobs::request(world, job).await.map(|_| ())
 }
 
 /// Something that people hear of once, and once more when it is over.

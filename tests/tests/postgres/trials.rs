@@ -171,14 +171,16 @@ fn a_byte_that_is_flipped_in_the_vault_is_damage_is_repaired_and_tried_again() {
     let scene = scene("");
     scene.world.server.fill(1);
     let system = scene.open();
+    scene.back_up(&system);
+    // What is pulled later may have a larger pack, of log from before the base backup.
+    let packs = files(&scene.data().join("regions/west/vaults/primary/orders/data"));
+    let (pack, _) = packs.into_iter().max_by_key(|(_, bytes)| *bytes).unwrap();
     scene.until(&system, "a trial holds, and the copy is proven", |system| {
         let points = scene.points(system);
         let is_whole =
             |point: &Point| point.copies.len() == 2 && point.copies.iter().all(|copy| !copy.proofs.is_empty());
         scene.last_trial(system) == Some((Level::L4, true)) && points.iter().all(is_whole)
     });
-    let packs = files(&scene.data().join("regions/west/vaults/primary/orders/data"));
-    let (pack, _) = packs.into_iter().max_by_key(|(_, bytes)| *bytes).unwrap();
     flip(&pack);
     scene.until(&system, "a trial finds it", |system| {
         trials(&scene.points(system))

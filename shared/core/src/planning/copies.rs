@@ -68,7 +68,7 @@ pub struct LogCopyDue {
     /// The vault that lacks it.
     pub to: VaultName,
     /// When the newest log that stands there was pulled; none while no log was copied there by itself.
-    pub has_until: Option<Timestamp>,
+    pub copied_until: Option<Timestamp>,
     /// When the newest log that must come along was pulled.
     pub pulled_at: Timestamp,
     /// Why, for people.
@@ -85,20 +85,20 @@ pub fn plan_log_copies(policy: &PolicyDraft, points: &[Point], windows: &[Window
     let others = policy.copies.iter().filter(|rule| rule.vault != policy.vault);
     let due = others.filter_map(|rule| {
         let has_base = points.iter().any(|point| point.copy_in(&rule.vault).is_some());
-        let has_until = window_in(&rule.vault).map(|window| window.observed_at);
-        let is_due = has_base && has_until.is_none_or(|at| at < home.observed_at);
-        let known = has_until.map_or_else(
-            || "no window yet".to_owned(),
-            |at| format!("the log that was pulled by {at}"),
+        let copied_until = window_in(&rule.vault).map(|window| window.observed_at);
+        let is_due = has_base && copied_until.is_none_or(|at| at < home.observed_at);
+        let known = copied_until.map_or_else(
+            || "what came with a base backup".to_owned(),
+            |at| format!("what was pulled by {at}"),
         );
         is_due.then(|| LogCopyDue {
             from: policy.vault.clone(),
             to: rule.vault.clone(),
-            has_until,
+            copied_until,
             pulled_at: home.observed_at,
             reason: format!(
-                "vault {} has {known}, and vault {} that of {}",
-                rule.vault, policy.vault, home.observed_at
+                "vault {} has log that was pulled at {}, vault {} only {known}",
+                policy.vault, home.observed_at, rule.vault
             ),
         })
     });

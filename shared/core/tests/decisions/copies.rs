@@ -143,16 +143,18 @@ fn log_follows_the_first_base_backup_in_a_vault_and_then_every_pull() {
     let expected = LogCopyDue {
         from: vault_name("primary"),
         to: vault_name("recovery"),
-        has_until: None,
+        copied_until: None,
         pulled_at: at(first),
-        reason: format!("vault recovery has no window yet, and vault primary that of {first}"),
+        reason: format!(
+            "vault primary has log that was pulled at {first}, vault recovery only what came with a base backup"
+        ),
     };
     assert_eq!(due(&base, &[window("primary", first)]), [expected]);
     let copied = [window("primary", first), window("recovery", first)];
     assert_eq!(due(&base, &copied), []);
     let plan = due(&base, &[window("primary", second), window("recovery", first)]);
     assert_eq!(
-        (plan.len(), plan[0].has_until, plan[0].pulled_at),
+        (plan.len(), plan[0].copied_until, plan[0].pulled_at),
         (1, Some(at(first)), at(second))
     );
     base.copies[1].state = CopyState::Deleted;

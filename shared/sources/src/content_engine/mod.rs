@@ -44,6 +44,7 @@ use task::{MayPublish, Running, Stopping, TaskState};
 
 pub use executors::{ExecutorParts, SharedEngine};
 pub use receipts::ReceiptStore;
+pub use receivers::Listener;
 
 /// Opens the storage of a resource's repository in a vault.
 pub type OpenStorage = Arc<dyn Fn(&VaultName, &ResourceId) -> Result<Arc<dyn Storage>, Failure> + Send + Sync>;

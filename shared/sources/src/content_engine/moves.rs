@@ -44,7 +44,15 @@ impl Inner {
         let _reading = Lock::acquire(&source, LockKind::Shared).map_err(failure)?;
         let destination = self.repositories.open(to, resource)?;
         let log = servers::log_to_copy(&source, Some(&destination), resource, None)?;
-        self.copy_snapshots(&source, (resource, to), log, control)?;
+        let copied = self.copy_snapshots(&source, (resource, to), log, control);
+        copied.map_err(|failure| match failure.kind {
+            // A part of a segment went meanwhile, as the whole of it is stored: the next attempt copies that.
+            FailureKind::NotFound => Failure {
+                kind: FailureKind::Transient,
+                ..failure
+            },
+            _ => failure,
+        })?;
         servers::log_state(&destination, resource, pulled_at).map(Outcome::Log)
     }
 

@@ -187,7 +187,7 @@ impl Inner {
 }
 
 impl Server<'_> {
-    fn failed(&self, error: &PostgresError) -> Failure {
+    pub(super) fn failed(&self, error: &PostgresError) -> Failure {
         postgres_failure(self.resource, error)
     }
 
