@@ -173,7 +173,7 @@ fn a_region_that_is_away_for_two_weeks_gets_its_copies_when_it_returns() {
 
 impl System {
     /// Makes the protected resource a server.
-    fn become_a_server(&self, policy: PolicyDraft) {
+    pub fn become_a_server(&self, policy: PolicyDraft) {
         let resource = Resource {
             kind: ResourceKind::Postgres,
             ..now(inventory::resource(&self.world, &photos())).unwrap()
