@@ -5,12 +5,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use holdfast_core::config::Config;
-use holdfast_core::domain::{Failure, FailureKind, Resource, ResourceId, Span, VaultName};
+use holdfast_core::domain::{Failure, FailureKind, Resource, Span, VaultName};
 use holdfast_core::planning::plan_receivers;
 use holdfast_core::ports::{Page, Severity};
-use holdfast_core::workflow::leases;
+use holdfast_core::workflow::{World, leases};
+use holdfast_snapshot_trigger::pull_after_gap;
+use holdfast_sources::content_engine::Listener;
 use holdfast_sources::postgres::follow::Follower;
 use holdfast_sources::postgres::{LogFile, PostgresError, SegmentSize};
+use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use super::{System, pause};
@@ -55,10 +58,24 @@ pub fn start_receivers(system: &Arc<System>, config: &Config, stopping: &Arc<Ato
         .collect()
 }
 
-/// Tells of a server that is waited for, and notes that log came.
+/// Tells of a server that is waited for, has a gap told, and notes that log came.
 struct Heard {
-    resource: ResourceId,
+    world: World,
+    resource: Resource,
+    vault: VaultName,
+    runtime: Handle,
     has_come: bool,
+}
+
+impl Listener for Heard {
+    /// Where the pull cannot be asked for, the scheduled one tells of the gap.
+    fn missed(&mut self, why: &Failure) {
+        eprintln!("holdfast: the log of {}: {why}", self.resource.id);
+        let pull = pull_after_gap(&self.world, &self.resource, &self.vault, why);
+        if let Err(failure) = self.runtime.block_on(pull) {
+            eprintln!("holdfast: the log of {}: {failure}", self.resource.id);
+        }
+    }
 }
 
 impl Follower for Heard {
@@ -69,7 +86,7 @@ impl Follower for Heard {
     fn waiting(&mut self, why: &PostgresError, wait: Duration) {
         eprintln!(
             "holdfast: the log of {}: {why}; trying again in {} s",
-            self.resource,
+            self.resource.id,
             wait.as_secs()
         );
     }
@@ -128,12 +145,15 @@ impl Receiver {
     async fn receive_under_lease(&self) -> (Result<(), Failure>, bool) {
         let stop = Arc::new(AtomicBool::new(false));
         let (engine, resource, vault) = (self.system.engine.clone(), self.resource.clone(), self.vault.clone());
+        let mut heard = Heard {
+            world: self.system.world.clone(),
+            resource: resource.clone(),
+            vault: vault.clone(),
+            runtime: Handle::current(),
+            has_come: false,
+        };
         let flag = Arc::clone(&stop);
         let mut receiving = tokio::task::spawn_blocking(move || {
-            let mut heard = Heard {
-                resource: resource.id.clone(),
-                has_come: false,
-            };
             let received = engine.receive(&resource, &vault, &flag, &mut heard);
             (received, heard.has_come)
         });

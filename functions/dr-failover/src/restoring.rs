@@ -2,13 +2,16 @@
 //! of its own.
 
 use holdfast_core::domain::{
-    Failure, FailureKind, Job, JobId, JobState, Order, Origin, Outcome, Run, RunKind, Span, StepAction, StepName, total,
+    Failure, FailureKind, Job, JobId, JobState, Moment, Order, Origin, Outcome, Point, ResourceId, Run, RunKind,
+    ServerRecovery, Span, StepAction, StepName, VaultName, total,
 };
+use holdfast_core::planning::choose_recovery_start;
 use holdfast_core::workflow::records::{self, Stored};
 use holdfast_core::workflow::{World, inventory, jobs};
+use jiff::Timestamp;
 
 use crate::acts;
-use crate::steps::{end, newest_proven};
+use crate::steps::{end, proven};
 
 /// The ids of the jobs of a restore step, in order: a step that is tried again after one that did not succeed orders the next.
 fn job_ids(run: &Run, step: &StepName) -> impl Iterator<Item = JobId> {
@@ -28,6 +31,43 @@ pub async fn recorded(world: &World, run: &Run, step: &StepName) -> Result<Vec<J
     Ok(found)
 }
 
+/// What a restore step reads.
+struct Source {
+    point: Point,
+    recovery: Option<ServerRecovery>,
+    /// What it holds is as of then.
+    as_of: Timestamp,
+}
+
+/// The newest proven point in a vault; of a server whose log stands there the proven base backup from which that leads furthest.
+/// Log can only be laid beside a data folder: in a bucket no server runs.
+async fn source(
+    world: &World,
+    resource: &ResourceId,
+    vault: &VaultName,
+    target: &str,
+) -> Result<Option<Source>, Failure> {
+    let mut points = proven(world, resource, vault).await?;
+    if target.starts_with('/') {
+        let windows = inventory::windows(world, resource).await?;
+        if let Ok(start) = choose_recovery_start(&windows, &points, Moment::Latest, Some(vault), None) {
+            return Ok(Some(Source {
+                recovery: Some(ServerRecovery {
+                    to: Moment::Latest,
+                    timeline: start.stretch.timeline,
+                }),
+                as_of: start.until,
+                point: start.point.clone(),
+            }));
+        }
+    }
+    Ok(points.pop().map(|point| Source {
+        as_of: point.taken_at,
+        recovery: None,
+        point,
+    }))
+}
+
 /// Orders the restore, or finds that it was ordered.
 pub async fn begin(world: &World, run: &mut Stored<Run>, place: usize) -> Result<(), Failure> {
     let step = run.value.steps[place].step.clone();
@@ -39,7 +79,11 @@ pub async fn begin(world: &World, run: &mut Stored<Run>, place: usize) -> Result
     else {
         return Err(Failure::new(FailureKind::Bug, "this step restores nothing"));
     };
-    let Some(point) = newest_proven(world, resource, vault).await? else {
+    let target = match target {
+        Some(target) if run.value.kind != RunKind::Drill => target.clone(),
+        _ => format!("{}/{}/{}", world.settings.drill_area, run.value.id, step.name),
+    };
+    let Some(Source { point, recovery, as_of }) = source(world, resource, vault, &target).await? else {
         let note = format!("no point of {resource} in vault {vault} is proven at level L2 or above");
         end(world, &mut run.value, place, false, note);
         return Ok(());
@@ -53,24 +97,22 @@ pub async fn begin(world: &World, run: &mut Stored<Run>, place: usize) -> Result
     let order = Order::Restore {
         point: point.reference(),
         from: point.location(copy),
-        target: match target {
-            Some(target) if run.value.kind != RunKind::Drill => target.clone(),
-            _ => format!("{}/{}/{}", world.settings.drill_area, run.value.id, step.name),
-        },
+        target,
         include: Vec::new(),
         overwrite: false,
         heartbeat: inventory::resource(world, resource).await?.heartbeat,
-        recovery: None,
+        recovery,
     };
     let ended = recorded(world, &run.value, &step.name).await?;
     let ended = ended.iter().take_while(|job| has_failed(job)).count();
     let Some(id) = job_ids(&run.value, &step.name).nth(ended) else {
         return Ok(());
     };
-    let age = Span::between(point.taken_at, run.value.declared_at).as_seconds();
+    let age = Span::between(as_of, run.value.declared_at).as_seconds();
     run.value.point_age_seconds = Some(run.value.point_age_seconds.map_or(age, |known| known.max(age)));
     run.value.steps[place].job = Some(id.clone());
-    run.value.steps[place].note = format!("restoring point {} of {}", point.id.short(), point.taken_at);
+    let log = recovery.map_or_else(String::new, |_| format!(", with log until {as_of}"));
+    run.value.steps[place].note = format!("restoring point {} of {}{log}", point.id.short(), point.taken_at);
     records::update(world.catalog.as_ref(), run).await?;
     let origin = Origin::Run {
         run: run.value.id.clone(),

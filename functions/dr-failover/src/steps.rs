@@ -86,7 +86,7 @@ pub fn end(world: &World, run: &mut Run, place: usize, holds: bool, note: String
 async fn evaluate(world: &World, check: &Check) -> Result<(bool, String), Failure> {
     match check {
         Check::ProvenPoint { resource, vault } => {
-            let found = newest_proven(world, resource, vault).await?;
+            let found = proven(world, resource, vault).await?.pop();
             Ok(match found {
                 Some(point) => (
                     true,
@@ -122,15 +122,15 @@ async fn evaluate(world: &World, check: &Check) -> Result<(bool, String), Failur
     }
 }
 
-/// The newest point of a resource that is proven in a vault.
-pub async fn newest_proven(world: &World, resource: &ResourceId, vault: &VaultName) -> Result<Option<Point>, Failure> {
-    let points = inventory::points(world, resource).await?;
-    let proven = |point: &Point| {
-        point
-            .copy_in(vault)
-            .is_some_and(|copy| point.routine_proof(copy).is_some())
+/// The proven points of a resource in a vault, oldest first.
+pub async fn proven(world: &World, resource: &ResourceId, vault: &VaultName) -> Result<Vec<Point>, Failure> {
+    let mut points = inventory::points(world, resource).await?;
+    let is_proven = |point: &Point| {
+        let copy = point.copy_in(vault);
+        copy.is_some_and(|copy| point.routine_proof(copy).is_some())
     };
-    Ok(points.into_iter().rev().find(proven))
+    points.retain(is_proven);
+    Ok(points)
 }
 
 async fn compare(world: &World, restored: Option<&JobId>) -> Result<(bool, String), Failure> {

@@ -1,7 +1,7 @@
-//! Copy jobs: the copy that comes of one joins the record of its point.
+//! Copy jobs: the copy that comes of one joins the record of its point, and copied log moves on the window of its vault.
 
 use async_trait::async_trait;
-use holdfast_core::domain::{Copy, CopyState, Detail, Failure, FailureKind, Job, Order, Outcome};
+use holdfast_core::domain::{Copy, CopyState, Detail, Failure, FailureKind, Job, Order, Outcome, Window};
 use holdfast_core::planning::CopyDue;
 use holdfast_core::ports::{Page, Severity};
 use holdfast_core::workflow::jobs::Settle;
@@ -14,6 +14,24 @@ pub struct Copies;
 #[async_trait]
 impl Settle for Copies {
     async fn completed(&self, world: &World, job: &mut Stored<Job>, outcome: &Outcome) -> Result<(), Failure> {
+        if let (
+            Order::CopyLog {
+                resource,
+                to,
+                pulled_at,
+                ..
+            },
+            Outcome::Log(state),
+        ) = (&job.value.order, outcome)
+        {
+            let window = Window {
+                resource: resource.clone(),
+                vault: to.clone(),
+                observed_at: *pulled_at,
+                state: state.clone(),
+            };
+            return inventory::advance_window(world, &window).await;
+        }
         let (Order::Copy { point, to, .. }, Outcome::Copy { artefact, .. }) = (&job.value.order, outcome) else {
             let message = format!("copy job {} came to an outcome that is none of a copy", job.value.id);
             return Err(Failure::new(FailureKind::Bug, message));

@@ -1,9 +1,9 @@
-//! Brings copies of recovery points to what the policies ask.
+//! Brings copies of recovery points, and of the log of servers, to what the policies ask.
 
 mod copies;
 
-use holdfast_core::domain::{CopyState, Event, Failure, JobKind, Order, Point, Policy, Resource};
-use holdfast_core::planning::{CopyDue, looked_at, plan_copies};
+use holdfast_core::domain::{CopyState, Event, Failure, JobKind, Order, Point, Policy, Resource, ResourceKind};
+use holdfast_core::planning::{CopyDue, looked_at, plan_copies, plan_log_copies};
 use holdfast_core::workflow::{FirstFailure, World, in_force, inventory, jobs};
 
 /// Plans the copies that are missing, and brings every copy job further.
@@ -24,6 +24,9 @@ async fn plan_resource(world: &World, policies: &[Policy], resource: &Resource) 
         return Ok(());
     }
     let points = inventory::points(world, &resource.id).await?;
+    if resource.kind == ResourceKind::Postgres {
+        request_log_copies(world, &copying, resource, &points).await?;
+    }
     let mut failures = FirstFailure::default();
     for policy in copying {
         for due in plan_copies(&policy.draft, &points, world.now()) {
@@ -41,6 +44,37 @@ async fn plan_resource(world: &World, policies: &[Policy], resource: &Resource) 
         }
     }
     failures.into_result()
+}
+
+/// Of one server and vault there is one job at a time: the next begins where the last one's window ended, with all that was
+/// pulled meanwhile.
+async fn request_log_copies(
+    world: &World,
+    policies: &[&Policy],
+    resource: &Resource,
+    points: &[Point],
+) -> Result<(), Failure> {
+    let windows = inventory::windows(world, &resource.id).await?;
+    for policy in policies {
+        for due in plan_log_copies(&policy.draft, points, &windows) {
+            let since = due.copied_until.map_or_else(String::new, |at| at.to_string());
+            let work = [
+                "copy-log",
+                resource.id.as_str(),
+                due.from.as_str(),
+                due.to.as_str(),
+                &since,
+            ];
+            let order = Order::CopyLog {
+                resource: resource.id.clone(),
+                from: due.from.clone(),
+                to: due.to.clone(),
+                pulled_at: due.pulled_at,
+            };
+            jobs::request_planned(world, &work, order, due.reason).await?;
+        }
+    }
+    Ok(())
 }
 
 /// How many copies of the point have already come and gone in the vault: copying it there once more is other work.

@@ -6,6 +6,8 @@ mod windows;
 use holdfast_core::domain::{Detail, Event, Failure, JobKind};
 use holdfast_core::workflow::{World, jobs};
 
+pub use windows::pull_after_gap;
+
 /// Takes in a person's request, if the event is one, and brings every backup job further.
 pub async fn handle(world: &World, event: &Event) -> Result<(), Failure> {
     if let Detail::BackupRequested {

@@ -1,9 +1,12 @@
 //! What a pull of a server's log came to: the window that it moved on, and what people must know of it.
 
-use holdfast_core::domain::{BackupKind, Failure, Job, LogState, Order, ResourceId, SlotState, VaultName, Window};
+use holdfast_core::domain::{
+    BackupKind, Failure, Job, JobId, LogState, Order, Origin, Patterns, Resource, ResourceId, SlotState, VaultName,
+    Window,
+};
 use holdfast_core::ports::{Page, Severity};
 use holdfast_core::workflow::records::{self, Alarm};
-use holdfast_core::workflow::{World, jobs};
+use holdfast_core::workflow::{World, inventory, jobs};
 
 /// A slot without a limit that keeps more than this is told of: pulls move it on each time.
 const MOST_KEPT_BYTES: u64 = 16 << 30;
@@ -15,25 +18,13 @@ pub async fn record(
     (resource, vault): (&ResourceId, &VaultName),
     state: &LogState,
 ) -> Result<(), Failure> {
-    let observed_at = job.started_at.unwrap_or(job.created_at);
     let window = Window {
         resource: resource.clone(),
         vault: vault.clone(),
-        observed_at,
+        observed_at: job.started_at.unwrap_or(job.created_at),
         state: state.clone(),
     };
-    if records::insert(world.catalog.as_ref(), &window).await?.is_some() {
-        let advance = |known: &mut Window| {
-            let is_newer = known.observed_at < observed_at;
-            if is_newer {
-                let covered_at = known.state.covered_at.max(state.covered_at);
-                *known = window.clone();
-                known.state.covered_at = covered_at;
-            }
-            is_newer
-        };
-        records::amend(world.catalog.as_ref(), &records::window_key(resource, vault), advance).await?;
-    }
+    inventory::advance_window(world, &window).await?;
     if state.is_broken() {
         begin_anew(world, job, state).await?;
     }
@@ -93,6 +84,30 @@ async fn begin_anew(world: &World, job: &Job, state: &LogState) -> Result<(), Fa
     let work = work.each_ref().map(String::as_str);
     let reason = format!("the log of {resource} leads on from no base backup");
     jobs::request_planned(world, &work, order, reason).await.map(|_| ())
+}
+
+/// Has the log of a server pulled now, because its receiver found a gap: the pull tells of it, and asks for the base backup that
+/// the log leads on from again.
+pub async fn pull_after_gap(
+    world: &World,
+    resource: &Resource,
+    vault: &VaultName,
+    why: &Failure,
+) -> Result<(), Failure> {
+    let order = Order::Backup {
+        resource: resource.id.clone(),
+        path: resource.path.clone(),
+        vault: vault.clone(),
+        kind: BackupKind::Log,
+        base: None,
+        patterns: Patterns::default(),
+        bandwidth_limit: None,
+        server: resource.server.clone(),
+    };
+    let id = JobId::derive(&["pull-after-gap", resource.id.as_str(), &world.ids.fresh()]);
+    let reason = format!("log that was not received yet is gone: {why}");
+    let job = Job::pending(id, order, Origin::Plan { reason }, world.now());
+    jobs::request(world, job).await.map(|_| ())
 }
 
 /// Something that people hear of once, and once more when it is over.

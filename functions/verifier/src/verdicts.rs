@@ -116,8 +116,8 @@ impl Found {
     /// does not complete.
     fn level(self, asked: Level, verdict: &Verdict) -> Level {
         match (&verdict.trial, self) {
+            (_, Self::Damage) if !asked.is_of_the_store() => Level::L3,
             (None, _) => asked,
-            (Some(_), Self::Damage) => Level::L3,
             (Some(report), _) => report.level,
         }
     }

@@ -170,3 +170,84 @@ fn a_region_that_is_away_for_two_weeks_gets_its_copies_when_it_returns() {
             .is_some()
     );
 }
+
+impl System {
+    /// Makes the protected resource a server.
+    pub fn become_a_server(&self, policy: PolicyDraft) {
+        let resource = Resource {
+            kind: ResourceKind::Postgres,
+            ..now(inventory::resource(&self.world, &photos())).unwrap()
+        };
+        let policies = [(PolicyId::new("main").unwrap(), policy)];
+        let plans = [plan(vec![restore_step("restore")])];
+        now(apply::apply(&self.world, &[resource], &policies, &plans)).unwrap();
+    }
+
+    /// Log was pulled to the vault of backups now.
+    fn pulled(&self) -> Timestamp {
+        let observed_at = self.clock.now();
+        let state = LogState {
+            stretches: Vec::new(),
+            gaps: Vec::new(),
+            covered_at: Some(observed_at),
+            slot: None,
+        };
+        let window = Window {
+            resource: photos(),
+            vault: vault(HOME),
+            observed_at,
+            state,
+        };
+        now(inventory::advance_window(&self.world, &window)).unwrap();
+        observed_at
+    }
+
+    fn log_copies(&self) -> Vec<Job> {
+        let jobs = self.jobs(JobKind::Copy).into_iter();
+        jobs.filter(|job| matches!(job.order, Order::CopyLog { .. })).collect()
+    }
+
+    fn copied_log(&self) -> Option<Window> {
+        let windows = now(inventory::windows(&self.world, &photos())).unwrap();
+        windows.into_iter().find(|window| window.vault == vault(AWAY))
+    }
+}
+
+#[test]
+fn log_that_is_pulled_while_a_copy_goes_on_comes_along_with_the_next_one() {
+    let policy = PolicyDraft {
+        selection: Selection {
+            resources: vec![photos()],
+            ..Selection::default()
+        },
+        ..once()
+    };
+    let system = settled_under(policy.clone());
+    system.become_a_server(policy);
+    system.pass(Span::minutes(5));
+    assert_eq!(system.log_copies(), [], "no log was pulled");
+    system.engine.set_reachable(&vault(AWAY), false);
+    let first = system.pulled();
+    let mut last = first;
+    for _ in 0..4 {
+        system.pass(Span::minutes(1));
+        last = system.pulled();
+    }
+    assert_eq!((system.log_copies().len(), system.copied_log()), (1, None));
+    system.engine.set_reachable(&vault(AWAY), true);
+    system.pass(Span::minutes(30));
+    let window = system.copied_log().unwrap();
+    assert_eq!((window.observed_at, window.state.covered_at), (last, Some(last)));
+    let mut pulled: Vec<Timestamp> = system.log_copies().iter().map(pulled_at).collect();
+    pulled.sort_unstable();
+    assert_eq!(pulled, [first, last], "what was pulled between goes with the last");
+    system.pass(Span::minutes(10));
+    assert_eq!(system.log_copies().len(), 2, "nothing was pulled since");
+}
+
+fn pulled_at(job: &Job) -> Timestamp {
+    match &job.order {
+        Order::CopyLog { pulled_at, .. } => *pulled_at,
+        order => panic!("{order:?}"),
+    }
+}

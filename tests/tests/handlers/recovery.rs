@@ -260,3 +260,54 @@ fn a_drill_that_restores_what_a_service_keeps_is_refused_and_can_be_simulated() 
     assert!(refusal.message.contains("content only so far"), "{refusal}");
     ask(RunKind::Simulate).unwrap();
 }
+
+#[test]
+fn a_server_is_restored_with_the_log_that_stands_in_the_vault_of_the_step() {
+    let policy = PolicyDraft {
+        selection: Selection {
+            resources: vec![photos()],
+            ..Selection::default()
+        },
+        ..once()
+    };
+    let system = settled_under(policy.clone());
+    system.become_a_server(policy);
+    let point = system.point();
+    let covered_at = system.clock.now();
+    let stretch = Stretch {
+        timeline: 1,
+        earliest_at: point.taken_at,
+        latest_at: point.created_at,
+        bases: vec![point.copy_in(&vault(AWAY)).unwrap().artefact.clone()],
+    };
+    let window = Window {
+        resource: photos(),
+        vault: vault(AWAY),
+        observed_at: covered_at,
+        state: LogState {
+            stretches: vec![stretch],
+            gaps: Vec::new(),
+            covered_at: Some(covered_at),
+            slot: None,
+        },
+    };
+    now(inventory::advance_window(&system.world, &window)).unwrap();
+    system.ask_run(RunKind::Drill);
+    system.pass(Span::minutes(10));
+    let restores = system.jobs(JobKind::Restore);
+    let Order::Restore { from, recovery, .. } = &restores[0].order else {
+        panic!("{restores:?}");
+    };
+    let expected = ServerRecovery {
+        to: Moment::Latest,
+        timeline: 1,
+    };
+    assert_eq!((from.vault.as_str(), *recovery), (AWAY, Some(expected)));
+    let run = system.run();
+    assert_eq!(
+        (run.state, run.point_age_seconds),
+        (RunState::Succeeded, Some(0)),
+        "{:?}",
+        run.steps
+    );
+}

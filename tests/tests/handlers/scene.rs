@@ -9,10 +9,10 @@ pub use futures::FutureExt;
 pub use holdfast_cli::embedded::invoke;
 pub use holdfast_core::domain::{
     BackupKind, Check, CopyRule, CopyState, Detail, Drills, Event, Failure, FailureKind, FunctionName, Job, JobId,
-    JobKind, JobState, Level, Objectives, Occurrence, OccurrenceState, Outcome, Patterns, PlanId, Point, PointId,
-    PointState, Policy, PolicyDraft, PolicyId, RecoveryPlan, Region, Resource, ResourceId, ResourceKind, Retention,
-    Rule, RuleName, Run, RunId, RunKind, RunState, Selection, Span, Step, StepAction, StepName, StepState, UnreadEntry,
-    Vault, VaultName, VerifyRule,
+    JobKind, JobState, Level, LogState, Moment, Objectives, Occurrence, OccurrenceState, Order, Outcome, Patterns,
+    PlanId, Point, PointId, PointState, Policy, PolicyDraft, PolicyId, RecoveryPlan, Region, Resource, ResourceId,
+    ResourceKind, Retention, Rule, RuleName, Run, RunId, RunKind, RunState, Selection, ServerRecovery, Span, Step,
+    StepAction, StepName, StepState, Stretch, UnreadEntry, Vault, VaultName, VerifyRule, Window,
 };
 pub use holdfast_core::ports::{Catalog, Draft, Entry, Inserted, Key};
 pub use holdfast_core::ports::{Clock, EvidenceStore, Keys, Queue, Severity, Signature};

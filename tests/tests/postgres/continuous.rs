@@ -54,3 +54,63 @@ fn a_killed_server_loses_no_more_than_two_seconds_of_what_the_program_receives()
     assert!(found.last().unwrap().0 + 3 >= last, "{last} stood before the kill");
     assert!(lost <= 2_000_000, "{lost} microseconds of commits are lost");
 }
+
+/// How a slot comes to be lost while nobody receives.
+fn lose(scene: &mut Scene, by_hand: bool) {
+    if by_hand {
+        scene
+            .world
+            .server
+            .sql("SELECT pg_drop_replication_slot('pulled_receiver')");
+    }
+    for _ in 0..8 {
+        scene.write(20_000);
+        scene.world.server.sql("SELECT pg_switch_wal()");
+        scene.world.server.sql("CHECKPOINT");
+    }
+    let lost = "SELECT count(*) FROM pg_replication_slots WHERE wal_status <> 'lost'";
+    wait_until("the server keeps no log for it", || {
+        scene.world.server.sql("CHECKPOINT");
+        scene.world.server.sql(lost) == "0"
+    });
+}
+
+fn a_lost_slot_is_told_at_once(by_hand: bool) {
+    let settings = [
+        "max_slot_wal_keep_size = '32MB'",
+        "max_wal_size = '32MB'",
+        "min_wal_size = '32MB'",
+    ];
+    let mut scene = Scene::with(&settings, |_| "log = \"continuous\"".to_owned());
+    scene.world.server.configure("wal_keep_size = 0");
+    scene.world.server.sql("SELECT pg_reload_conf()");
+    Ran::of(&mut scene.holdfast(&["backup", "orders"])).ends(0);
+    let serving = scene.serve();
+    wait_until("the log is received", || scene.is_received());
+    scene.write(20_000);
+    serving.stop();
+    lose(&mut scene, by_hand);
+
+    let serving = scene.serve();
+    wait_until("people are told", || scene.told("is broken") == 1);
+    wait_until("the log is received over a new slot", || scene.is_received());
+    let bases = || {
+        let points = Ran::of(&mut scene.holdfast(&["--json", "points"])).ends(0).json();
+        points.as_array().unwrap().len()
+    };
+    wait_until("a base backup follows", || bases() == 2);
+    scene.write(500);
+    serving.stop();
+    assert_eq!(scene.told("is not received as it is written"), 0);
+    assert_eq!(scene.restored("primary"), scene.lines);
+}
+
+#[test]
+fn a_slot_that_the_server_gave_up_while_nobody_received_is_told_at_once_and_made_anew() {
+    a_lost_slot_is_told_at_once(false);
+}
+
+#[test]
+fn a_slot_that_somebody_dropped_while_nobody_received_is_told_at_once_and_made_anew() {
+    a_lost_slot_is_told_at_once(true);
+}

@@ -160,12 +160,15 @@ impl Scene {
         self.runtime.block_on(inventory::points(&system.world, &id)).unwrap()
     }
 
+    /// What can be restored of the server from the vault that its log is pulled to.
     pub fn window(&self, system: &System) -> Option<Window> {
+        self.window_in(system, "primary")
+    }
+
+    pub fn window_in(&self, system: &System, vault: &str) -> Option<Window> {
         let id: ResourceId = "orders".parse().unwrap();
-        self.runtime
-            .block_on(inventory::windows(&system.world, &id))
-            .unwrap()
-            .pop()
+        let windows = self.runtime.block_on(inventory::windows(&system.world, &id)).unwrap();
+        windows.into_iter().find(|window| window.vault.as_str() == vault)
     }
 
     pub fn covers(&self, system: &System, time: Timestamp) -> bool {
@@ -192,7 +195,7 @@ impl Scene {
     }
 
     /// How many lines a server holds that was restored from a vault to its latest state.
-    fn restored(&self, vault: &str) -> u64 {
+    pub fn restored(&self, vault: &str) -> u64 {
         self.recovered(vault)
             .sql("SELECT count(*) FROM ledger")
             .parse()

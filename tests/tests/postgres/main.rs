@@ -4,6 +4,7 @@
 
 mod archive;
 mod continuous;
+mod copied;
 mod domain;
 mod moments;
 mod proving;

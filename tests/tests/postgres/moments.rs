@@ -19,7 +19,7 @@ use crate::tools::Ran;
 const RESOURCE: &str = "orders";
 
 /// A folder of its own, and the data folder to be in it.
-fn place() -> (TempDir, PathBuf) {
+pub fn place() -> (TempDir, PathBuf) {
     let folder = folder();
     let data = folder.path().join("data");
     (folder, data)
@@ -27,7 +27,7 @@ fn place() -> (TempDir, PathBuf) {
 
 impl Scene {
     /// Makes a base backup now.
-    fn back_up(&self, system: &System) {
+    pub fn back_up(&self, system: &System) {
         let points = self.points(system).len();
         let detail = Detail::BackupRequested {
             request: format!("base-{points}"),
@@ -46,7 +46,7 @@ impl Scene {
     }
 
     /// The server's time.
-    fn time(&self) -> Timestamp {
+    pub fn time(&self) -> Timestamp {
         let text = self
             .world
             .server
@@ -64,7 +64,7 @@ impl Scene {
     }
 
     /// `holdfast restore orders --to MOMENT --target DIR`, as the owner of servers.
-    fn restore(&self, moment: &str, target: &std::path::Path, more: &[&str]) -> Command {
+    pub fn restore(&self, moment: &str, target: &std::path::Path, more: &[&str]) -> Command {
         give_to_owner(&self.data());
         let mut restore = as_owner(&self.world.path("holdfast"));
         restore
@@ -75,12 +75,12 @@ impl Scene {
     }
 }
 
-fn ledger(server: &Server) -> String {
+pub fn ledger(server: &Server) -> String {
     server.sql("SELECT id || ' ' || md5(text) FROM ledger ORDER BY id")
 }
 
 /// What a server holds that is started over a restored folder, once it has recovered by itself.
-fn recovered((folder, data): (TempDir, PathBuf)) -> String {
+pub fn recovered((folder, data): (TempDir, PathBuf)) -> String {
     let mut server = Server::over(folder, data);
     server.begin();
     wait_until("recovery has ended", || server.sql("SELECT pg_is_in_recovery()") == "f");

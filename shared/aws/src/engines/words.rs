@@ -13,6 +13,9 @@ pub(super) const ATTEMPT: &str = "holdfast:attempt";
 /// The tag of a copy: the ARN of what it is a copy of.
 pub(super) const ORIGIN: &str = "holdfast:origin";
 
+/// Why log is never copied here.
+pub(super) const NO_LOG: &str = "a service keeps its log itself: only that of a PostgreSQL server of our own is copied";
+
 /// Tags of an artefact.
 pub(super) type Tags = BTreeMap<String, String>;
 

@@ -73,6 +73,17 @@ pub enum Order {
         /// Where it must stand too.
         to: VaultName,
     },
+    /// Put the log of a server into another vault: what base backups there can need and lack.
+    CopyLog {
+        /// The server.
+        resource: ResourceId,
+        /// The vault that its log is pulled to.
+        from: VaultName,
+        /// The vault that holds copies of its base backups.
+        to: VaultName,
+        /// When the newest log that must come along was pulled.
+        pulled_at: Timestamp,
+    },
     /// Test one copy of a recovery point.
     Verify {
         /// The point.
@@ -179,7 +190,7 @@ impl Order {
     pub fn kind(&self) -> JobKind {
         match self {
             Self::Backup { .. } => JobKind::Backup,
-            Self::Copy { .. } => JobKind::Copy,
+            Self::Copy { .. } | Self::CopyLog { .. } => JobKind::Copy,
             Self::Verify { .. } => JobKind::Verify,
             Self::Repair { .. } => JobKind::Repair,
             Self::Restore { .. } => JobKind::Restore,
@@ -192,7 +203,9 @@ impl Order {
     /// The resource it concerns; none for a drill's clean-up.
     pub fn resource(&self) -> Option<&ResourceId> {
         match self {
-            Self::Backup { resource, .. } | Self::Reclaim { resource, .. } => Some(resource),
+            Self::Backup { resource, .. } | Self::CopyLog { resource, .. } | Self::Reclaim { resource, .. } => {
+                Some(resource)
+            }
             Self::Copy { point, .. }
             | Self::Verify { point, .. }
             | Self::Repair { point, .. }
@@ -210,7 +223,7 @@ impl Order {
             | Self::Repair { point, .. }
             | Self::Restore { point, .. }
             | Self::Delete { point, .. } => Some(point),
-            Self::Backup { .. } | Self::Reclaim { .. } | Self::Clean { .. } => None,
+            Self::Backup { .. } | Self::CopyLog { .. } | Self::Reclaim { .. } | Self::Clean { .. } => None,
         }
     }
 }
@@ -260,7 +273,7 @@ pub enum Outcome {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         changes: Option<Changes>,
     },
-    /// The log was pulled.
+    /// The log was pulled, or copied.
     Log(LogState),
     /// The copy stands.
     Copy {

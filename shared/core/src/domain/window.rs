@@ -54,7 +54,7 @@ pub struct Window {
     pub resource: ResourceId,
     /// The vault.
     pub vault: VaultName,
-    /// When it was looked at last.
+    /// When the newest log that is known to stand there was pulled from the server.
     pub observed_at: Timestamp,
     /// What stands there. [`LogState::covered_at`] is the latest that was ever seen.
     pub state: LogState,

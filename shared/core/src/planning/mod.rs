@@ -30,7 +30,7 @@ mod verification;
 
 pub use actuator_check::check_actuator;
 pub use clean_point::{CleanPoint, Judged, Sign, Standing, find_clean_point};
-pub use copies::{CopyDue, plan_copies};
+pub use copies::{CopyDue, LogCopyDue, plan_copies, plan_log_copies};
 pub use detection::{Detection, detect};
 pub use drill_cost::{
     BudgetDecision, CostError, Rented, check_budget, check_spending, drill_cost, rate, rented, starts_rented,

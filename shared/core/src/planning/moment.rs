@@ -16,6 +16,8 @@ pub struct RecoveryStart<'a> {
     pub window: &'a Window,
     /// The stretch of it that holds the moment.
     pub stretch: &'a Stretch,
+    /// Until when that can be restored.
+    pub until: Timestamp,
     /// Why this base backup, for people.
     pub reason: String,
 }
@@ -43,7 +45,8 @@ pub enum MomentRefusal {
 }
 
 /// The newest base backup that was consistent before the moment, can be read, and from which log leads there without a gap; or
-/// the one that is asked for, if it is such. Where several timelines hold the moment it is the newest one that counts.
+/// the one that is asked for, if it is such. Where several timelines hold the moment it is the newest one that counts, and where
+/// several vaults do that with the newest log whose base backup can be read.
 pub fn choose_recovery_start<'a>(
     windows: &'a [Window],
     points: &'a [Point],
@@ -52,16 +55,21 @@ pub fn choose_recovery_start<'a>(
     base: Option<&PointId>,
 ) -> Result<RecoveryStart<'a>, MomentRefusal> {
     let asked = |window: &&Window| vault.is_none_or(|vault| &window.vault == vault);
-    let windows: Vec<&Window> = windows.iter().filter(asked).collect();
+    let mut windows: Vec<&Window> = windows.iter().filter(asked).collect();
+    // Log reaches the vaults of copies later.
+    windows.sort_by_key(|window| std::cmp::Reverse(window.state.covered_at));
     if windows.iter().all(|window| window.state.stretches.is_empty()) {
         let place = vault.map_or_else(String::new, |vault| format!(" in vault {vault}"));
         return Err(MomentRefusal::NoLog { place });
     }
     let holding = windows.iter().filter_map(|window| Some((*window, newest(window, to)?)));
-    let mut refused = Vec::new();
+    let mut refused: Vec<String> = Vec::new();
     for (window, stretch) in holding {
         match base_of((window, stretch), points, to, base) {
-            Ok(start) => return Ok(start),
+            Ok(mut start) => {
+                start.reason.extend(refused.iter().map(|why| passed_over(why)));
+                return Ok(start);
+            }
             Err(why) => refused.push(why),
         }
     }
@@ -136,6 +144,7 @@ fn base_of<'a>(
                     copy,
                     window,
                     stretch,
+                    until: until(window, stretch),
                     reason: reason(window, stretch, wanted.is_some(), &refused),
                 });
             }
@@ -157,11 +166,15 @@ fn reason(window: &Window, stretch: &Stretch, is_wanted: bool, refused: &[String
     } else {
         "the newest"
     };
-    let passed_over: String = refused.iter().map(|why| format!("; passed over: {why}")).collect();
+    let passed_over: String = refused.iter().map(|why| passed_over(why)).collect();
     format!(
         "{which} in vault {} that was consistent before then, with log that leads there on timeline {}{passed_over}",
         window.vault, stretch.timeline
     )
+}
+
+fn passed_over(why: &str) -> String {
+    format!("; passed over: {why}")
 }
 
 /// What can be restored from a vault, for people.

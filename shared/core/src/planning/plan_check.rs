@@ -5,8 +5,8 @@ use std::cmp::Reverse;
 use jiff::Timestamp;
 
 use crate::domain::{
-    Act, ActuatorKind, PolicyDraft, PolicyId, RecoveryPlan, ResourceId, Settings, Span, Step, StepAction, StepName,
-    Undo, VaultName,
+    Act, ActuatorKind, BackupKind, PolicyDraft, PolicyId, RecoveryPlan, ResourceId, ResourceKind, Rule, Settings, Span,
+    Step, StepAction, StepName, Undo, VaultName,
 };
 
 use super::lint::{Finding, Severity};
@@ -183,7 +183,8 @@ impl Checker<'_> {
         }
     }
 
-    /// How old the newest point of a resource in a vault may be: the longest time between due times, and what a copy may take.
+    /// How old what stands of a resource in a vault may be, with the log of a server that is copied between its points: the
+    /// longest time between due times, and what a copy may take.
     fn worst_loss(
         &self,
         policies: &[(PolicyId, PolicyDraft)],
@@ -198,7 +199,9 @@ impl Checker<'_> {
                 None if &draft.vault == vault => Span::seconds(0),
                 None => return None,
             };
-            let rules = draft.rules.iter().filter(|_| draft.selection.covers(resource));
+            let has_log = resource.kind == ResourceKind::Postgres;
+            let counts = |rule: &&Rule| draft.selection.covers(resource) && (has_log || rule.kind != BackupKind::Log);
+            let rules = draft.rules.iter().filter(counts);
             let schedules: Vec<Schedule> = rules
                 .filter_map(|rule| Schedule::parse(&rule.cron, &rule.zone).ok())
                 .collect();

@@ -62,13 +62,31 @@ pub async fn newest_point(world: &World, resource: &ResourceId) -> Result<Option
     Ok(newest.map(|newest| newest.value))
 }
 
-/// The windows of a server, one for each vault that its log is pulled to.
+/// The windows of a server, one for each vault that its log is pulled or copied to.
 pub async fn windows(world: &World, resource: &ResourceId) -> Result<Vec<Window>, Failure> {
     let entries = world.catalog.list(&format!("RES#{resource}"), "WINDOW#").await?;
     entries
         .into_iter()
         .map(|entry| records::decode::<Window>(entry).map(|stored| stored.value))
         .collect()
+}
+
+/// Records a window, unless a later one is on record. Up to when everything can be restored is never taken back.
+pub async fn advance_window(world: &World, window: &Window) -> Result<(), Failure> {
+    if records::insert(world.catalog.as_ref(), window).await?.is_none() {
+        return Ok(());
+    }
+    let advance = |known: &mut Window| {
+        let is_newer = known.observed_at < window.observed_at;
+        if is_newer {
+            let covered_at = known.state.covered_at.max(window.state.covered_at);
+            *known = window.clone();
+            known.state.covered_at = covered_at;
+        }
+        is_newer
+    };
+    let key = records::window_key(&window.resource, &window.vault);
+    records::amend(world.catalog.as_ref(), &key, advance).await.map(|_| ())
 }
 
 /// The recovery point of a resource with this id.

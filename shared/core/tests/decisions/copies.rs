@@ -1,7 +1,7 @@
-use holdfast_core::domain::{CopyRule, CopyState, PointState, PolicyDraft};
-use holdfast_core::planning::{CopyDue, plan_copies};
+use holdfast_core::domain::{CopyRule, CopyState, LogState, PointState, PolicyDraft, Window};
+use holdfast_core::planning::{CopyDue, LogCopyDue, plan_copies, plan_log_copies};
 
-use crate::make::{at, copy, draft, point, proven, span, vault_name};
+use crate::make::{at, copy, draft, point, proven, resource, span, vault_name};
 
 const NOW: &str = "2026-01-05T00:30:00Z";
 
@@ -111,4 +111,70 @@ fn points_that_are_being_made_or_that_go_are_not_copied() {
     let mut repaired = point(at("2026-01-05T00:00:00Z"));
     repaired.state = PointState::Repaired;
     assert_eq!(due(&draft(), &[repaired]).len(), 1);
+}
+
+/// What stands in a vault of log that was pulled at a time.
+fn window(vault: &str, pulled_at: &str) -> Window {
+    Window {
+        resource: resource().id,
+        vault: vault_name(vault),
+        observed_at: at(pulled_at),
+        state: LogState {
+            stretches: Vec::new(),
+            gaps: Vec::new(),
+            covered_at: None,
+            slot: None,
+        },
+    }
+}
+
+#[test]
+fn log_follows_the_first_base_backup_in_a_vault_and_then_every_pull() {
+    let (first, second) = ("2026-01-05T00:05:00Z", "2026-01-05T00:10:00Z");
+    let mut base = point(at("2026-01-05T00:00:00Z"));
+    let due = |base: &_, windows: &[Window]| plan_log_copies(&draft(), std::slice::from_ref(base), windows);
+    assert_eq!(
+        due(&base, &[window("primary", first)]),
+        [],
+        "nothing there for it to lead on from"
+    );
+    base.copies.push(copy("recovery", CopyState::Available, at(NOW)));
+    assert_eq!(due(&base, &[]), [], "its log is not pulled");
+    let expected = LogCopyDue {
+        from: vault_name("primary"),
+        to: vault_name("recovery"),
+        copied_until: None,
+        pulled_at: at(first),
+        reason: format!(
+            "vault primary has log that was pulled at {first}, vault recovery only what came with a base backup"
+        ),
+    };
+    assert_eq!(due(&base, &[window("primary", first)]), [expected]);
+    let copied = [window("primary", first), window("recovery", first)];
+    assert_eq!(due(&base, &copied), []);
+    let plan = due(&base, &[window("primary", second), window("recovery", first)]);
+    assert_eq!(
+        (plan.len(), plan[0].copied_until, plan[0].pulled_at),
+        (1, Some(at(first)), at(second))
+    );
+    base.copies[1].state = CopyState::Deleted;
+    assert_eq!(due(&base, &[window("primary", second), window("recovery", first)]), []);
+}
+
+#[test]
+fn log_is_copied_to_every_vault_but_its_own() {
+    let mut policy = draft();
+    for vault in ["overseas", "primary"] {
+        policy.copies.push(CopyRule {
+            vault: vault_name(vault),
+            within: span("10m"),
+        });
+    }
+    let mut base = point(at("2026-01-05T00:00:00Z"));
+    for vault in ["recovery", "overseas"] {
+        base.copies.push(copy(vault, CopyState::Available, at(NOW)));
+    }
+    let plan = plan_log_copies(&policy, &[base], &[window("primary", NOW)]);
+    let vaults: Vec<&str> = plan.iter().map(|due| due.to.as_str()).collect();
+    assert_eq!(vaults, ["recovery", "overseas"]);
 }

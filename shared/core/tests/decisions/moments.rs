@@ -141,6 +141,31 @@ fn a_vault_or_a_base_backup_that_is_asked_for_is_taken_or_refused() {
 }
 
 #[test]
+fn the_vault_with_the_newest_log_is_read_and_another_one_where_its_base_backup_is_damaged() {
+    let mut points = [base(2)];
+    let mut away = points[0].copies[0].clone();
+    away.vault = vault_name("away");
+    points[0].copies.push(away);
+    let behind = Window {
+        vault: vault_name("away"),
+        ..window(vec![stretch(1, &[2], "08:00")], Some("08:05"))
+    };
+    let windows = [behind, window(vec![stretch(1, &[2], "08:10")], Some("08:15"))];
+    for moment in [Moment::Latest, to("07:00"), to("08:15")] {
+        let start = choose_recovery_start(&windows, &points, moment, None, None).unwrap();
+        assert_eq!(start.copy.vault.as_str(), "primary", "{moment}");
+        assert_eq!(start.until, moment_of("08:15"));
+    }
+    points[0].copies[0].state = CopyState::Corrupt;
+    let start = choose_recovery_start(&windows, &points, Moment::Latest, None, None).unwrap();
+    assert_eq!((start.copy.vault.as_str(), start.until), ("away", moment_of("08:05")));
+    assert!(start.reason.contains("passed over"), "{}", start.reason);
+    assert!(start.reason.contains("is damaged in: primary"), "{}", start.reason);
+    let refusal = chosen(&windows, &points, to("08:10")).unwrap_err();
+    assert!(matches!(refusal, MomentRefusal::NoBase { .. }), "{refusal}");
+}
+
+#[test]
 fn orders_from_before_there_were_moments_are_still_read() {
     let point = base(2);
     let order = Order::Restore {

@@ -192,6 +192,45 @@ fn an_objective_that_nothing_measured_or_scheduled_supports_is_refused_with_what
 }
 
 #[test]
+fn the_age_of_a_server_in_another_vault_counts_its_log_and_that_of_files_does_not() {
+    let findings = |kind: &str, path: &str| {
+        let text = format!(
+            r#"
+            region = "west"
+            vault = [{{ name = "primary", region = "west" }}, {{ name = "recovery", region = "east" }}]
+            [[resource]]
+            name = "orders"
+            kind = "{kind}"
+            path = "{path}"
+            [[policy]]
+            name = "databases"
+            vault = "primary"
+            select = {{ resources = ["orders"] }}
+            keep = {{ last = 7 }}
+            rule = [{{ name = "base", cron = "0 2 * * *", kind = "full" }}, {{ name = "log", cron = "*/5 * * * *", kind = "log" }}]
+            copy = [{{ vault = "recovery", within = "10m" }}]
+            [[plan]]
+            name = "orders-in-east"
+            rpo = "15m"
+            rto = "4h"
+            [[plan.step]]
+            name = "restore"
+            restore = {{ resource = "orders", vault = "recovery" }}
+            "#
+        );
+        let config = parse(&text, now()).unwrap_or_else(|problems| panic!("{problems:#?}"));
+        let said = said(&config, &Measured::default());
+        said.into_iter()
+            .filter(|line| line.contains("rpo-below-point-age"))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(findings("postgres", "host=db user=backup"), [""; 0]);
+    let of_files = findings("files", "/srv/orders");
+    assert_eq!(of_files.len(), 1);
+    assert!(of_files[0].contains("may be 1450m old"), "{}", of_files[0]);
+}
+
+#[test]
 fn a_step_that_is_lost_with_its_region_is_named_and_what_waits_for_it_is_not_reached() {
     let mixed = configuration(
         r#"

@@ -44,6 +44,7 @@ use task::{MayPublish, Running, Stopping, TaskState};
 
 pub use executors::{ExecutorParts, SharedEngine};
 pub use receipts::ReceiptStore;
+pub use receivers::Listener;
 
 /// Opens the storage of a resource's repository in a vault.
 pub type OpenStorage = Arc<dyn Fn(&VaultName, &ResourceId) -> Result<Arc<dyn Storage>, Failure> + Send + Sync>;
@@ -251,6 +252,12 @@ impl Inner {
                 Err(Failure::new(FailureKind::Bug, "this is done part by part"))
             }
             Order::Copy { from, to, .. } => self.copy(from, to, control),
+            Order::CopyLog {
+                resource,
+                from,
+                to,
+                pulled_at,
+            } => self.copy_log(resource, (from, to), *pulled_at, control),
             Order::Repair { damaged, from, .. } => self.repair(&task.job, damaged, from, control),
             Order::Delete { at, .. } => self.delete(at),
             Order::Reclaim {
@@ -277,7 +284,8 @@ impl Inner {
             Order::Copy { from, to, .. } => self.find_copy(from, to),
             Order::Delete { at, .. } => self.find_deletion(at),
             // These are safe to do again, and doing them again is how to see what they come to.
-            Order::Verify { .. }
+            Order::CopyLog { .. }
+            | Order::Verify { .. }
             | Order::Repair { .. }
             | Order::Restore { .. }
             | Order::Reclaim { .. }
@@ -311,6 +319,7 @@ fn stopping(order: &Order) -> Stopping {
         // A base backup begins anew, and finds what it stored; a pull stores what came.
         Order::Backup { server: Some(_), .. } => Stopping::GoesOn,
         Order::Copy { .. }
+        | Order::CopyLog { .. }
         | Order::Verify { .. }
         | Order::Repair { .. }
         | Order::Restore { .. }

@@ -1,12 +1,12 @@
 //! Copy and delete orders: recovery points come to a vault, and leave it.
 
-use std::sync::Arc;
-
-use holdfast_core::domain::{Failure, FailureKind, Location, Outcome, VaultName};
+use holdfast_core::domain::{Failure, FailureKind, Location, Outcome, ResourceId, VaultName};
 use holdfast_repository::copy::{CopyOptions, copy};
 use holdfast_repository::forget::forget;
 use holdfast_repository::lock::{Lock, LockKind};
 use holdfast_repository::storage::{FileKind, FileName};
+use holdfast_repository::{Id, Repository};
+use jiff::Timestamp;
 
 use super::repositories::snapshot_id;
 use super::task::Control;
@@ -17,27 +17,65 @@ impl Inner {
         let snapshot = snapshot_id(from)?;
         let source = self.repositories.open(&from.vault, &from.resource)?;
         let _reading = Lock::acquire(&source, LockKind::Shared).map_err(failure)?;
-        let destination = self.repositories.storage(to, &from.resource)?;
-        // The log before the base backup: one that stands has beside it what leads on from it.
-        let log = servers::log_beside(&source, &from.resource, snapshot)?;
         let mut bytes = 0;
-        for snapshots in [log, vec![snapshot]]
-            .into_iter()
-            .filter(|snapshots| !snapshots.is_empty())
-        {
-            let options = CopyOptions {
-                snapshots: Some(snapshots),
-                workers: self.threads,
-                progress: control,
-                cancel: &control.cancel,
-            };
-            let report = copy(&source, Arc::clone(&destination), &options).map_err(failure)?;
-            bytes += report.bytes_copied;
+        if servers::is_base(&source, snapshot)? {
+            // The log before the base backup: one that stands has beside it what leads on from it.
+            let there = self.repositories.find(to, &from.resource)?;
+            let log = servers::log_to_copy(&source, there.as_ref(), &from.resource, Some(snapshot))?;
+            bytes += self.copy_snapshots(&source, (&from.resource, to), log, control)?;
         }
+        bytes += self.copy_snapshots(&source, (&from.resource, to), vec![snapshot], control)?;
         Ok(Outcome::Copy {
             artefact: from.artefact.clone(),
             bytes,
         })
+    }
+
+    /// Brings a vault the log that base backups there can need, and tells what can be restored from it then. Whatever was
+    /// pulled by `pulled_at` stands there afterwards.
+    pub(super) fn copy_log(
+        &self,
+        resource: &ResourceId,
+        (from, to): (&VaultName, &VaultName),
+        pulled_at: Timestamp,
+        control: &Control,
+    ) -> Result<Outcome, Failure> {
+        let source = self.repositories.open(from, resource)?;
+        let _reading = Lock::acquire(&source, LockKind::Shared).map_err(failure)?;
+        let destination = self.repositories.open(to, resource)?;
+        let log = servers::log_to_copy(&source, Some(&destination), resource, None)?;
+        let copied = self.copy_snapshots(&source, (resource, to), log, control);
+        copied.map_err(|failure| match failure.kind {
+            // A part of a segment went meanwhile, as the whole of it is stored: the next attempt copies that.
+            FailureKind::NotFound => Failure {
+                kind: FailureKind::Transient,
+                ..failure
+            },
+            _ => failure,
+        })?;
+        servers::log_state(&destination, resource, pulled_at).map(Outcome::Log)
+    }
+
+    /// Copies snapshots with all that they need; how many bytes that took.
+    fn copy_snapshots(
+        &self,
+        source: &Repository,
+        (resource, to): (&ResourceId, &VaultName),
+        snapshots: Vec<Id>,
+        control: &Control,
+    ) -> Result<u64, Failure> {
+        if snapshots.is_empty() {
+            return Ok(0);
+        }
+        let options = CopyOptions {
+            snapshots: Some(snapshots),
+            workers: self.threads,
+            progress: control,
+            cancel: &control.cancel,
+        };
+        let destination = self.repositories.storage(to, resource)?;
+        let report = copy(source, destination, &options).map_err(failure)?;
+        Ok(report.bytes_copied)
     }
 
     /// A snapshot is published last, so one that stands has all that it needs beside it.

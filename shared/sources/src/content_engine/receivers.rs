@@ -18,6 +18,12 @@ use crate::postgres::{ClientOptions, PostgresError, Until};
 /// this machine; it goes there at once when the server goes away.
 const PARTIAL_EVERY: SignedDuration = SignedDuration::from_mins(1);
 
+/// Hears what a receiver does.
+pub trait Listener: Follower {
+    /// Log that had not come is gone from the server. The receiver goes on with what the server still has.
+    fn missed(&mut self, why: &Failure);
+}
+
 impl ContentEngine {
     /// Receives the log of a server into a vault over a slot of its own, until `stop` is set: a server that goes away is waited
     /// for. What came is in the vault when this returns, also when it fails. Blocks; to be called from a thread that may. There
@@ -27,9 +33,9 @@ impl ContentEngine {
         resource: &Resource,
         vault: &VaultName,
         stop: &Arc<AtomicBool>,
-        follower: &mut dyn Follower,
+        listener: &mut dyn Listener,
     ) -> Result<(), Failure> {
-        self.inner.receive(resource, vault, stop, follower)
+        self.inner.receive(resource, vault, stop, listener)
     }
 }
 
@@ -39,7 +45,7 @@ impl Inner {
         resource: &Resource,
         vault: &VaultName,
         stop: &Arc<AtomicBool>,
-        follower: &mut dyn Follower,
+        listener: &mut dyn Listener,
     ) -> Result<(), Failure> {
         let id = &resource.id;
         let Some(access) = &resource.server else {
@@ -79,13 +85,14 @@ impl Inner {
             client: &server.client,
             options: &options,
         };
-        let mut received = follow(&following, Until::Stopped, follower);
-        if let Err(FollowError::Server(PostgresError::LogGone { .. })) = &received {
-            // What the server still has is worth receiving: what is missing is a gap, which the next pull tells.
+        let mut received = follow(&following, Until::Stopped, listener);
+        if let Err(FollowError::Server(error @ PostgresError::LogGone { .. })) = &received {
+            // What the server still has is worth receiving.
+            listener.missed(&server.failed(error));
             server.drop_lost_slot()?;
             remove(&spool)?;
             following.from_slot = true;
-            received = follow(&following, Until::Stopped, follower);
+            received = follow(&following, Until::Stopped, listener);
         }
         received.map(drop).map_err(|error| follow_failure(id, error))
     }

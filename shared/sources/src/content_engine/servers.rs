@@ -1,5 +1,6 @@
 //! PostgreSQL servers: base backups, and their log, pulled through a replication slot.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
 use std::num::NonZeroUsize;
@@ -21,7 +22,7 @@ use super::backup::{PACK_SIZE, keep_report, published, tag, throttle};
 use super::places::restore_failure;
 use super::task::{Control, MayPublish};
 use super::{Inner, failure};
-use crate::postgres::cluster::{self, ClusterError, StoredBase, bases, plan_retention};
+use crate::postgres::cluster::{self, ClusterError, StoredBase, bases, plan_log_copy, plan_retention};
 use crate::postgres::follow::{Acknowledge, FollowError, Follower, Following, follow};
 use crate::postgres::log::windows::{Base, Gap, windows};
 use crate::postgres::log::{LogArchive, LogError};
@@ -180,14 +181,13 @@ impl Inner {
             let message = format!("the pull of the log of {} was stopped", server.resource);
             return Err(Failure::new(FailureKind::Transient, message));
         }
-        let state =
-            state(repository, server.resource, began_at).map_err(|error| log_failure(server.resource, error))?;
+        let state = log_state(repository, server.resource, began_at)?;
         Ok(Outcome::Log(LogState { slot, ..state }))
     }
 }
 
 impl Server<'_> {
-    fn failed(&self, error: &PostgresError) -> Failure {
+    pub(super) fn failed(&self, error: &PostgresError) -> Failure {
         postgres_failure(self.resource, error)
     }
 
@@ -226,10 +226,13 @@ pub(super) fn remove(folder: &std::path::Path) -> Result<(), Failure> {
     }
 }
 
-/// What stands of a server, once a pull that began at `began_at` has come to its end.
-fn state(repository: &Repository, resource: &ResourceId, began_at: Timestamp) -> Result<LogState, LogError> {
-    let bases = bases(repository, resource.as_str())?;
-    let archive = LogArchive::open(repository, resource.as_str())?;
+/// What stands of a server in a repository that has all log that was written by `pulled_at`.
+pub(super) fn log_state(
+    repository: &Repository,
+    resource: &ResourceId,
+    pulled_at: Timestamp,
+) -> Result<LogState, Failure> {
+    let (bases, archive) = opened(repository, resource)?;
     let places: Vec<Base> = bases.into_iter().map(|stored| stored.base).collect();
     let known = windows(&places, archive.pieces());
     let newest = archive
@@ -254,7 +257,7 @@ fn state(repository: &Repository, resource: &ResourceId, began_at: Timestamp) ->
             })
             .collect(),
         gaps: known.gaps.iter().map(gap).collect(),
-        covered_at: leads_on.then_some(began_at),
+        covered_at: leads_on.then_some(pulled_at),
         slot: None,
     })
 }
@@ -276,23 +279,61 @@ pub(super) fn is_base(repository: &Repository, id: Id) -> Result<bool, Failure> 
         .any(|(known, description)| *known == id && cluster::is_base(description)))
 }
 
-/// The snapshots of the log that stands beside a base backup; none for other snapshots.
-pub(super) fn log_beside(repository: &Repository, resource: &ResourceId, id: Id) -> Result<Vec<Id>, Failure> {
-    if !is_base(repository, id)? {
-        return Ok(Vec::new());
+/// The base backups and the log of a server, as they are on record.
+fn opened(repository: &Repository, resource: &ResourceId) -> Result<(Vec<StoredBase>, LogArchive), Failure> {
+    let told = |error: LogError| log_failure(resource, error);
+    let bases = bases(repository, resource.as_str()).map_err(told)?;
+    let archive = LogArchive::open(repository, resource.as_str()).map_err(told)?;
+    Ok((bases, archive))
+}
+
+/// The snapshots of log that a vault lacks: what base backups there can need, with the one that is about to be copied.
+pub(super) fn log_to_copy(
+    source: &Repository,
+    destination: Option<&Repository>,
+    resource: &ResourceId,
+    coming: Option<Id>,
+) -> Result<Vec<Id>, Failure> {
+    let (mut bases, log) = opened(source, resource)?;
+    bases.retain(|stored| Some(stored.base.snapshot) == coming);
+    let mut present = BTreeSet::new();
+    if let Some(destination) = destination {
+        let (standing, archive) = opened(destination, resource)?;
+        bases.extend(standing);
+        present.extend(archive.pieces().iter().map(|stored| stored.snapshot));
     }
-    let archive = LogArchive::open(repository, resource.as_str()).map_err(|error| log_failure(resource, error))?;
-    Ok(archive.pieces().iter().map(|stored| stored.snapshot).collect())
+    Ok(plan_log_copy(&bases, log.pieces(), &present))
+}
+
+/// The log that is proven along with a base backup; none with other snapshots.
+pub(super) fn own_log(repository: &Repository, resource: &ResourceId, id: Id) -> Result<Vec<Id>, Failure> {
+    match repository.snapshot(&id) {
+        Ok(snapshot) if cluster::is_base(&snapshot) => {}
+        // What is wrong with the snapshot itself is found without its log.
+        _ => return Ok(Vec::new()),
+    }
+    let (bases, archive) = opened(repository, resource)?;
+    Ok(cluster::own_log(&id, &bases, archive.pieces()))
+}
+
+/// The log that restores from a base backup can need, as far as a repository can tell: none where that is damaged.
+pub(super) fn log_after(repository: &Repository, resource: &ResourceId, id: Id) -> Result<Vec<Id>, Failure> {
+    match opened(repository, resource) {
+        Ok((mut bases, archive)) => {
+            bases.retain(|stored| stored.base.snapshot == id);
+            Ok(plan_log_copy(&bases, archive.pieces(), &BTreeSet::new()))
+        }
+        Err(failure) if failure.kind == FailureKind::Integrity => Ok(Vec::new()),
+        Err(failure) => Err(failure),
+    }
 }
 
 /// The log that no base backup needs which stands. While none can be used, all of it stays.
 pub(super) fn unneeded_log(repository: &Repository, resource: &ResourceId) -> Result<Vec<Id>, Failure> {
-    let told = |error: LogError| log_failure(resource, error);
-    let bases: Vec<StoredBase> = bases(repository, resource.as_str()).map_err(told)?;
+    let (bases, archive) = opened(repository, resource)?;
     let Some(all) = NonZeroUsize::new(bases.len()) else {
         return Ok(Vec::new());
     };
-    let archive = LogArchive::open(repository, resource.as_str()).map_err(told)?;
     let unneeded = plan_retention(&bases, archive.pieces(), all)
         .into_iter()
         .map(|(id, _)| id);

@@ -67,6 +67,10 @@ impl Inner {
                 );
                 Err(Failure::new(FailureKind::Invalid, message))
             }
+            Err(error) if error.is_of_the_store() => Ok(Outcome::Verify(Verdict {
+                damages: vec![error.to_string()],
+                ..Verdict::default()
+            })),
             Err(error) => Err(Failure::new(
                 error.kind(),
                 format!("the backup at {at} could not be tried: {error}"),

@@ -1,4 +1,6 @@
-//! Verify and repair orders.
+//! Verify and repair orders. The log of a server is proven and mended along with its base backups.
+
+use std::collections::BTreeSet;
 
 use holdfast_core::domain::{Failure, FailureKind, JobId, Level, Location, Outcome, Verdict};
 use holdfast_repository::check::{CheckOptions, CheckReport, PackLedger, affected_files, check};
@@ -13,7 +15,7 @@ use super::lists;
 use super::portions::Part;
 use super::repositories::{WRAPPED_KEY, snapshot_id};
 use super::task::Control;
-use super::{Inner, failure};
+use super::{Inner, failure, servers};
 
 /// A repository that was opened for a copy in it to be proven.
 pub(super) enum Opened {
@@ -47,7 +49,13 @@ impl Inner {
         let storage = repository.storage();
         let _reading = Lock::acquire(&repository, LockKind::Shared).map_err(failure)?;
         let ledger = Ledger::of(storage.as_ref(), job, part)?;
-        let checked = self.check(&repository, snapshot, read_data, &ledger, control);
+        let (log, unlisted) = match servers::own_log(&repository, &at.resource, snapshot) {
+            Ok(log) => (log, None),
+            Err(failure) if failure.kind == FailureKind::Integrity => (Vec::new(), Some(failure.message)),
+            Err(failure) => return Err(failure),
+        };
+        let proven = [vec![snapshot], log].concat();
+        let checked = self.check(&repository, proven, read_data, &ledger, control);
         if matches!(part, Part::Slice(_)) && checked.is_ok() {
             return ledger.store(&repository, true).map(|()| None);
         }
@@ -57,7 +65,7 @@ impl Inner {
         } else {
             affected(&repository, snapshot, &report)?
         };
-        let damages = report.damages.iter().map(ToString::to_string).collect();
+        let damages = report.damages.iter().map(ToString::to_string).chain(unlisted).collect();
         let [damages, affected] =
             lists::cut_and_kept(storage.as_ref(), job, [("damages", damages), ("affected", affected)]);
         Ok(Some(Outcome::Verify(Verdict {
@@ -99,14 +107,19 @@ impl Inner {
         let storage = self.repositories.storage(&damaged.vault, &damaged.resource)?;
         repair_opening_files(storage.as_ref(), &good, WRAPPED_KEY).map_err(failure)?;
         let repository = self.repositories.open(&damaged.vault, &damaged.resource)?;
+        // Of a base backup's log the two may hold different parts.
+        let mut proven = BTreeSet::from([snapshot]);
+        for repository in [&repository, &good] {
+            proven.extend(servers::log_after(repository, &damaged.resource, snapshot)?);
+        }
         // What was damaged when it was read may be whole by now: a repair looks at each pack before it touches it.
         let ledger = Ledger::of(storage.as_ref(), job, Part::Rest)?;
         let repaired = self
-            .check(&repository, snapshot, true, &ledger, control)
+            .check(&repository, proven.iter().copied().collect(), true, &ledger, control)
             .and_then(|found| repair(&repository, &good, &found.damages, &control.cancel).map_err(failure));
         let report = ledger.kept_for_the_next(&repository, repaired)?;
         let repaired = report.repaired.iter().map(ToString::to_string).collect();
-        let lost = report.affected.iter().filter(|file| file.snapshot == snapshot);
+        let lost = report.affected.iter().filter(|file| proven.contains(&file.snapshot));
         let lost = lost.map(|file| format!("lost: {}", printable(&file.path)));
         let unrepairable = report
             .unrepairable
@@ -122,14 +135,14 @@ impl Inner {
     fn check(
         &self,
         repository: &Repository,
-        snapshot: Id,
+        snapshots: Vec<Id>,
         read_data: bool,
         ledger: &dyn PackLedger,
         control: &Control,
     ) -> Result<CheckReport, Failure> {
         let options = CheckOptions {
             read_data,
-            snapshots: Some(vec![snapshot]),
+            snapshots: Some(snapshots),
             workers: self.threads,
             progress: control,
             cancel: &control.cancel,

@@ -1,4 +1,5 @@
-//! The log of a PostgreSQL server, pulled by functions that are called every five minutes and keep nothing between.
+//! The log of a PostgreSQL server, pulled and copied to the other Region by functions that are called every five minutes and keep
+//! nothing between.
 
 use holdfast_core::domain::{JobKind, Window};
 use holdfast_core::workflow::inventory;
@@ -38,6 +39,9 @@ rto = "4h"
 resources = ["orders"]
 [policy.keep]
 last = 7
+[[policy.copy]]
+vault = "recovery"
+within = "1h"
 [[policy.rule]]
 name = "base"
 cron = "0 2 * * *"
@@ -50,17 +54,14 @@ kind = "log"
     )
 }
 
-fn window(scene: &Scene) -> Option<Window> {
+fn window(scene: &Scene, vault: &str) -> Option<Window> {
     let id = "orders".parse().unwrap();
-    scene
-        .runtime
-        .block_on(inventory::windows(&scene.world, &id))
-        .unwrap()
-        .pop()
+    let windows = scene.runtime.block_on(inventory::windows(&scene.world, &id)).unwrap();
+    windows.into_iter().find(|window| window.vault.as_str() == vault)
 }
 
-fn covered_at(scene: &Scene) -> Option<Timestamp> {
-    window(scene).and_then(|window| window.state.covered_at)
+fn covered_at(scene: &Scene, vault: &str) -> Option<Timestamp> {
+    window(scene, vault).and_then(|window| window.state.covered_at)
 }
 
 /// Writes, lets five minutes pass, and waits for the pull; how old what it covers is then.
@@ -68,8 +69,10 @@ fn pulled(scene: &Scene, server: &Server) -> SignedDuration {
     server.sql("INSERT INTO ledger SELECT FROM generate_series(1, 20000)");
     let written = scene.time.now();
     scene.advance(SCHEDULE.as_secs());
-    scene.until("the log is pulled", || covered_at(scene).is_some_and(|at| at > written));
-    let covered = covered_at(scene).unwrap();
+    scene.until("the log is pulled", || {
+        covered_at(scene, "primary").is_some_and(|at| at > written)
+    });
+    let covered = covered_at(scene, "primary").unwrap();
     scene.time.now().duration_since(covered)
 }
 
@@ -101,7 +104,14 @@ fn the_log_of_a_server_is_pulled_every_five_minutes_without_a_gap() {
     let age = pulled(&scene, &server);
     assert!(age <= SCHEDULE, "{age:?}");
 
-    let window = window(&scene).unwrap();
+    // What was pulled last is in the other Region soon, with all that came before.
+    let pulled = covered_at(&scene, "primary").unwrap() - SCHEDULE;
+    scene.until("the log is copied", || {
+        covered_at(&scene, "recovery").is_some_and(|at| at > pulled)
+    });
+    let copied = window(&scene, "recovery").unwrap();
+    assert_eq!(copied.state.gaps.len(), 0, "{copied:?}");
+    let window = window(&scene, "primary").unwrap();
     assert_eq!(
         (window.state.stretches.len(), window.state.gaps.len()),
         (1, 0),

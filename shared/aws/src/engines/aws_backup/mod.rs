@@ -151,6 +151,7 @@ impl AwsBackupEngine {
 /// Why an order is never carried out, if so.
 fn objection(order: &Order) -> Option<Failure> {
     match order {
+        Order::CopyLog { .. } => Some(words::invalid(words::NO_LOG)),
         Order::Verify { level, .. } if *level > Level::L1 => Some(words::invalid(format!(
             "a recovery point can be proven to level L1 only by looking at it; level {level:?} needs a restore test"
         ))),
@@ -178,7 +179,11 @@ impl Engine for AwsBackupEngine {
                 self.start_job(task, &ServiceJob::of(&task.order)?).await
             }
             Order::Delete { at, .. } => self.start_delete(at).await,
-            Order::Verify { .. } | Order::Repair { .. } | Order::Reclaim { .. } | Order::Clean { .. } => Ok(()),
+            Order::CopyLog { .. }
+            | Order::Verify { .. }
+            | Order::Repair { .. }
+            | Order::Reclaim { .. }
+            | Order::Clean { .. } => Ok(()),
         }
     }
 
@@ -201,7 +206,7 @@ impl Engine for AwsBackupEngine {
                 deleted: 0,
                 freed_bytes: 0,
             })),
-            Order::Clean { .. } => Ok(Observation::NotStarted),
+            Order::CopyLog { .. } | Order::Clean { .. } => Ok(Observation::NotStarted),
         }
     }
 }

@@ -44,6 +44,7 @@ fn objection(order: &Order) -> Option<Failure> {
         Order::Copy { .. } | Order::Repair { .. } => Some(words::invalid(
             "on-demand backups of DynamoDB stay in their Region: protect the table as a resource of kind aws_backup to have copies",
         )),
+        Order::CopyLog { .. } => Some(words::invalid(words::NO_LOG)),
         Order::Verify { level, .. } if *level > Level::L1 => Some(words::invalid(format!(
             "a backup of a table can be proven to level L1 only by looking at it; level {level:?} needs a restore test"
         ))),
@@ -248,6 +249,7 @@ impl Engine for DynamoTables {
             // A look is all that the others take, or they were refused.
             Order::Verify { .. }
             | Order::Copy { .. }
+            | Order::CopyLog { .. }
             | Order::Repair { .. }
             | Order::Reclaim { .. }
             | Order::Clean { .. } => Ok(()),
@@ -269,7 +271,9 @@ impl Engine for DynamoTables {
                 deleted: 0,
                 freed_bytes: 0,
             })),
-            Order::Copy { .. } | Order::Repair { .. } | Order::Clean { .. } => Ok(Observation::NotStarted),
+            Order::Copy { .. } | Order::CopyLog { .. } | Order::Repair { .. } | Order::Clean { .. } => {
+                Ok(Observation::NotStarted)
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use holdfast_core::domain::{
 use holdfast_core::ports::{Observation, Task};
 use jiff::Timestamp;
 
-use super::super::words::{check_restore, is_of_job, target_is_taken};
+use super::super::words::{NO_LOG, check_restore, is_of_job, target_is_taken};
 use super::{RestoredState, Snapshot, SnapshotEngine, SnapshotService, SnapshotState, Trace};
 
 /// A failed attempt.
@@ -23,6 +23,7 @@ pub(super) fn objection(order: &Order) -> Option<String> {
         Order::Verify { level, .. } if *level > Level::L1 => Some(format!(
             "a snapshot can be proven to level L1 only by looking at it; level {level:?} needs a restore test"
         )),
+        Order::CopyLog { .. } => Some(NO_LOG.to_owned()),
         Order::Clean { target, .. } => Some(format!("\"{target}\": a service has no drill folder to clean")),
         _ => None,
     }
@@ -64,7 +65,7 @@ impl<S: SnapshotService> SnapshotEngine<S> {
                 deleted: 0,
                 freed_bytes: 0,
             })),
-            Order::Clean { .. } => Ok(Observation::NotStarted),
+            Order::CopyLog { .. } | Order::Clean { .. } => Ok(Observation::NotStarted),
         }
     }
 

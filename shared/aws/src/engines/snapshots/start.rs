@@ -31,7 +31,7 @@ impl<S: SnapshotService> SnapshotEngine<S> {
             }
             Order::Delete { at, .. } => self.start_delete(at).await,
             // A look is all that these take.
-            Order::Verify { .. } | Order::Reclaim { .. } | Order::Clean { .. } => Ok(()),
+            Order::CopyLog { .. } | Order::Verify { .. } | Order::Reclaim { .. } | Order::Clean { .. } => Ok(()),
         }
     }
 

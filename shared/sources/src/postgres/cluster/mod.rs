@@ -31,7 +31,7 @@ pub use base::{StoredBase, bases, damaged_pages, is_base};
 pub use choose::{NoBase, choose};
 pub use log_beside::RestoreLog;
 pub use restore::{ClusterRestore, ClusterRestored, restore};
-pub use retention::{Forgotten, Reason, plan_retention};
+pub use retention::{Forgotten, Reason, own_log, plan_log_copy, plan_retention};
 pub use way::{Way, way};
 
 /// Why a cluster was not backed up, or not restored.

@@ -1,4 +1,5 @@
-//! [`plan_retention()`]: which base backups stay, and of the log what they need and nothing more.
+//! [`plan_retention()`]: which base backups stay, and of the log what they need and nothing more; [`plan_log_copy()`]: the same of
+//! the log that goes to another vault; [`own_log()`]: the share of the log that is proven with each base backup.
 
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
@@ -57,6 +58,41 @@ pub fn plan_retention(bases: &[StoredBase], pieces: &[StoredPiece], keep_last: N
         }
     }
     forgotten
+}
+
+/// The log that is to be copied to a vault: what restores from the base backups there can need, without what is `present`
+/// there, and of parts of a segment only those that no other holds more of.
+pub fn plan_log_copy(bases: &[StoredBase], pieces: &[StoredPiece], present: &BTreeSet<Id>) -> Vec<Id> {
+    let bases: Vec<Base> = bases.iter().map(|stored| stored.base.clone()).collect();
+    let wanted: BTreeSet<Id> = needed(&bases, pieces).iter().map(|stored| stored.snapshot).collect();
+    let lacks = |(place, stored): &(usize, &StoredPiece)| {
+        let id = &stored.snapshot;
+        wanted.contains(id) && !present.contains(id) && !is_superseded(stored, *place, pieces)
+    };
+    let lacking = pieces.iter().enumerate().filter(lacks);
+    lacking.map(|(_, stored)| stored.snapshot).collect()
+}
+
+/// The log that is proven along with a base backup: what leads on from it, up to the next one. Parts of a segment are left out:
+/// they go once the whole of it is stored.
+pub fn own_log(base: &Id, bases: &[StoredBase], pieces: &[StoredPiece]) -> Vec<Id> {
+    let place = |base: &Base| (base.ended_at, base.end);
+    let Some(own) = bases.iter().find(|stored| stored.base.snapshot == *base) else {
+        return Vec::new();
+    };
+    let is_later = |stored: &&StoredBase| place(&stored.base) > place(&own.base);
+    let later: Vec<Base> = bases.iter().filter(is_later).map(|later| later.base.clone()).collect();
+    let of_later: BTreeSet<Id> = match later.is_empty() {
+        true => BTreeSet::new(),
+        false => needed(&later, pieces).iter().map(|stored| stored.snapshot).collect(),
+    };
+    let needed = needed(std::slice::from_ref(&own.base), pieces).into_iter();
+    let lasts = |stored: &&StoredPiece| !matches!(stored.piece.content, PieceContent::Partial(..));
+    needed
+        .filter(lasts)
+        .map(|stored| stored.snapshot)
+        .filter(|id| !of_later.contains(id))
+        .collect()
 }
 
 /// Whether others hold all that a part of a segment holds. Of equal ones the newest stays.
@@ -145,6 +181,44 @@ mod tests {
         let later = [base(1, 1, false), base(2, 5, true)];
         let expected = [(1, Reason::UnusableBase), (11, Reason::OldLog), (12, Reason::OldLog)];
         assert_eq!(plan(&later, &[full(11, 2, 3), full(12, 3, 4)], 1), expected);
+    }
+
+    #[test]
+    fn log_is_copied_that_base_backups_there_need_and_of_parts_of_a_segment_the_longest() {
+        let pieces = [
+            full(11, 0, 2),
+            full(12, 2, 4),
+            part(13, 4, 10),
+            full(14, 4, 5),
+            part(15, 5, 10),
+            part(16, 5, 20),
+        ];
+        let copied = |bases: &[StoredBase], present: &[u8]| -> Vec<u8> {
+            let present = present.iter().map(|number| Id([*number; 32])).collect();
+            let plan = plan_log_copy(bases, &pieces, &present);
+            plan.into_iter().map(|id| id.0[0]).collect()
+        };
+        assert_eq!(copied(&[base(1, 2, true)], &[]), [12, 14, 16]);
+        assert_eq!(copied(&[base(1, 2, true), base(2, 4, true)], &[12, 13, 15]), [14, 16]);
+        assert_eq!(copied(&[base(2, 4, true)], &[14, 16]), [0; 0]);
+        assert_eq!(copied(&[], &[]), [0; 0]);
+    }
+
+    #[test]
+    fn log_is_proven_with_the_newest_base_backup_that_it_leads_on_from() {
+        let bases = [base(1, 2, true), base(2, 5, true)];
+        let pieces = [
+            full(11, 0, 2),
+            full(12, 2, 4),
+            full(13, 4, 6),
+            full(14, 6, 8),
+            part(15, 8, 5),
+        ];
+        let of = |number: u8| -> Vec<u8> {
+            let log = own_log(&Id([number; 32]), &bases, &pieces);
+            log.into_iter().map(|id| id.0[0]).collect()
+        };
+        assert_eq!((of(1), of(2), of(3)), (vec![12], vec![13, 14], vec![]));
     }
 
     #[test]

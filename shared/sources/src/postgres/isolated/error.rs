@@ -126,6 +126,22 @@ impl IsolatedError {
         }
     }
 
+    /// Whether what is stored cannot be given back as it was written, which another copy may.
+    pub fn is_of_the_store(&self) -> bool {
+        match self {
+            IsolatedError::Cluster(error) => match error {
+                ClusterError::Incomplete { is_damage, .. } => *is_damage,
+                ClusterError::Repository(error) | ClusterError::Restore(RestoreError::Repository(error)) => {
+                    error.kind() == ErrorKind::Integrity
+                }
+                ClusterError::Log(error) => error.is_of_the_store(),
+                _ => false,
+            },
+            IsolatedError::Log(error) => error.is_of_the_store(),
+            _ => false,
+        }
+    }
+
     /// What a caller can do about it.
     pub fn kind(&self) -> FailureKind {
         match self {

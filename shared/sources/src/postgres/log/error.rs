@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use holdfast_repository::{Id, RepositoryError};
+use holdfast_repository::{ErrorKind, Id, RepositoryError};
 
 use super::super::lsn::Lsn;
 use super::super::segment::{SegmentError, SegmentSize};
@@ -114,6 +114,15 @@ pub enum LogError {
 }
 
 impl LogError {
+    /// Whether what is stored cannot be given back as it was written.
+    pub(crate) fn is_of_the_store(&self) -> bool {
+        match self {
+            LogError::Repository(error) => error.kind() == ErrorKind::Integrity,
+            LogError::Missing { .. } => true,
+            _ => false,
+        }
+    }
+
     /// Turns an I/O error into one that says what was tried.
     pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> LogError {
         let path = path.into();

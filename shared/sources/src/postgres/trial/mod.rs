@@ -58,6 +58,8 @@ fn try_out(request: &TrialRequest<'_>, prepared: &Prepared) -> Result<TrialVerdi
         return Ok(verdict.end(now()));
     }
     let recovered = Server::recover(&prepared.scratch, &prepared.programs, &prepared.archive, cluster);
+    // A restore needs its log as it needs its files.
+    let is_lost = recovered.as_ref().is_err_and(IsolatedError::is_of_the_store);
     let recovered = fault_of(recovered)?;
     verdict.times.recovered_at = now();
     let server = match recovered {
@@ -66,7 +68,12 @@ fn try_out(request: &TrialRequest<'_>, prepared: &Prepared) -> Result<TrialVerdi
             server
         }
         Err(reason) => {
-            verdict.add(Fault::of(Level::L4, Check::Recovery, reason));
+            let (level, check) = if is_lost {
+                (Level::L3, Check::Restore)
+            } else {
+                (Level::L4, Check::Recovery)
+            };
+            verdict.add(Fault::of(level, check, reason));
             return Ok(verdict.end(now()));
         }
     };

@@ -18,7 +18,7 @@ const MOST_LISTED: usize = 200;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Check {
-    /// Every file is restored.
+    /// Every file is restored, and the log that is asked for can be read.
     Restore,
     /// A server starts over them and recovers to its target.
     Recovery,

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use holdfast_core::domain::{
-    BackupKind, Failure, FailureKind, Level, Location, Order, Outcome, ResourceId, Span, Trial, TrialReport, VaultName,
-    Verdict,
+    BackupKind, Failure, FailureKind, Level, Location, LogState, Order, Outcome, ResourceId, Span, Trial, TrialReport,
+    VaultName, Verdict,
 };
 use holdfast_core::ports::Task;
 use jiff::{SignedDuration, Timestamp};
@@ -30,6 +30,13 @@ impl World {
                 Ok(self.back_up(task, since, (vault, resource), *kind, base))
             }
             Order::Copy { from, to, .. } => self.copy(task, from, to),
+            // Log is not modelled: all that was pulled stands, and leads on from nothing.
+            Order::CopyLog { pulled_at, .. } => Ok(Outcome::Log(LogState {
+                stretches: Vec::new(),
+                gaps: Vec::new(),
+                covered_at: Some(*pulled_at),
+                slot: None,
+            })),
             Order::Verify { at, level, trial, .. } => Ok(Outcome::Verify(Verdict {
                 trial: trial.as_ref().map(|trial| self.try_out(trial)),
                 ..self.verify(at, *level)

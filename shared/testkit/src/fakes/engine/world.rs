@@ -96,6 +96,7 @@ fn vaults(order: &Order) -> Vec<&VaultName> {
     match order {
         Order::Backup { vault, .. } | Order::Reclaim { vault, .. } => vec![vault],
         Order::Copy { from, to, .. } => vec![&from.vault, to],
+        Order::CopyLog { from, to, .. } => vec![from, to],
         Order::Verify { at, .. } | Order::Delete { at, .. } => vec![&at.vault],
         Order::Repair { damaged, from, .. } => vec![&damaged.vault, &from.vault],
         Order::Restore { from, .. } => vec![&from.vault],
@@ -158,7 +159,11 @@ impl World {
                 let is_gone = !self.restored.keys().any(|folder| lies_in(folder, target));
                 is_gone.then_some(Outcome::Clean)
             }
-            Order::Verify { .. } | Order::Repair { .. } | Order::Restore { .. } | Order::Reclaim { .. } => None,
+            Order::CopyLog { .. }
+            | Order::Verify { .. }
+            | Order::Repair { .. }
+            | Order::Restore { .. }
+            | Order::Reclaim { .. } => None,
         })
     }
 
