@@ -31,6 +31,23 @@ pub async fn recorded(world: &World, run: &Run, step: &StepName) -> Result<Vec<J
     Ok(found)
 }
 
+/// The job of a restore step: the one that is under way or has restored, or else the next.
+async fn next_job(world: &World, run: &Run, step: &StepName) -> Result<JobId, Failure> {
+    let known = recorded(world, run, step).await?;
+    let failed = known.iter().take_while(|job| has_failed(job)).count();
+    let mut ids = job_ids(run, step).skip(failed);
+    ids.next()
+        .ok_or_else(|| Failure::new(FailureKind::Bug, "there is always a next job"))
+}
+
+/// Where a step restores to: a drill into the area of drills, whatever its plan says of production.
+fn target_of(world: &World, run: &Run, step: &StepName, target: Option<&String>) -> String {
+    match target {
+        Some(target) if run.kind != RunKind::Drill => target.clone(),
+        _ => format!("{}/{}/{step}", world.settings.drill_area, run.id),
+    }
+}
+
 /// What a restore step reads.
 struct Source {
     point: Point,
@@ -79,10 +96,7 @@ pub async fn begin(world: &World, run: &mut Stored<Run>, place: usize) -> Result
     else {
         return Err(Failure::new(FailureKind::Bug, "this step restores nothing"));
     };
-    let target = match target {
-        Some(target) if run.value.kind != RunKind::Drill => target.clone(),
-        _ => format!("{}/{}/{}", world.settings.drill_area, run.value.id, step.name),
-    };
+    let target = target_of(world, &run.value, &step.name, target.as_ref());
     let Some(Source { point, recovery, as_of }) = source(world, resource, vault, &target).await? else {
         let note = format!("no point of {resource} in vault {vault} is proven at level L2 or above");
         end(world, &mut run.value, place, false, note);
@@ -103,11 +117,7 @@ pub async fn begin(world: &World, run: &mut Stored<Run>, place: usize) -> Result
         heartbeat: inventory::resource(world, resource).await?.heartbeat,
         recovery,
     };
-    let ended = recorded(world, &run.value, &step.name).await?;
-    let ended = ended.iter().take_while(|job| has_failed(job)).count();
-    let Some(id) = job_ids(&run.value, &step.name).nth(ended) else {
-        return Ok(());
-    };
+    let id = next_job(world, &run.value, &step.name).await?;
     let age = Span::between(as_of, run.value.declared_at).as_seconds();
     run.value.point_age_seconds = Some(run.value.point_age_seconds.map_or(age, |known| known.max(age)));
     run.value.steps[place].job = Some(id.clone());
