@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::domain::{Check, Resource, ResourceId, ResourceKind, StepAction, Vault, VaultName};
+use crate::domain::{Check, Resource, ResourceId, ResourceKind, Step, StepAction, Vault, VaultName};
 use crate::planning::{
     Finding, Severity, check_actuator, check_target, check_traffic, lint_policy, lint_quotas, plan_receivers,
 };
@@ -50,44 +50,44 @@ pub(super) fn review(
     }
     for read in plans {
         findings.extend(traffic(read));
-        for step in &read.plan.steps {
-            let Some((resource, vault)) = source(&step.action) else {
-                continue;
-            };
-            if !receives(policies, resources, resource, vault) {
-                let subject = format!("{}/{}", read.plan.id, step.name);
-                let message = format!("no policy puts recovery points of {resource} into vault {vault}");
-                let place = read.steps_at.get(&step.name).copied().unwrap_or_default();
-                findings.push((place, warn("source-never-filled", message, &subject)));
-            }
-            if let Some(refused) = wrong_target(&step.action, resources) {
-                let subject = format!("{}/{}", read.plan.id, step.name);
-                let place = read.steps_at.get(&step.name).copied().unwrap_or_default();
-                let finding = Finding {
-                    severity: Severity::Refuse,
-                    ..warn("wrong-target", refused, &subject)
-                };
-                findings.push((place, finding));
-            }
-            if let Some(kind) = restored_by_service(&step.action, resources) {
-                let subject = format!("{}/{}", read.plan.id, step.name);
-                let message = format!(
-                    "it restores a resource of kind {}: its service makes a new one, which fetches its data as it is read, and a \
-                     drill restores content only so far. Nothing measured can support an RTO of {}: keep a replica in the \
-                     recovery Region instead",
-                    kind.as_str(),
-                    read.plan.objectives.rto
-                );
-                let place = read.steps_at.get(&step.name).copied().unwrap_or_default();
-                let finding = Finding {
-                    severity: Severity::Refuse,
-                    ..warn("drill-restores-content-only", message, &subject)
-                };
-                findings.push((place, finding));
-            }
-        }
+        findings.extend(
+            read.plan
+                .steps
+                .iter()
+                .flat_map(|step| sources(read, step, policies, resources)),
+        );
     }
     findings
+}
+
+/// What is said of a step that expects or restores recovery points.
+fn sources(read: &ReadPlan, step: &Step, policies: &[ReadPolicy], resources: &[Resource]) -> Vec<(usize, Finding)> {
+    let Some((resource, vault)) = source(&step.action) else {
+        return Vec::new();
+    };
+    let subject = format!("{}/{}", read.plan.id, step.name);
+    let place = read.steps_at.get(&step.name).copied().unwrap_or_default();
+    let refuse = |code, message| Finding {
+        severity: Severity::Refuse,
+        ..warn(code, message, &subject)
+    };
+    let mut findings = Vec::new();
+    if !receives(policies, resources, resource, vault) {
+        let message = format!("no policy puts recovery points of {resource} into vault {vault}");
+        findings.push(warn("source-never-filled", message, &subject));
+    }
+    findings.extend(wrong_target(&step.action, resources).map(|message| refuse("wrong-target", message)));
+    if let Some(kind) = restored_by_service(&step.action, resources) {
+        let message = format!(
+            "it restores a resource of kind {}: its service makes a new one, which fetches its data as it is read, and a \
+             drill restores content only so far. Nothing measured can support an RTO of {}: keep a replica in the \
+             recovery Region instead",
+            kind.as_str(),
+            read.plan.objectives.rto
+        );
+        findings.push(refuse("drill-restores-content-only", message));
+    }
+    findings.into_iter().map(|finding| (place, finding)).collect()
 }
 
 /// What is said of where a plan leads traffic, each at its step.

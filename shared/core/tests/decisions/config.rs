@@ -195,6 +195,28 @@ restore = { resource = \"orders\", vault = \"recovery\" }
 }
 
 #[test]
+fn a_failover_restores_to_a_place_that_can_be_meant() {
+    let moved = |target: &str| {
+        format!(
+            "[[workload]]\nname = \"album\"\nhome = \"west\"\n[[plan]]\nname = \"move-album\"\nrpo = \"1d\"\nrto = \"4h\"\n[plan.moves]\n\
+             workload = \"album\"\nfrom = \"west\"\nto = \"east\"\n[[plan.step]]\nname = \"restore\"\nrestore = {{ resource = \"photos\", \
+             vault = \"recovery\", target = \"{target}\" }}\n"
+        )
+    };
+    let read = |target: &str| parse(&format!("{EXAMPLE}{}", moved(target)), at("2026-01-01T00:00:00Z"));
+    let plans = read("/srv/album").unwrap().plans;
+    assert!(plans.iter().any(|plan| plan.moves.is_some() && plan.restores()));
+    for target in ["srv/album", "/", "/srv/../etc", "s3://bucket"] {
+        let told: Vec<String> = read(target).unwrap_err().iter().map(ToString::to_string).collect();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(
+            told[0].contains("move-album/restore") && told[0].contains("target"),
+            "{told:?}"
+        );
+    }
+}
+
+#[test]
 fn trials_of_a_server_are_read_strictly() {
     let text = |kind: &str, more: &str| {
         format!(
