@@ -44,13 +44,15 @@ fn shows_nothing(run: &Run, step: &Step) -> Option<String> {
     ))
 }
 
-/// Claims the authority under which a run moves production; false where it cannot have it, which ends the step.
-pub async fn claim(world: &World, run: &mut Stored<Run>, place: usize) -> Result<bool, Failure> {
+/// Claims the authority under which a run moves production for a step that comes when the other side has ended, and says that
+/// the Region which it moves to is the writer; false where it cannot have it, which ends the step.
+pub async fn take_over(world: &World, run: &mut Stored<Run>, place: usize) -> Result<bool, Failure> {
     let Some(moves) = moves_production(&run.value) else {
         return Ok(true);
     };
     match authority::claim(world, &run.value, moves).await {
-        Ok(authority) => {
+        Ok(_) => {
+            let authority = authority::grant(world, &run.value, moves, &moves.to).await?;
             run.value.conduct.generation = Some(authority.generation());
             Ok(true)
         }

@@ -105,7 +105,7 @@ pub async fn begin(world: &World, run: &mut Stored<Run>, place: usize) -> Result
     let Some(copy) = point.copy_in(vault) else {
         return Ok(());
     };
-    if !acts::claim(world, run, place).await? {
+    if !acts::take_over(world, run, place).await? {
         return Ok(());
     }
     let order = Order::Restore {

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use holdfast_core::domain::{Act, Actuator, ActuatorKind, ActuatorName, Instruction, Move, Undo, WorkloadName};
+use holdfast_core::domain::{
+    Act, Actuator, ActuatorKind, ActuatorName, AuthorityRecord, Instruction, Move, Undo, WorkloadName,
+};
 use holdfast_testkit::fakes::{FakeActuators, Thing};
 
 use crate::scene::*;
@@ -67,6 +69,9 @@ fn a_failover_restores_to_where_the_workload_expects_it_and_leaves_it_there() {
         "it changed production under an authority of its own"
     );
     assert!(run.point_age_seconds.is_some_and(|age| age > 0), "{run:?}");
+    let authority = &system.records::<AuthorityRecord>()[0];
+    let west = Region::new("eu-west-1").unwrap();
+    assert_eq!(authority.writer, Some(west), "the other side writes now");
 }
 
 #[test]
@@ -116,6 +121,9 @@ fn a_failover_does_not_end_while_its_restore_may_still_write() {
         system.engine.restored().contains_key(TARGET),
         "nothing of production is removed"
     );
+    let authority = &system.records::<AuthorityRecord>()[0];
+    let home = Region::new("eu-central-1").unwrap();
+    assert_eq!(authority.writer, Some(home), "it was taken back");
 }
 
 #[test]

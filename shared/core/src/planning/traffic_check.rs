@@ -7,14 +7,14 @@ use crate::domain::{Act, Move, RecoveryPlan, Region, Step, StepAction, StepName}
 use super::lint::{Finding, Severity};
 use super::recovery::prerequisites;
 
-/// Steps that lead traffic to the recovery Region before every promotion there, and every restore, has ended; or, where there are
-/// none, before anything is started there.
+/// Steps that lead traffic to the recovery Region before every promotion there, and every restore with what verifies it, has ended;
+/// or, where there are none, before anything is started there.
 pub fn check_traffic(plan: &RecoveryPlan) -> Vec<Finding> {
     let Some(moves) = &plan.moves else {
         return Vec::new();
     };
     let mut gives = acting(plan, moves, |act| matches!(act, Act::Promote { .. }));
-    let restores = |step: &&Step| matches!(step.action, StepAction::Restore { .. });
+    let restores = |step: &&Step| matches!(step.action, StepAction::Restore { .. } | StepAction::Verify { .. });
     gives.extend(plan.steps.iter().filter(restores));
     let starts = acting(plan, moves, |act| matches!(act, Act::Start));
     let leads = acting(plan, moves, |act| matches!(act, Act::Direct { share } if *share > 0));

@@ -206,6 +206,18 @@ fn a_failover_restores_to_a_place_that_can_be_meant() {
     let read = |target: &str| parse(&format!("{EXAMPLE}{}", moved(target)), at("2026-01-01T00:00:00Z"));
     let plans = read("/srv/album").unwrap().plans;
     assert!(plans.iter().any(|plan| plan.moves.is_some() && plan.restores()));
+    let led_after = |step: &str| {
+        let verified = format!(
+            "[[plan.step]]\nname = \"compare\"\nverify = {{ restored-by = \"restore\" }}\n[[plan.step]]\nname = \"lead\"\ndirect = \"way\"\n\
+             undo = \"reverse\"\nafter = [\"{step}\"]\n[[actuator]]\nname = \"way\"\nkind = \"command\"\nregion = \"east\"\nworkload = \
+             \"album\"\nproduction = {{ program = \"/usr/bin/way\" }}\n"
+        );
+        let text = format!("{EXAMPLE}{}{verified}", moved("/srv/album"));
+        parse(&text, at("2026-01-01T00:00:00Z"))
+    };
+    assert!(led_after("compare").is_ok(), "{:?}", led_after("compare"));
+    let told = led_after("restore").unwrap_err()[0].to_string();
+    assert!(told.contains("may run before compare"), "{told}");
     for target in ["srv/album", "/", "/srv/../etc", "s3://bucket"] {
         let told: Vec<String> = read(target).unwrap_err().iter().map(ToString::to_string).collect();
         assert_eq!(told.len(), 1, "{told:?}");
