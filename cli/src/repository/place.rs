@@ -56,21 +56,17 @@ pub fn objects(address: &Path, patterns: &Patterns) -> Option<Result<Box<dyn Sou
 
 /// How many requests to have under way there at one time that each hold a pack, where a folder is worth `local`.
 pub fn requests_at_once(place: &Path, local: usize) -> usize {
-    if is_remote(place) {
-        local.max(REMOTE_AT_ONCE)
-    } else {
-        local
-    }
+    at_once(place, local, REMOTE_AT_ONCE)
 }
 
 /// How many requests to have under way at one time of which each brings its pack piece by piece: they are bound by what one
 /// connection carries.
 pub fn streams_at_once(place: &Path, local: usize) -> usize {
-    if is_remote(place) {
-        local.max(REMOTE_STREAMS)
-    } else {
-        local
-    }
+    at_once(place, local, REMOTE_STREAMS)
+}
+
+fn at_once(place: &Path, local: usize, remote: usize) -> usize {
+    if is_remote(place) { local.max(remote) } else { local }
 }
 
 /// Whether each request to it takes some milliseconds, and costs.

@@ -172,17 +172,6 @@ fn a_region_that_is_away_for_two_weeks_gets_its_copies_when_it_returns() {
 }
 
 impl System {
-    /// Makes the protected resource a server.
-    pub fn become_a_server(&self, policy: PolicyDraft) {
-        let resource = Resource {
-            kind: ResourceKind::Postgres,
-            ..now(inventory::resource(&self.world, &photos())).unwrap()
-        };
-        let policies = [(PolicyId::new("main").unwrap(), policy)];
-        let plans = [plan(vec![restore_step("restore")])];
-        now(apply::apply(&self.world, &[resource], &policies, &plans)).unwrap();
-    }
-
     /// Log was pulled to the vault of backups now.
     fn pulled(&self) -> Timestamp {
         let observed_at = self.clock.now();
@@ -215,15 +204,7 @@ impl System {
 
 #[test]
 fn log_that_is_pulled_while_a_copy_goes_on_comes_along_with_the_next_one() {
-    let policy = PolicyDraft {
-        selection: Selection {
-            resources: vec![photos()],
-            ..Selection::default()
-        },
-        ..once()
-    };
-    let system = settled_under(policy.clone());
-    system.become_a_server(policy);
+    let system = settled_server();
     system.pass(Span::minutes(5));
     assert_eq!(system.log_copies(), [], "no log was pulled");
     system.engine.set_reachable(&vault(AWAY), false);

@@ -263,15 +263,7 @@ fn a_drill_that_restores_what_a_service_keeps_is_refused_and_can_be_simulated() 
 
 #[test]
 fn a_server_is_restored_with_the_log_that_stands_in_the_vault_of_the_step() {
-    let policy = PolicyDraft {
-        selection: Selection {
-            resources: vec![photos()],
-            ..Selection::default()
-        },
-        ..once()
-    };
-    let system = settled_under(policy.clone());
-    system.become_a_server(policy);
+    let system = settled_server();
     let point = system.point();
     let covered_at = system.clock.now();
     let stretch = Stretch {

@@ -371,6 +371,26 @@ pub fn settled() -> System {
     settled_under(policy())
 }
 
+/// A system after its first backup, which backs up no more, and whose resource is a server from then on.
+pub fn settled_server() -> System {
+    let policy = PolicyDraft {
+        selection: Selection {
+            resources: vec![photos()],
+            ..Selection::default()
+        },
+        ..once()
+    };
+    let system = settled_under(policy.clone());
+    let resource = Resource {
+        kind: ResourceKind::Postgres,
+        ..now(inventory::resource(&system.world, &photos())).unwrap()
+    };
+    let policies = [(PolicyId::new("main").unwrap(), policy)];
+    let plans = [plan(vec![restore_step("restore")])];
+    now(apply::apply(&system.world, &[resource], &policies, &plans)).unwrap();
+    system
+}
+
 pub fn settled_under(policy: PolicyDraft) -> System {
     let system = System::new(policy);
     system.wake(FunctionName::Scheduler);
