@@ -21,7 +21,7 @@ pub fn run(place: &RepositoryPlace, read_data: bool, interrupt: &Interrupt, json
         snapshots: None,
         workers: place
             .memory
-            .groups(place::requests_at_once(&place.repo, place::processors())),
+            .checked(place::streams_at_once(&place.repo, place::processors())),
         progress: &meter,
         cancel: interrupt.flag(),
         ledger: None,

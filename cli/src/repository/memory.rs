@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use holdfast_repository::Id;
 use holdfast_repository::backup::BackupOptions;
 
 const MIB: u64 = 1 << 20;
@@ -23,7 +24,8 @@ const LARGEST_PACK: u64 = 32 * MIB;
 /// Packs on their way to S3 at one time, at the least where smaller packs are possible, and at the most.
 const REMOTE_UPLOADS: (u64, u64) = (4, 16);
 
-/// What one request of a restore holds: the part that is opened, the largest blob in it twice, and what has come after it.
+/// What one request holds of which a pack comes piece by piece: the part that is opened, the largest blob in it twice, and what
+/// has come after it.
 const REQUEST: u64 = 20 * MIB;
 /// A group of packs that are read together.
 const GROUP: u64 = 52 * MIB;
@@ -97,7 +99,13 @@ impl Memory {
         self.at_once(REQUEST, wanted)
     }
 
-    /// Groups of packs that are checked or copied at one time.
+    /// Packs that are checked at one time.
+    pub fn checked(self, wanted: usize) -> usize {
+        let each = if Id::worth_gathering() > 1 { GROUP } else { REQUEST };
+        self.at_once(each, wanted)
+    }
+
+    /// Groups of packs that are copied at one time.
     pub fn groups(self, wanted: usize) -> usize {
         self.at_once(GROUP, wanted)
     }

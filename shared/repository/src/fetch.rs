@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::error::{RepositoryError, Result};
 use crate::id::Id;
 use crate::index::{Index, Location};
-use crate::pack::{BlobKind, open_blob, open_blobs};
+use crate::pack::{BlobKind, open_blob, open_blobs, pieces};
 use crate::parallel;
 use crate::progress::Progress;
 use crate::reach::is_damage;
@@ -18,8 +18,6 @@ use crate::storage::{FileKind, FileName};
 
 /// Bytes that are worth a request of their own where there are threads to read them at the same time.
 const LEAST_REQUEST: u64 = 8 << 20;
-/// Bytes of a request that are in memory at one time, unless one blob has more.
-const PIECE: u64 = 2 << 20;
 
 /// One place that wants a blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -143,17 +141,6 @@ fn coalesce(parts: &[Part], budget: u64, worth_skipping: u64) -> Vec<&[Part]> {
     requests
 }
 
-/// Cuts the parts of one request into those that are in memory at one time.
-fn pieces(mut parts: &[Part]) -> impl Iterator<Item = &[Part]> {
-    std::iter::from_fn(move || {
-        let start = start_of(parts.first()?);
-        let fits = parts.iter().take_while(|part| end(part) - start <= PIECE).count();
-        let (piece, rest) = parts.split_at(fits.max(1));
-        parts = rest;
-        Some(piece)
-    })
-}
-
 fn start_of(part: &Part) -> u64 {
     part.location.offset.into()
 }
@@ -195,7 +182,7 @@ impl Fetcher<'_> {
         let mut next = start_of(first);
         let mut range = self.repo.storage().range(&file, next, end(last))?;
         let mut left = parts;
-        for piece in pieces(parts) {
+        for piece in pieces(parts, |part| start_of(part)..end(part)) {
             let piece_end = piece.last().map_or(next, end);
             let length = usize::try_from(piece_end - next).unwrap_or(usize::MAX);
             if buffer.len() < length {

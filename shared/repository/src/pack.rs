@@ -2,6 +2,7 @@
 
 mod blob;
 mod group;
+mod pieces;
 
 use std::fmt;
 
@@ -19,6 +20,7 @@ pub(crate) use blob::decompress;
 pub(crate) use blob::open_blobs;
 pub use blob::{BlobEncoder, open_blob};
 pub(crate) use group::{PackGroup, groups};
+pub(crate) use pieces::pieces;
 
 /// What a blob holds. Packs never mix the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -249,7 +251,7 @@ pub enum HeaderError {
     },
 }
 
-fn decode_sealed_header(key: &MasterKey, sealed: &[u8], size: u64) -> Result<Vec<PackBlob>, HeaderError> {
+pub(crate) fn decode_sealed_header(key: &MasterKey, sealed: &[u8], size: u64) -> Result<Vec<PackBlob>, HeaderError> {
     let header = key.open(sealed)?;
     let mut blobs = Vec::with_capacity(header.len() / PLAIN_ENTRY);
     let mut rest = header.as_slice();

@@ -1,13 +1,67 @@
 //! Packs, read whole: their hashes, their headers against the index, and every blob.
 
+use std::ops::Range;
+
+use sha2::{Digest, Sha256};
+
 use crate::check::Damage;
 use crate::error::{ErrorKind, RepositoryError, Result};
 use crate::id::Id;
 use crate::index::IndexPack;
-use crate::pack::{PackBlob, decode_header, open_blob, open_blobs};
+use crate::pack::{PackBlob, decode_header, decode_sealed_header, open_blob, open_blobs, pack_size, pieces};
 use crate::reach::is_damage;
 use crate::repository::Repository;
 use crate::storage::{FileKind, FileName};
+
+/// Whether a pack of the size that the index says is whole: read piece by piece, each of which is hashed and opened while the
+/// next is on its way. What is wrong with one that is not, [`examine`] tells.
+pub(super) fn is_whole(repo: &Repository, pack: &IndexPack, buffer: &mut Vec<u8>) -> Result<bool> {
+    match stream(repo, pack, buffer) {
+        Err(e) if is_damage(&e) || e.kind() == ErrorKind::NotFound => Ok(false),
+        outcome => outcome,
+    }
+}
+
+fn stream(repo: &Repository, IndexPack { id, blobs }: &IndexPack, buffer: &mut Vec<u8>) -> Result<bool> {
+    let size = pack_size(blobs);
+    let (mut hash, mut next) = (Sha256::new(), 0);
+    let follows = |blob: &PackBlob| {
+        let follows = u64::from(blob.offset) == next;
+        next += u64::from(blob.length);
+        follows
+    };
+    if !blobs.iter().all(follows) {
+        return Ok(false);
+    }
+    let mut range = repo.storage().range(&FileName::Object(FileKind::Data, *id), 0, size)?;
+    for piece in pieces(blobs, place) {
+        buffer.resize(piece.iter().map(|blob| blob.length as usize).sum(), 0);
+        range.fill(buffer)?;
+        hash.update(&*buffer);
+        let mut rest = buffer.as_slice();
+        let sealed = piece.iter().map(|blob| {
+            let (sealed, after) = rest.split_at(blob.length as usize);
+            rest = after;
+            (*blob, sealed)
+        });
+        open_blobs(repo.key(), &sealed.collect::<Vec<_>>(), |_, opened| opened.map(drop))?;
+    }
+    buffer.resize(usize::try_from(size - next).unwrap_or(usize::MAX), 0);
+    range.fill(buffer)?;
+    hash.update(&*buffer);
+    let header = buffer.split_last_chunk::<4>();
+    let is_right = header.is_some_and(|(sealed, length)| {
+        u32::from_le_bytes(*length) as usize == sealed.len()
+            && decode_sealed_header(repo.key(), sealed, size).is_ok_and(|listed| listed == *blobs)
+            && blobs.iter().all(|blob| blob.kind == blobs[0].kind)
+    });
+    Ok(is_right && Id(hash.finalize().into()) == *id)
+}
+
+fn place(blob: &PackBlob) -> Range<u64> {
+    let start = u64::from(blob.offset);
+    start..start + u64::from(blob.length)
+}
 
 /// Reads packs that should hold what the index says. Bytes read, and what is wrong.
 pub(super) fn examine(repo: &Repository, packs: &[IndexPack]) -> Result<(u64, Vec<Damage>)> {

@@ -19,6 +19,13 @@ const SAMPLE: usize = 1 << 10;
 /// The distance between samples: no multiple of a block size, so that data of alternating kinds cannot hide between them.
 const SAMPLE_EVERY: usize = 10_125;
 
+/// The level whose tables are made smaller than zstd makes them.
+const TUNED_LEVEL: i32 = 3;
+/// Entries of the tables in which that level looks up what it has seen, as powers of two: of eight bytes each time, and of five. Together
+/// they take 384 KiB and stay in the second cache of a processor. The 768 KiB that zstd takes for a mebibyte of data do not where
+/// that has a mebibyte itself: compression was 17 to 30 % slower with them, for 0.4 to 0.7 % fewer bytes.
+const TABLES: (u32, u32) = (16, 15);
+
 /// Bytes of plaintext held while blobs are opened together.
 const OPENED_AT_ONCE: usize = 8 << 20;
 
@@ -35,6 +42,10 @@ impl BlobEncoder {
         let make = || -> io::Result<BlobEncoder> {
             let mut compressor = Compressor::new(level)?;
             compressor.set_parameter(CParameter::ChecksumFlag(false))?;
+            if level == TUNED_LEVEL {
+                compressor.set_parameter(CParameter::HashLog(TABLES.0))?;
+                compressor.set_parameter(CParameter::ChainLog(TABLES.1))?;
+            }
             Ok(BlobEncoder {
                 compressor,
                 compressed: Vec::new(),
