@@ -22,6 +22,7 @@ use crate::index::{
     Index, IndexOptions, IndexPack, LayeredIndex, Lookup, decode_index, encode_index, indexed_packs, split_packs,
 };
 use crate::pack::{BlobKind, open_blob};
+use crate::parallel;
 use crate::reach::is_damage;
 use crate::storage::{FileKind, FileName, Storage};
 use crate::tree::{NodeKind, Tree};
@@ -99,9 +100,10 @@ impl Repository {
 
     /// All index files, and which packs are condemned.
     pub fn load_index(&self) -> Result<Index> {
-        // Condemned packs are read first: a pack condemned in between is merely used for a while longer.
-        let condemned = crate::prune::condemned_packs(&**self.storage())?;
-        Ok(Index::new(indexed_packs(self)?, &condemned))
+        // Over a network each waits for its answers. A pack that is condemned in between is merely used for a while longer.
+        let condemned = || crate::prune::condemned_packs(&**self.storage());
+        let (condemned, packs) = parallel::join(condemned, || indexed_packs(self));
+        Ok(Index::new(packs?, &condemned?))
     }
 
     /// The index, as far as possible through a sidecar: little is read and held however large it is. Whoever asks it holds a

@@ -15,6 +15,8 @@ pub(crate) struct ObjectRange<'a> {
     key: String,
     /// What was not taken from an answer yet.
     left: Range<u64>,
+    /// Whether the object may end before the range does.
+    may_end: bool,
     /// The state that the first answer is of.
     etag: Option<String>,
     answer: Option<ByteStream>,
@@ -30,6 +32,7 @@ impl Bucket {
             bucket: self,
             key,
             left: range,
+            may_end: false,
             etag: None,
             answer: None,
             part: Bytes::new(),
@@ -44,6 +47,27 @@ impl ObjectRange<'_> {
         match self.bucket.block_on(self.fill_from_answers(into)) {
             Err(refused) if refused.is_past_end() => Ok(false),
             filled => filled,
+        }
+    }
+
+    /// All bytes of the range that the object has.
+    pub(crate) fn read_up_to_end(mut self) -> Result<Vec<u8>, Refused> {
+        self.may_end = true;
+        let bucket = self.bucket;
+        let read = bucket.block_on(async {
+            let mut bytes = Vec::new();
+            while self.receive().await? {
+                bytes.extend_from_slice(&std::mem::take(&mut self.part));
+            }
+            if self.left.is_empty() {
+                Ok(bytes)
+            } else {
+                Err(bucket.broken_off(&self.key, "what came instead has another length"))
+            }
+        });
+        match read {
+            Err(refused) if Refused::is_past_end(&refused) => Ok(Vec::new()),
+            read => read,
         }
     }
 
@@ -70,9 +94,13 @@ impl ObjectRange<'_> {
             None => {
                 let range = Some(self.left.clone());
                 let head = self.bucket.ask(&self.key, range, self.etag.as_deref()).await?;
-                if lengths(&head).0 != self.left.end - self.left.start {
+                let (comes, wanted) = (lengths(&head).0, self.left.end - self.left.start);
+                if self.may_end && comes < wanted {
+                    self.left.end = self.left.start + comes;
+                } else if comes != wanted {
                     return Ok(false);
                 }
+                self.may_end = false;
                 self.etag = head.e_tag;
                 head.body
             }

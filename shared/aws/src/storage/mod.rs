@@ -251,6 +251,18 @@ impl Storage for S3Storage {
         }
     }
 
+    fn read_up_to(&self, file: &FileName, offset: u64, most: usize) -> Result<Vec<u8>> {
+        let end = offset.saturating_add(most as u64).min(i64::MAX as u64);
+        if offset >= end {
+            return self
+                .size(file)?
+                .map(|_| Vec::new())
+                .ok_or_else(|| self.missing(file).into());
+        }
+        let read = self.bucket.range(self.key(file)?, offset..end).read_up_to_end();
+        Ok(read.map_err(|refused| self.of_file("read", file, refused))?)
+    }
+
     fn range(&self, file: &FileName, offset: u64, end: u64) -> Result<Box<dyn RangeReader + '_>> {
         Ok(Box::new(FileRange {
             storage: self,

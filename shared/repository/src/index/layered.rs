@@ -7,6 +7,7 @@ use crate::error::{RepositoryError, Result};
 use crate::id::Id;
 use crate::lock::Lock;
 use crate::pack::BlobKind;
+use crate::parallel;
 use crate::repository::Repository;
 use crate::storage::FileKind;
 
@@ -57,9 +58,10 @@ pub struct LayeredIndex {
 impl LayeredIndex {
     /// Opens the index of a repository. An unreadable index file that no sidecar covers is an error that names it.
     pub(crate) fn open(repo: &Repository, options: IndexOptions) -> Result<LayeredIndex> {
-        // Condemned packs are read first: a pack condemned in between is merely used for a while longer.
-        let condemned = crate::prune::condemned_packs(&**repo.storage())?;
-        let listed = repo.storage().list(FileKind::Index)?;
+        // Over a network each waits for its answer. A pack that is condemned in between is merely used for a while longer.
+        let condemned = || crate::prune::condemned_packs(&**repo.storage());
+        let (condemned, listed) = parallel::join(condemned, || repo.storage().list(FileKind::Index));
+        let (condemned, listed) = (condemned?, listed?);
         let bytes: u64 = listed.iter().map(|(_, size)| size).sum();
         let files: Vec<Id> = listed.into_iter().map(|(id, _)| id).collect();
         let mut problems = Vec::new();

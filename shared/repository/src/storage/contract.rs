@@ -9,6 +9,7 @@ pub fn all<S: Storage>(fresh: &dyn Fn() -> S) {
     for law in [
         what_is_put_is_read_and_listed,
         ranges_are_exact_or_an_error,
+        as_much_is_read_as_is_there,
         a_range_comes_piece_by_piece_and_ends_where_it_was_said_to,
         what_is_missing_is_said_to_be,
         objects_are_written_once_under_their_hash,
@@ -94,6 +95,30 @@ pub fn ranges_are_exact_or_an_error(store: &dyn Storage) {
         let error = store.read_range(&file, offset, &mut into).expect_err("past the end");
         assert_eq!(error.kind(), ErrorKind::Integrity, "{error}");
     }
+}
+
+/// What is read without knowing where the file ends is what it has, which may be nothing.
+pub fn as_much_is_read_as_is_there(store: &dyn Storage) {
+    let bytes: Vec<u8> = (0..=255).collect();
+    let file = object(FileKind::Data, &bytes);
+    store.put(&file, &bytes).expect("put");
+    for (offset, most) in [
+        (0, 256),
+        (0, 1000),
+        (100, 16),
+        (240, 16),
+        (240, 17),
+        (256, 4),
+        (300, 4),
+        (7, 0),
+    ] {
+        let read = store.read_up_to(&file, offset, most).expect("read");
+        let from = usize::try_from(offset).expect("small").min(256);
+        assert_eq!(read, bytes[from..(from + most).min(256)], "{most} from {offset}");
+    }
+    let missing = object(FileKind::Data, b"never stored");
+    let error = store.read_up_to(&missing, 0, 4).expect_err("missing");
+    assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
 }
 
 /// A range that is read piece by piece brings the same bytes, and no more than were asked for; one that the file does not

@@ -107,6 +107,11 @@ impl Storage for Faulty {
         self.inner.read_range(file, offset, into)
     }
 
+    fn read_up_to(&self, file: &FileName, offset: u64, most: usize) -> Result<Vec<u8>> {
+        self.call("read", file)?;
+        self.inner.read_up_to(file, offset, most)
+    }
+
     fn put(&self, file: &FileName, bytes: &[u8]) -> Result<Put> {
         self.call("write", file)?;
         self.inner.put(file, bytes)

@@ -140,6 +140,21 @@ pub trait Storage: Send + Sync {
     /// Fills `into` from `offset`. A file that ends before is an [`ErrorKind::Integrity`] error.
     fn read_range(&self, file: &FileName, offset: u64, into: &mut [u8]) -> Result<()>;
 
+    /// What the file has from `offset`, `most` bytes at most; nothing where it ends before.
+    fn read_up_to(&self, file: &FileName, offset: u64, most: usize) -> Result<Vec<u8>> {
+        let not_there = || StorageError::NotThere {
+            location: self.location(),
+            file: file.clone(),
+        };
+        let size = self.size(file)?.ok_or_else(not_there)?;
+        let there = usize::try_from(size.saturating_sub(offset)).unwrap_or(most);
+        let mut bytes = vec![0; there.min(most)];
+        if !bytes.is_empty() {
+            self.read_range(file, offset, &mut bytes)?;
+        }
+        Ok(bytes)
+    }
+
     /// The bytes from `offset` to `end`, one after the other: where a request costs, with one, and in the memory of what
     /// is asked for at one time. Nothing is asked before the first of them are.
     fn range(&self, file: &FileName, offset: u64, end: u64) -> Result<Box<dyn RangeReader + '_>> {

@@ -28,7 +28,6 @@ pub struct ReadAhead {
 
 #[derive(Default)]
 struct Held {
-    sizes: HashMap<FileName, u64>,
     /// The oldest first.
     windows: VecDeque<Window>,
     /// Snapshots and index files.
@@ -64,7 +63,6 @@ impl ReadAhead {
 
     fn forget(&self, file: &FileName) {
         let mut held = self.held();
-        held.sizes.remove(file);
         if let Some(bytes) = held.files.remove(file) {
             held.file_bytes -= bytes.len();
         }
@@ -73,21 +71,12 @@ impl ReadAhead {
 
     /// Reads the window that holds these bytes. False where the file does not have them: then the store tells why.
     fn read_window(&self, held: &mut Held, file: &FileName, offset: u64, length: usize) -> Result<bool> {
-        let size = match held.sizes.get(file) {
-            Some(size) => *size,
-            None => match self.inner.size(file)? {
-                Some(size) => *held.sizes.entry(file.clone()).or_insert(size),
-                None => return Ok(false),
-            },
-        };
-        let start = offset / WINDOW * WINDOW;
-        let wanted = offset.saturating_add(length as u64);
-        if wanted > size {
+        let before = usize::try_from(offset % WINDOW).unwrap_or(0);
+        let (start, wanted) = (offset - before as u64, before + length);
+        let bytes = self.inner.read_up_to(file, start, wanted.max(WINDOW as usize))?;
+        if bytes.len() < wanted {
             return Ok(false);
         }
-        let end = (start + WINDOW).max(wanted).min(size);
-        let mut bytes = vec![0; usize::try_from(end - start).unwrap_or(usize::MAX)];
-        self.inner.read_range(file, start, &mut bytes)?;
         if held.windows.len() == WINDOWS {
             held.windows.pop_front();
         }
@@ -238,8 +227,8 @@ mod tests {
             store.read_range(&file, place as u64, &mut into).unwrap();
             assert_eq!(into, bytes[place..place + into.len()], "at {place}");
         }
-        // The size once, three windows, and one more for each read that crosses from one into the next.
-        assert!(counted.calls() <= 6, "{} calls", counted.calls());
+        // Three windows, and one more for each read that crosses from one into the next.
+        assert!(counted.calls() <= 5, "{} calls", counted.calls());
     }
 
     #[test]
