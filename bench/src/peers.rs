@@ -12,6 +12,8 @@ pub const PASSWORD: &str = "correct horse battery staple";
 pub enum Operation {
     /// The first backup.
     Backup,
+    /// Lists the snapshots: derives the key, and does little else.
+    Open,
     /// A backup where nothing changed.
     Unchanged,
     /// A backup of the second generation.
@@ -31,8 +33,9 @@ pub enum Operation {
 }
 
 impl Operation {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Backup,
+        Self::Open,
         Self::Unchanged,
         Self::Incremental,
         Self::Check,
@@ -46,6 +49,7 @@ impl Operation {
     pub fn name(self) -> &'static str {
         match self {
             Self::Backup => "backup",
+            Self::Open => "list snapshots",
             Self::Unchanged => "unchanged",
             Self::Incremental => "incremental",
             Self::Check => "check",
@@ -210,6 +214,7 @@ impl Peer {
             Operation::Backup | Operation::Unchanged | Operation::Incremental => {
                 vec![call("backup", command![place.source])]
             }
+            Operation::Open => vec![call("snapshots", Vec::new())],
             Operation::Check => vec![call("check", command!["--read-data"])],
             Operation::Restore => vec![call("restore", command!["latest", "--target", place.restored()])],
             Operation::RestoreOver => vec![call(
@@ -238,6 +243,7 @@ impl Peer {
         };
         Some(vec![match operation {
             Operation::Backup | Operation::Unchanged | Operation::Incremental => call(command!["backup", place.source]),
+            Operation::Open => call(command!["snapshots"]),
             Operation::Check => call(command!["check", "--read-data"]),
             // The version of Debian reads or writes everything.
             Operation::RestoreChanged => return None,
@@ -260,6 +266,7 @@ impl Peer {
             Operation::Backup | Operation::Unchanged | Operation::Incremental => {
                 vec![call(command!["backup", place.source])]
             }
+            Operation::Open => vec![call(command!["snapshots"])],
             Operation::Check => vec![call(command!["check", "--read-data"])],
             Operation::Restore | Operation::RestoreChanged => {
                 vec![call(command!["restore", "latest", place.restored()])]
@@ -306,6 +313,7 @@ impl Peer {
         };
         Some(match operation {
             Operation::Backup => vec![create("first")],
+            Operation::Open => vec![command![program, "list", at]],
             Operation::Unchanged => vec![create("unchanged")],
             Operation::Incremental => vec![create("second")],
             Operation::Check => vec![command![program, "check", "--verify-data", at]],
