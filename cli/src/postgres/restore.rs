@@ -35,7 +35,7 @@ pub fn run(options: &PostgresRestoreOptions, interrupt: &Interrupt, json: bool) 
     let base = base(&repository, name, &recovery, options.recovery.base.as_deref())?;
     let index = repository.load_index()?;
     let meter = Meter::new("restore");
-    let workers = place::requests_at_once(&kept.place.repo, place::processors().max(4));
+    let workers = place::streams_at_once(&kept.place.repo, place::processors().max(4));
     let request = ClusterRestore {
         target: &target,
         overwrite: options.overwrite,

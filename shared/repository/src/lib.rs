@@ -41,5 +41,6 @@ pub use error::{ErrorKind, RepositoryError, Result};
 pub use id::Id;
 pub use progress::{NoProgress, Progress};
 pub use repository::{InitOptions, Repository, Unlock};
+pub use sha256::PartsHasher;
 pub use snapshot::{Snapshot, Summary};
 pub use tree::{Node, NodeKind, NodeTime, Tree};

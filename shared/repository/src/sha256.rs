@@ -6,11 +6,16 @@
 
 #[cfg(target_arch = "x86_64")]
 mod lanes;
+mod parts;
+#[cfg(target_arch = "x86_64")]
+mod twice;
 
 use std::cmp::Reverse;
 
 use sha2::block_api::compress256;
 use sha2::{Digest, Sha256};
+
+pub use parts::PartsHasher;
 
 /// Messages that go side by side.
 const LANES: usize = 8;
@@ -32,6 +37,19 @@ const START: [u32; 8] = [
     0x9b05_688c,
     0x1f83_d9ab,
     0x5be0_cd19,
+];
+
+#[cfg(target_arch = "x86_64")]
+#[rustfmt::skip]
+const ROUND_KEYS: [u32; 64] = [
+    0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
+    0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
+    0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
+    0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
+    0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
+    0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
+    0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
+    0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2,
 ];
 
 /// How many messages of about the same length are worth gathering before they are hashed: 1 where it makes no difference.
@@ -69,12 +87,16 @@ struct Padded {
 
 impl Padded {
     fn new(message: &[u8]) -> Padded {
-        let (_, rest) = message.as_chunks::<64>();
+        Padded::after(message.as_chunks::<64>().1, message.len() as u64)
+    }
+
+    /// Of a message of `length` bytes, of which `rest` is in no whole block.
+    fn after(rest: &[u8], length: u64) -> Padded {
         let mut bytes = [0; 128];
         bytes[..rest.len()].copy_from_slice(rest);
         bytes[rest.len()] = 0x80;
         let used = if rest.len() < 56 { 1 } else { 2 };
-        bytes[used * 64 - 8..used * 64].copy_from_slice(&(message.len() as u64 * 8).to_be_bytes());
+        bytes[used * 64 - 8..used * 64].copy_from_slice(&(length * 8).to_be_bytes());
         let (blocks, _) = bytes.as_chunks();
         Padded {
             blocks: [blocks[0], blocks[1]],
