@@ -22,6 +22,7 @@ use crate::index::{
     Index, IndexOptions, IndexPack, LayeredIndex, Lookup, decode_index, encode_index, indexed_packs, split_packs,
 };
 use crate::pack::{BlobKind, open_blob};
+use crate::parallel;
 use crate::reach::is_damage;
 use crate::storage::{FileKind, FileName, Storage};
 use crate::tree::{NodeKind, Tree};
@@ -29,6 +30,8 @@ use crate::tree::{NodeKind, Tree};
 pub use init::InitOptions;
 pub use tree_nodes::TreeNodes;
 
+/// Blobs being read at one time: enough to hide a store's latency.
+const READERS: usize = 8;
 /// Before the zstd frame of an index, snapshot or lock file.
 const COMPRESSED_MARK: u8 = 2;
 const LEVEL: i32 = 3;
@@ -131,6 +134,11 @@ impl Repository {
             id: *id,
             reason: failures.join("; "),
         })
+    }
+
+    /// The plaintexts of several blobs, in their order, each as [`Repository::load_blob`] reads it, several at one time.
+    pub fn load_blobs(&self, index: &dyn Lookup, kind: BlobKind, ids: &[Id]) -> Result<Vec<Vec<u8>>> {
+        parallel::map(ids, READERS, |id| self.load_blob(index, kind, id))
     }
 
     /// One folder.
