@@ -49,6 +49,9 @@ pub enum PostgresCommand {
         /// The server.
         #[command(flatten)]
         address: ServerAddress,
+        /// Read everything, also where the server can tell what changed.
+        #[arg(long)]
+        full: bool,
     },
     /// Keep the server's log, second by second, until stopped.
     Receive {

@@ -17,7 +17,7 @@ use holdfast_repository::backup::BackupOptions;
 use holdfast_repository::progress::NoProgress;
 use holdfast_repository::storage::DiskStorage;
 use holdfast_repository::{InitOptions, Repository};
-use holdfast_sources::postgres::cluster::{ClusterRestore, RestoreLog, back_up, bases, restore, way};
+use holdfast_sources::postgres::cluster::{BaseKind, ClusterRestore, RestoreLog, back_up, bases, restore, way};
 use holdfast_sources::postgres::follow::{Acknowledge, Follower, Following, follow};
 use holdfast_sources::postgres::log::LogArchive;
 use holdfast_sources::postgres::log::windows::{Base, windows};
@@ -114,7 +114,7 @@ fn with_server(report: &mut Report, place: &Place, repository: &Repository) -> R
                 stop: Arc::new(AtomicBool::new(false)),
                 ..client.clone()
             };
-            let done = back_up(repository, &address, NAME, &plain, &options).map_err(failed)?;
+            let done = back_up(repository, &address, NAME, &plain, &options, BaseKind::Full).map_err(failed)?;
             report.tell(&format!(
                 "a base backup of {} while it is written to, {} stored",
                 output::bytes(done.base.bytes),

@@ -1,7 +1,7 @@
 //! `postgres backup`.
 
 use holdfast_repository::backup::BackupOptions;
-use holdfast_sources::postgres::cluster::{ClusterBackup, back_up};
+use holdfast_sources::postgres::cluster::{BaseKind, ClusterBackup, Taken, back_up};
 use serde_json::json;
 
 use super::{address, checked, client, failed};
@@ -13,13 +13,23 @@ use crate::repository::meter::Meter;
 use crate::repository::{open, place};
 
 /// Backs up; partial where pages are damaged on the server.
-pub fn run(kept: &ServerPlace, server: &ServerAddress, interrupt: &Interrupt, json: bool) -> Result<Done, CliError> {
+pub fn run(
+    kept: &ServerPlace,
+    server: &ServerAddress,
+    is_full: bool,
+    interrupt: &Interrupt,
+    json: bool,
+) -> Result<Done, CliError> {
     let (name, address) = (checked(&kept.name)?, address(server)?);
     let repository = open::to_write(&kept.place)?;
     let meter = Meter::new("backup");
     let options = BackupOptions::new((repository.ambient().now)(), &meter, interrupt.flag());
     let options = kept.place.memory.of_backup(options, place::is_remote(&kept.place.repo));
-    let done = back_up(&repository, &address, name, &client(interrupt), &options).map_err(failed)?;
+    let kind = match is_full {
+        true => BaseKind::Full,
+        false => BaseKind::Incremental,
+    };
+    let done = back_up(&repository, &address, name, &client(interrupt), &options, kind).map_err(failed)?;
     drop(meter);
     if json {
         print_json(&done)?;
@@ -33,7 +43,7 @@ pub fn run(kept: &ServerPlace, server: &ServerAddress, interrupt: &Interrupt, js
     })
 }
 
-fn print(ClusterBackup { report, base }: &ClusterBackup) {
+fn print(ClusterBackup { report, base, taken }: &ClusterBackup) {
     let summary = &report.summary;
     say!(
         "snapshot {} made: cluster {}, timeline {}, consistent from {}",
@@ -43,6 +53,14 @@ fn print(ClusterBackup { report, base }: &ClusterBackup) {
         base.end.lsn
     );
     say!("  {} files, {}", base.files, output::bytes(base.bytes));
+    match taken {
+        Taken::Full(reason) => say!("  full: {reason}"),
+        Taken::Incremental(parent) => say!(
+            "  incremental: {} came, what changed since {}",
+            output::bytes(base.received),
+            parent.short()
+        ),
+    }
     say!(
         "  added: {} in {} blobs, {} stored",
         output::bytes(summary.data_added),
@@ -63,7 +81,11 @@ fn print(ClusterBackup { report, base }: &ClusterBackup) {
     }
 }
 
-fn print_json(ClusterBackup { report, base }: &ClusterBackup) -> Result<(), CliError> {
+fn print_json(ClusterBackup { report, base, taken }: &ClusterBackup) -> Result<(), CliError> {
+    let (kind, parent, reason) = match taken {
+        Taken::Full(reason) => ("full", None, Some(reason.to_string())),
+        Taken::Incremental(parent) => ("incremental", Some(parent), None),
+    };
     let damaged: Vec<_> = base
         .damaged
         .listed
@@ -78,6 +100,10 @@ fn print_json(ClusterBackup { report, base }: &ClusterBackup) -> Result<(), CliE
         "end": base.end.lsn.to_string(),
         "files": base.files,
         "bytes": base.bytes,
+        "kind": kind,
+        "parent": parent,
+        "reason": reason,
+        "bytes_received": base.received,
         "bytes_added": report.summary.data_added,
         "bytes_stored": report.summary.data_added_packed,
         "damaged_pages": base.damaged.count,

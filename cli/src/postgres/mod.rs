@@ -30,7 +30,7 @@ pub fn run(command: PostgresCommand, json: bool) -> Result<Done, CliError> {
     let interrupt = Interrupt::watch()?;
     match command {
         PostgresCommand::Check { address, slot } => check::run(&address, slot, &interrupt, json),
-        PostgresCommand::Backup { kept, address } => backup::run(&kept, &address, &interrupt, json),
+        PostgresCommand::Backup { kept, address, full } => backup::run(&kept, &address, full, &interrupt, json),
         PostgresCommand::Receive {
             kept,
             address,

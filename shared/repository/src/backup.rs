@@ -29,6 +29,7 @@ mod read;
 mod run;
 mod source;
 mod stream;
+mod stream_backup;
 mod throttle;
 mod tree_encoder;
 mod upload;
@@ -39,6 +40,7 @@ mod work;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, Scope, ScopedJoinHandle};
 
@@ -52,7 +54,8 @@ use crate::repository::Repository;
 pub use options::{BackupOptions, BackupReport, BeforePublish};
 pub use portion::{Ended, Portion, PortionReport, Slice};
 pub use source::{Content, Source, Unread, UnreadReason};
-pub use stream::{Cut, Item, Stream};
+pub use stream::{Chunk, Chunks, Cut, Item, ItemContent, Stream};
+pub use stream_backup::{StreamBackup, backup_stream};
 pub use throttle::Throttle;
 
 use assemble::{Assembled, assemble};
@@ -109,7 +112,7 @@ pub fn backup_portion(
         paths: source.paths(),
         host: source.host(),
     };
-    let index = repository.open_index(options.index)?;
+    let index = Arc::new(repository.open_index(options.index)?);
     let run = Run::new(repository, origin, options, portion, index);
     let indexer = Indexer::new(&run);
     let assembled = run_stages(&run, &indexer, source, parent.map(|snapshot| snapshot.tree))?;
@@ -154,61 +157,6 @@ fn run_stages(run: &Run<'_>, indexer: &Indexer<'_>, source: &dyn Source, parent:
         }
         drop((files_out, chunks));
         let assembled = run.stage(|| assemble(run, entries_out, packs));
-        join(run, stages);
-        assembled
-    });
-    run.outcome()?;
-    assembled.ok_or_else(|| RepositoryError::Bug("a backup without a failure made no tree".into()))
-}
-
-/// Backs up what a stream gives. Everything that fails is an error, that of the stream with its text, and then there is no
-/// snapshot. A path that is not below the root of the stream, has `..` in it or comes twice is refused by name.
-///
-/// Nothing is compared with a parent: everything is read, and what the repository has is not stored again. The parent in
-/// the options is only recorded.
-///
-/// Trees can be built only when all of the stream has come. Until then each file takes about 1 kB of memory, and each of
-/// its chunks 32 bytes: 1 TiB takes 32 MiB where it is cut by content, and 1 GiB where it is cut every 32 KiB.
-pub fn backup_stream(
-    repository: &Repository,
-    stream: &mut dyn Stream,
-    options: &BackupOptions<'_>,
-) -> Result<BackupReport> {
-    options.check()?;
-    let lock = Lock::acquire(repository, LockKind::Shared)?;
-    let origin = Origin {
-        paths: vec![stream.root()],
-        host: stream.host(),
-    };
-    let portion = Portion {
-        done: &[],
-        slice: None,
-        pause: &AtomicBool::new(false),
-    };
-    let index = repository.open_index(options.index)?;
-    let run = Run::new(repository, origin, options, portion, index);
-    let indexer = Indexer::new(&run);
-    let assembled = run_stream_stages(&run, &indexer, stream)?;
-    indexer.finish()?;
-    lock.verify()?;
-    let report = publish::publish(&run, &indexer, assembled, &stream.tags(), &lock)?;
-    lock.release()?;
-    Ok(report)
-}
-
-fn run_stream_stages(run: &Run<'_>, indexer: &Indexer<'_>, stream: &mut dyn Stream) -> Result<Assembled> {
-    let assembled = thread::scope(|scope| {
-        let Storing {
-            chunks,
-            packs,
-            mut stages,
-        } = start_storing(scope, run, indexer);
-        let gathered = run.stage(|| gather::gather(run, stream, chunks));
-        let assembled = gathered.and_then(|gathered| {
-            let (entries, entries_out) = bounded(ENTRIES_AHEAD);
-            stages.push(scope.spawn(move || run.stage(|| gathered.tell(&entries))));
-            run.stage(|| assemble(run, entries_out, packs))
-        });
         join(run, stages);
         assembled
     });

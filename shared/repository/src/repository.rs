@@ -30,6 +30,8 @@ use crate::tree::{NodeKind, Tree};
 pub use init::InitOptions;
 pub use tree_nodes::TreeNodes;
 
+/// Blobs being read at one time: enough to hide a store's latency.
+const READERS: usize = 8;
 /// Before the zstd frame of an index, snapshot or lock file.
 const COMPRESSED_MARK: u8 = 2;
 const LEVEL: i32 = 3;
@@ -133,6 +135,11 @@ impl Repository {
             id: *id,
             reason: failures.join("; "),
         })
+    }
+
+    /// The plaintexts of several blobs, in their order, each as [`Repository::load_blob`] reads it, several at one time.
+    pub fn load_blobs(&self, index: &dyn Lookup, kind: BlobKind, ids: &[Id]) -> Result<Vec<Vec<u8>>> {
+        parallel::map(ids, READERS, |id| self.load_blob(index, kind, id))
     }
 
     /// One folder.

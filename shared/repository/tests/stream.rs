@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use holdfast_repository::backup::{BackupOptions, BackupReport, Cut, Item, Source, Stream, backup_stream};
+use holdfast_repository::backup::{
+    BackupOptions, BackupReport, Chunk, Chunks, Cut, Item, ItemContent, Source, Stream, backup_stream,
+};
 use holdfast_repository::chunker::MIN_CHUNK;
 use holdfast_repository::pack::BlobKind;
 use holdfast_repository::storage::FileKind;
@@ -160,8 +162,7 @@ impl Stream for TestStream {
         Ok(Some(Item {
             path: entry.path.clone(),
             node: entry.node.clone(),
-            content,
-            cut: entry.cut,
+            content: content.map(|bytes| ItemContent::Bytes(bytes, entry.cut)),
         }))
     }
 }
@@ -408,4 +409,102 @@ fn restic_checks_and_restores_a_streamed_backup() {
         std::fs::read_link(target.join("data/pg_tblspc/1")).unwrap(),
         Path::new("/srv/space")
     );
+}
+
+/// One file in chunks that are cut already: those with a length are in the repository.
+struct Cuts {
+    size: u64,
+    chunks: Vec<(Id, Option<usize>, Vec<u8>)>,
+    next: usize,
+    told: bool,
+}
+
+impl Cuts {
+    fn new(chunks: &[(&[u8], bool)]) -> Cuts {
+        let chunk =
+            |(bytes, is_stored): &(&[u8], bool)| (Id::of(bytes), is_stored.then_some(bytes.len()), bytes.to_vec());
+        Cuts {
+            size: chunks.iter().map(|(bytes, _)| bytes.len() as u64).sum(),
+            chunks: chunks.iter().map(chunk).collect(),
+            next: 0,
+            told: false,
+        }
+    }
+}
+
+impl Chunks for Cuts {
+    fn next_chunk(&mut self) -> io::Result<Option<Chunk<'_>>> {
+        self.next += 1;
+        Ok(self.chunks.get(self.next - 1).map(|(id, stored, bytes)| match stored {
+            Some(length) => Chunk::Stored(*id, *length),
+            None => Chunk::Bytes(bytes),
+        }))
+    }
+}
+
+impl Stream for Cuts {
+    fn root(&self) -> PathBuf {
+        "/data".into()
+    }
+
+    fn next_item(&mut self) -> io::Result<Option<Item<'_>>> {
+        if std::mem::replace(&mut self.told, true) {
+            return Ok(None);
+        }
+        let mut node = Node::new(Vec::new(), NodeKind::File);
+        node.size = self.size;
+        Ok(Some(Item {
+            path: "/data/1259".into(),
+            node,
+            content: Some(ItemContent::Chunks(self)),
+        }))
+    }
+}
+
+fn store_cuts(repository: &Repository, mut cuts: Cuts) -> Result<BackupReport> {
+    static GO_ON: AtomicBool = AtomicBool::new(false);
+    let options = BackupOptions::new(Timestamp::from_second(1_790_000_000).unwrap(), &NoProgress, &GO_ON);
+    backup_stream(repository, &mut cuts, &options)
+}
+
+#[test]
+fn chunks_that_the_repository_has_are_taken_over_by_their_names() {
+    let repository = memory_repository();
+    let (a, b, c) = (noise(1, BLOCK), noise(2, BLOCK), noise(3, 100));
+    let relation = [&a[..], &b, &c].concat();
+    let mut first = TestStream::default().file("/data/1259", relation, Cut::Every(BLOCK));
+    stream(&repository, &mut first).unwrap();
+
+    let changed = noise(4, BLOCK);
+    let report = store_cuts(&repository, Cuts::new(&[(&a, true), (&changed, false), (&c, true)])).unwrap();
+    assert_eq!(report.summary.data_blobs, 1);
+    let files = files(&repository, &report.tree);
+    let (bytes, lengths) = &files[Path::new("/data/1259")];
+    assert!(*bytes == [&a[..], &changed, &c].concat(), "other bytes");
+    assert_eq!(*lengths, [BLOCK, BLOCK, 100]);
+}
+
+#[test]
+fn chunks_that_the_repository_does_not_have_as_told_are_refused_by_name() {
+    let repository = memory_repository();
+    let a = noise(1, BLOCK);
+    let mut first = TestStream::default().file("/data/1259", a.clone(), Cut::Every(BLOCK));
+    stream(&repository, &mut first).unwrap();
+    let before = repository.storage().list(FileKind::Snapshot).unwrap().len();
+
+    let unknown = noise(9, BLOCK);
+    let mut longer = Cuts::new(&[(&a, true)]);
+    longer.chunks[0].1 = Some(BLOCK + 1);
+    for (cuts, said) in [
+        (Cuts::new(&[(&unknown, true)]), Id::of(&unknown).to_string()),
+        (
+            longer,
+            format!("{} bytes of it where {} were promised", BLOCK, BLOCK + 1),
+        ),
+        (Cuts::new(&[(&a, true), (b"", false)]), "a chunk of 0 bytes".to_owned()),
+    ] {
+        let error = store_cuts(&repository, cuts).unwrap_err().to_string();
+        assert!(error.contains(&said), "{error}");
+    }
+    assert_eq!(repository.storage().list(FileKind::Snapshot).unwrap().len(), before);
 }

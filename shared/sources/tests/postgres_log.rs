@@ -7,12 +7,12 @@ mod postgres_server;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-use holdfast_repository::backup::{BackupOptions, Cut, Item, Stream, backup_stream};
+use holdfast_repository::backup::{BackupOptions, Cut, Item, ItemContent, Stream, backup_stream};
 use holdfast_repository::tree::mode;
 use holdfast_repository::{Id, NoProgress, Node, NodeKind, NodeTime, Repository};
 use holdfast_sources::files::{RestoreOptions, restore};
@@ -74,20 +74,20 @@ impl Stream for FolderStream {
         node.mtime = NodeTime::utc(metadata.mtime(), 0);
         let inside = path.strip_prefix(&self.folder).unwrap();
         let is_relation = inside.starts_with("base") || inside.starts_with("global");
-        let mut content: Option<&mut dyn Read> = None;
+        let cut = if is_relation {
+            Cut::Every(32 << 10)
+        } else {
+            Cut::ByContent
+        };
+        let mut content = None;
         if kind == NodeKind::File {
             node.size = metadata.len();
-            content = Some(self.open.insert(File::open(&path)?));
+            content = Some(ItemContent::Bytes(self.open.insert(File::open(&path)?), cut));
         }
         Ok(Some(Item {
             path: Path::new("/main").join(inside),
             node,
             content,
-            cut: if is_relation {
-                Cut::Every(32 << 10)
-            } else {
-                Cut::ByContent
-            },
         }))
     }
 }

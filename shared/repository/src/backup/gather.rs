@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
 
+use crate::chunker::MAX_CHUNK;
 use crate::error::{RepositoryError, Result};
 use crate::id::Id;
 use crate::tree::{Node, NodeKind, mode};
@@ -16,7 +17,7 @@ use super::read::Reader;
 use super::run::Run;
 use super::walk::{Before, Entry};
 use super::work::{Batch, FileEnd, FileOutcome, OpenFile};
-use super::{Cut, Item, Stream};
+use super::{Chunk, Chunks, Cut, Item, ItemContent, Stream};
 
 /// Everything that a stream gave, by path: folders stand before what is in them, and names in the order of their bytes.
 pub(super) struct Gathered(BTreeMap<PathBuf, Node>);
@@ -69,7 +70,6 @@ impl Gatherer<'_> {
             path,
             mut node,
             content,
-            cut,
         } = item;
         let path = plain(&path)?;
         let Some(name) = path.file_name().filter(|_| path.starts_with(&self.root)) else {
@@ -81,7 +81,7 @@ impl Gatherer<'_> {
         node.name = name.as_bytes().to_vec();
         (node.content, node.subtree) = (None, None);
         match (node.kind, content) {
-            (NodeKind::File, Some(content)) => self.file(reader, &path, node.size, content, cut)?,
+            (NodeKind::File, Some(content)) => self.file(reader, &path, node.size, content)?,
             (NodeKind::File, None) => return Err(refused(&path, "it is a regular file without bytes")),
             (_, Some(_)) => return Err(refused(&path, "it has bytes and is no regular file")),
             (_, None) => {}
@@ -90,31 +90,15 @@ impl Gatherer<'_> {
         Ok(())
     }
 
-    fn file(
-        &mut self,
-        reader: &mut Reader<'_>,
-        path: &Path,
-        promised: u64,
-        content: &mut dyn Read,
-        cut: Cut,
-    ) -> Result<()> {
-        cut.check()?;
+    fn file(&mut self, reader: &mut Reader<'_>, path: &Path, promised: u64, content: ItemContent<'_>) -> Result<()> {
         self.run.options.progress.expect(promised, 1);
         let (report, outcome) = bounded(1);
         let file = Arc::new(OpenFile::new(report));
         reader.begin();
-        let mut size = 0;
-        loop {
-            self.run.check()?;
-            let chunk = match cut {
-                Cut::ByContent => reader.chunk(&file, content)?,
-                Cut::Every(length) => reader.fixed_chunk(&file, content, length)?,
-            };
-            match chunk.map_err(RepositoryError::io(format!("read {}", path.display())))? {
-                0 => break,
-                length => size += length as u64,
-            }
-        }
+        let size = match content {
+            ItemContent::Bytes(bytes, cut) => self.bytes(reader, path, &file, bytes, cut)?,
+            ItemContent::Chunks(chunks) => self.chunks(reader, path, &file, chunks)?,
+        };
         if size != promised {
             return Err(refused(
                 path,
@@ -130,6 +114,60 @@ impl Gatherer<'_> {
         self.run.options.progress.advance(0, 1);
         self.open.push_back((path.to_owned(), outcome));
         Ok(())
+    }
+
+    /// Cuts bytes into chunks; how many there were.
+    fn bytes(
+        &self,
+        reader: &mut Reader<'_>,
+        path: &Path,
+        file: &Arc<OpenFile>,
+        content: &mut dyn Read,
+        cut: Cut,
+    ) -> Result<u64> {
+        cut.check()?;
+        let mut size = 0;
+        loop {
+            self.run.check()?;
+            let chunk = match cut {
+                Cut::ByContent => reader.chunk(file, content)?,
+                Cut::Every(length) => reader.fixed_chunk(file, content, length)?,
+            };
+            match chunk.map_err(RepositoryError::io(format!("read {}", path.display())))? {
+                0 => return Ok(size),
+                length => size += length as u64,
+            }
+        }
+    }
+
+    /// Takes chunks as they are; how many bytes they have.
+    fn chunks(
+        &self,
+        reader: &mut Reader<'_>,
+        path: &Path,
+        file: &Arc<OpenFile>,
+        chunks: &mut dyn Chunks,
+    ) -> Result<u64> {
+        let mut size = 0;
+        loop {
+            self.run.check()?;
+            let chunk = chunks.next_chunk();
+            let length = match chunk.map_err(RepositoryError::io(format!("read {}", path.display())))? {
+                None => return Ok(size),
+                Some(Chunk::Bytes(bytes)) if (1..=MAX_CHUNK).contains(&bytes.len()) => {
+                    reader.given_chunk(file, bytes)?;
+                    bytes.len()
+                }
+                Some(Chunk::Bytes(bytes)) => {
+                    return Err(refused(path, format!("it has a chunk of {} bytes", bytes.len())));
+                }
+                Some(Chunk::Stored(id, length)) => {
+                    reader.stored_chunk(file, id, length)?;
+                    length
+                }
+            };
+            size += length as u64;
+        }
     }
 
     /// Takes over the content of files that are done, so that only few of them are open at one time.

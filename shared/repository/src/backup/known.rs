@@ -1,6 +1,6 @@
 //! [`Known`]: which blobs need not be stored, because the repository has them or this backup took them on.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::Result;
 use crate::id::Id;
@@ -12,7 +12,7 @@ const SHARDS: usize = 4096;
 
 /// The index from before, and what was claimed since. What is in the index is known without a lock.
 pub(super) struct Known {
-    index: LayeredIndex,
+    index: Arc<LayeredIndex>,
     claimed: Vec<Mutex<Claimed>>,
 }
 
@@ -55,7 +55,7 @@ impl Claimed {
 }
 
 impl Known {
-    pub(super) fn new(index: LayeredIndex) -> Known {
+    pub(super) fn new(index: Arc<LayeredIndex>) -> Known {
         Known {
             index,
             claimed: (0..SHARDS).map(|_| Mutex::default()).collect(),
@@ -95,7 +95,7 @@ mod tests {
     #[test]
     fn each_blob_is_claimed_once_and_its_kind_matters() {
         let (_, repo) = crate::testing::memory();
-        let known = Known::new(repo.open_index(IndexOptions::default()).unwrap());
+        let known = Known::new(Arc::new(repo.open_index(IndexOptions::default()).unwrap()));
         for number in 0..20_000u32 {
             let id = Id::of(&(number % 9_000).to_le_bytes());
             assert_eq!(known.contains(BlobKind::Data, &id).unwrap(), number >= 9_000);

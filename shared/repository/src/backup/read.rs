@@ -9,6 +9,7 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use crate::chunker::MIN_CHUNK;
 use crate::error::{RepositoryError, Result};
 use crate::id::Id;
+use crate::index::Lookup;
 use crate::pack::BlobKind;
 use crate::tree::Node;
 
@@ -197,6 +198,34 @@ impl<'a> Reader<'a> {
         let read = self.batch.read(file, content, length);
         self.send_full()?;
         Ok(read)
+    }
+
+    /// Passes on a chunk that is cut already.
+    pub(super) fn given_chunk(&mut self, file: &Arc<OpenFile>, bytes: &[u8]) -> Result<()> {
+        self.batch.push(file, bytes);
+        self.send_full()
+    }
+
+    /// Takes over a chunk that the repository has, without reading it. One in a condemned pack counts as missing: it is read, to
+    /// be stored again.
+    pub(super) fn stored_chunk(&mut self, file: &Arc<OpenFile>, id: Id, length: usize) -> Result<()> {
+        let index = self.run.known.index();
+        let check = |found: usize| match found == length {
+            true => Ok(()),
+            false => Err(RepositoryError::invalid(
+                format!("the chunk {id} of a file"),
+                format!("the repository has {found} bytes of it where {length} were promised"),
+            )),
+        };
+        if let Some(found) = index.usable(BlobKind::Data, &id)? {
+            check(found as usize)?;
+            file.reserve(Some(id));
+            self.run.options.progress.advance(length as u64, 0);
+            return Ok(());
+        }
+        let bytes = self.run.repository.load_blob(index, BlobKind::Data, &id)?;
+        check(bytes.len())?;
+        self.given_chunk(file, &bytes)
     }
 
     fn send_full(&mut self) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::chunker::{Chunker, MAX_CHUNK};
 use crate::error::{ErrorKind, RepositoryError, Result};
@@ -57,7 +57,7 @@ impl<'a> Run<'a> {
         origin: Origin,
         options: &'a BackupOptions<'a>,
         portion: Portion<'a>,
-        index: LayeredIndex,
+        index: Arc<LayeredIndex>,
     ) -> Run<'a> {
         Run {
             repository,

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use crate::chunker::MAX_CHUNK;
 use crate::error::{RepositoryError, Result};
+use crate::id::Id;
 use crate::tree::Node;
 
 /// Shortest length that content may be cut at: below it, what is noted of a chunk outweighs what it saves.
@@ -35,10 +36,31 @@ pub struct Item<'a> {
     pub path: PathBuf,
     /// Metadata. The name is taken from the path; the size of a regular file is how many bytes it has to give.
     pub node: Node,
-    /// The bytes of a regular file; `None` for everything else.
-    pub content: Option<&'a mut dyn Read>,
-    /// Where the content is cut into chunks.
-    pub cut: Cut,
+    /// What is in a regular file; `None` for everything else.
+    pub content: Option<ItemContent<'a>>,
+}
+
+/// What is in a regular file.
+pub enum ItemContent<'a> {
+    /// Its bytes, and where they are cut into chunks.
+    Bytes(&'a mut dyn Read, Cut),
+    /// Its chunks, some of which the repository has.
+    Chunks(&'a mut dyn Chunks),
+}
+
+/// The content of a file that is cut into chunks already.
+pub trait Chunks {
+    /// The next chunk, `None` at the end of the file. An error ends the backup, with its text.
+    fn next_chunk(&mut self) -> io::Result<Option<Chunk<'_>>>;
+}
+
+/// Part of a file.
+pub enum Chunk<'a> {
+    /// What the repository holds, of this length. It is not read, unless its pack is condemned: then it is stored again. One
+    /// that the repository does not know, or has with another length, is refused by name.
+    Stored(Id, usize),
+    /// These bytes: at least one, and no more than the longest chunk.
+    Bytes(&'a [u8]),
 }
 
 /// Where the content of a file is cut into chunks. Only what is cut alike at every backup is found to be the same.

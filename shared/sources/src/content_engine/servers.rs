@@ -22,7 +22,7 @@ use super::backup::{PACK_SIZE, keep_report, published, tag, throttle};
 use super::places::restore_failure;
 use super::task::{Control, MayPublish};
 use super::{Inner, failure};
-use crate::postgres::cluster::{self, ClusterError, StoredBase, bases, plan_log_copy, plan_retention};
+use crate::postgres::cluster::{self, BaseKind, ClusterError, StoredBase, bases, plan_log_copy, plan_retention};
 use crate::postgres::follow::{Acknowledge, FollowError, Follower, Following, follow};
 use crate::postgres::log::windows::{Base, Gap, windows};
 use crate::postgres::log::{LogArchive, LogError};
@@ -96,7 +96,7 @@ impl Inner {
         }
         self.make_base(
             &task.job,
-            (&server, vault),
+            (&server, vault, *kind),
             &repository,
             (control, may_publish),
             &options,
@@ -115,7 +115,7 @@ impl Inner {
     fn make_base(
         &self,
         job: &JobId,
-        (server, vault): (&Server<'_>, &VaultName),
+        (server, vault, kind): (&Server<'_>, &VaultName, BackupKind),
         repository: &Repository,
         (control, may_publish): (&Control, &MayPublish),
         options: &BackupOptions<'_>,
@@ -135,7 +135,11 @@ impl Inner {
             ..options.clone()
         };
         let name = server.resource.as_str();
-        cluster::back_up(repository, &server.address, name, &server.client, &options)
+        let kind = match kind {
+            BackupKind::Full => BaseKind::Full,
+            _ => BaseKind::Incremental,
+        };
+        cluster::back_up(repository, &server.address, name, &server.client, &options, kind)
             .map_err(|error| cluster_failure(server.resource, error))?;
         self.find_backup(job, (vault, server.resource), &[])
     }

@@ -7,6 +7,7 @@
 mod content;
 mod damage;
 mod framing;
+mod incremental;
 mod open;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,8 @@ use super::manifest::Sum;
 use super::pages::Layout;
 pub use damage::{DamagedPage, DamagedPages};
 use framing::Framing;
+pub use incremental::Changes;
+use incremental::Incremental;
 use open::OpenFile;
 pub(super) use open::layout;
 
@@ -57,6 +60,8 @@ pub struct Member {
     pub mode: u32,
     /// When it was changed on the server.
     pub modified_at: Timestamp,
+    /// What is given of its content, where that is not all of it but the pages that changed.
+    pub changes: Option<Changes>,
 }
 
 /// What a member is.
@@ -86,6 +91,8 @@ pub struct BaseBackupReport {
     pub files: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// How many of these bytes came. The rest did not change since an earlier backup.
+    pub received: u64,
     /// Pages that are damaged on the server.
     pub damaged: DamagedPages,
     /// What the server warned of.
@@ -102,6 +109,10 @@ pub struct BaseBackup {
     /// Where the current archive belongs below the data folder.
     below: PathBuf,
     file: Option<OpenFile>,
+    /// What is given of the current file in place of what came.
+    instead: Option<Bytes>,
+    /// Where only what changed comes.
+    incremental: Option<Incremental>,
     /// Where pages have checksums.
     layout: Option<Layout>,
     system_identifier: u64,
@@ -113,12 +124,18 @@ pub struct BaseBackup {
     damaged: DamagedPages,
     files: u64,
     bytes: u64,
+    received: u64,
 }
 
 impl BaseBackup {
     /// The cluster.
     pub fn system_identifier(&self) -> u64 {
         self.system_identifier
+    }
+
+    /// Whether pages have checksums, by which they are checked.
+    pub fn has_checksums(&self) -> bool {
+        self.layout.is_some()
     }
 
     /// Where replay starts.
@@ -145,6 +162,7 @@ impl BaseBackup {
             tablespaces: self.tablespaces,
             files: self.files,
             bytes: self.bytes,
+            received: self.received,
             damaged: self.damaged,
             warnings: self.connection.take_warnings(),
         })

@@ -1,9 +1,12 @@
 //! The manifest of a base backup: what the server says that it sent.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+
+use super::pages::segment_of;
 
 /// Differences that are named; a backup with one is as bad as with thousands.
 const MOST_DIFFERENCES: usize = 20;
@@ -23,23 +26,39 @@ pub(super) struct Manifest {
     pub system_identifier: Option<u64>,
     #[serde(rename = "Files")]
     files: Vec<File>,
+    /// The log that makes the backup consistent; nobody here looks into them.
+    #[serde(rename = "WAL-Ranges")]
+    ranges: Vec<serde_json::Value>,
     #[serde(rename = "Manifest-Checksum")]
     checksum: String,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 struct File {
-    #[serde(rename = "Path")]
+    #[serde(rename = "Path", skip_serializing_if = "Option::is_none")]
     path: Option<String>,
     /// In hexadecimal digits, where the path is no UTF-8.
-    #[serde(rename = "Encoded-Path")]
+    #[serde(rename = "Encoded-Path", skip_serializing_if = "Option::is_none")]
     encoded: Option<String>,
     #[serde(rename = "Size")]
     size: u64,
-    #[serde(rename = "Checksum-Algorithm")]
+    #[serde(rename = "Last-Modified", skip_serializing_if = "Option::is_none")]
+    modified: Option<String>,
+    #[serde(rename = "Checksum-Algorithm", skip_serializing_if = "Option::is_none")]
     algorithm: Option<String>,
-    #[serde(rename = "Checksum")]
+    #[serde(rename = "Checksum", skip_serializing_if = "Option::is_none")]
     checksum: Option<String>,
+}
+
+/// A file that is stored as another than the server sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Replaced {
+    /// Its path.
+    pub path: String,
+    /// Its size.
+    pub size: u64,
+    /// Its SHA-256, where it is known: a file of which only changed pages came is never read as a whole.
+    pub sha256: Option<[u8; 32]>,
 }
 
 impl File {
@@ -104,6 +123,51 @@ impl Manifest {
         }
         differences
     }
+
+    /// The manifest of what is stored, where these files, by the names that the server gave them, are others.
+    pub(super) fn replaced(mut self, replaced: &BTreeMap<Vec<u8>, Replaced>) -> serde_json::Result<Vec<u8>> {
+        for file in &mut self.files {
+            let Some(by) = file.path().and_then(|path| replaced.get(&path)) else {
+                continue;
+            };
+            (file.path, file.encoded, file.size) = (Some(by.path.clone()), None, by.size);
+            file.algorithm = by.sha256.map(|_| "SHA256".to_owned());
+            file.checksum = by.sha256.map(hex::encode);
+        }
+        self.encode()
+    }
+
+    /// The manifest of an earlier backup by which the server finds out what changed: of files that are not in it, it sends all.
+    ///
+    /// Visibility maps are left out. The log does not name the page of a map in which a change of a table's page clears bits, so
+    /// that the server takes the map for unchanged; over the earlier one, index-only scans would find rows that are gone.
+    pub(super) fn without_visibility_maps(mut self) -> serde_json::Result<Vec<u8>> {
+        self.files
+            .retain(|file| !file.path.as_deref().is_some_and(is_visibility_map));
+        self.encode()
+    }
+
+    fn encode(&self) -> serde_json::Result<Vec<u8>> {
+        let files: Vec<String> = self.files.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
+        let system = match self.system_identifier {
+            Some(system) => format!("\"System-Identifier\": {system},\n"),
+            None => String::new(),
+        };
+        let mut text = format!(
+            "{{ \"PostgreSQL-Backup-Manifest-Version\": {},\n{system}\"Files\": [\n{}\n],\n\"WAL-Ranges\": {},\n",
+            self.version,
+            files.join(",\n"),
+            serde_json::to_string(&self.ranges)?,
+        );
+        let digest = hex::encode(Sha256::digest(text.as_bytes()));
+        text.push_str(&format!("\"Manifest-Checksum\": \"{digest}\"}}\n"));
+        Ok(text.into_bytes())
+    }
+}
+
+fn is_visibility_map(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    segment_of(Path::new(path)).is_some() && name.split('.').next().is_some_and(|fork| fork.ends_with("_vm"))
 }
 
 #[cfg(test)]
@@ -165,6 +229,58 @@ mod tests {
                 "beside is not in the manifest",
             ]
         );
+    }
+
+    #[test]
+    fn files_that_are_stored_as_others_stand_so_in_a_manifest_of_its_own_right() {
+        let files = [
+            file("\"Path\": \"base/5/INCREMENTAL.16384\"", "header"),
+            file("\"Path\": \"backup_label\"", "a longer one"),
+            file("\"Encoded-Path\": \"ff6f\"", "1"),
+        ];
+        let bytes = manifest(&files.join(",\n"));
+        let label = Sha256::digest("a label").into();
+        let by = |path: &str, size, sha256| Replaced {
+            path: path.to_owned(),
+            size,
+            sha256,
+        };
+        let replaced = BTreeMap::from([
+            (b"base/5/INCREMENTAL.16384".to_vec(), by("base/5/16384", 1 << 20, None)),
+            (b"backup_label".to_vec(), by("backup_label", 7, Some(label))),
+        ]);
+        let written = Manifest::parse(&bytes).unwrap().replaced(&replaced).unwrap();
+        let again = Manifest::parse(&written).unwrap();
+        assert_eq!(again.ranges, Manifest::parse(&bytes).unwrap().ranges);
+        let came = came(&[(b"base/5/16384", ""), (b"backup_label", "a label"), (b"\xffo", "1")]);
+        // The one without a checksum is all that there is to say.
+        assert_eq!(again.differences(came), ["base/5/16384 has no SHA-256 in the manifest"]);
+        assert_eq!(again.files[0].size, 1 << 20);
+    }
+
+    #[test]
+    fn a_server_hears_of_no_visibility_map() {
+        let paths = [
+            "base/5/1259",
+            "base/5/1259_vm",
+            "base/5/1259_vm.1",
+            "base/5/1259_fsm",
+            "a_vm",
+        ];
+        let files: Vec<String> = paths
+            .iter()
+            .map(|path| file(&format!("\"Path\": \"{path}\""), "1"))
+            .collect();
+        let bytes = manifest(&files.join(",\n"));
+        let told = Manifest::parse(&bytes).unwrap().without_visibility_maps().unwrap();
+        let told: Vec<Option<String>> = Manifest::parse(&told)
+            .unwrap()
+            .files
+            .into_iter()
+            .map(|file| file.path)
+            .collect();
+        let expected = ["base/5/1259", "base/5/1259_fsm", "a_vm"].map(|path| Some(path.to_owned()));
+        assert_eq!(told, expected);
     }
 
     #[test]

@@ -97,20 +97,30 @@ pub(super) struct PageCheck {
     start: Lsn,
     /// The number within the relation of the file's first page.
     first: u32,
-    /// The number within the file of the next page.
-    next: u32,
+    /// The numbers within the file of the pages to come.
+    numbers: Box<dyn Iterator<Item = u32> + Send>,
     /// The beginning of the next page.
     pending: Vec<u8>,
 }
 
 impl PageCheck {
-    /// For the file with number `segment` of a relation, in a backup that starts at `start`.
+    /// For all pages of the file with number `segment` of a relation, in a backup that starts at `start`.
     pub(super) fn new(layout: Layout, segment: u32, start: Lsn) -> PageCheck {
+        PageCheck::of(layout, segment, start, 0..=u32::MAX)
+    }
+
+    /// For those pages of it that have these numbers.
+    pub(super) fn of(
+        layout: Layout,
+        segment: u32,
+        start: Lsn,
+        numbers: impl IntoIterator<Item = u32, IntoIter: Send + 'static>,
+    ) -> PageCheck {
         PageCheck {
             layout,
             start,
             first: segment.wrapping_mul(layout.segment),
-            next: 0,
+            numbers: Box::new(numbers.into_iter()),
             pending: Vec::new(),
         }
     }
@@ -138,8 +148,7 @@ impl PageCheck {
     }
 
     fn look(&mut self, page: &[u8], found: &mut impl FnMut(Mismatch)) {
-        let number = self.next;
-        self.next = self.next.wrapping_add(1);
+        let Some(number) = self.numbers.next() else { return };
         if is_new(page) || changed_at(page) >= self.start {
             return;
         }
@@ -264,6 +273,21 @@ mod tests {
         for pieces in [1, 100, 8191, 8192, 8193, 20_000, 100_000] {
             assert_eq!(damaged(&bytes, pieces, 2), [3], "{pieces}");
         }
+    }
+
+    #[test]
+    fn pages_that_come_alone_are_checked_by_their_own_numbers() {
+        let numbers = [3, 4, 90];
+        let mut bytes: Vec<u8> = numbers.iter().flat_map(|number| page(*number, 10)).collect();
+        let damaged = |bytes: &[u8]| {
+            let mut check = PageCheck::of(LAYOUT, 0, Lsn(1000), numbers);
+            let mut found = Vec::new();
+            check.take(bytes, |mismatch| found.push(mismatch.page));
+            found
+        };
+        assert_eq!(damaged(&bytes), [] as [u32; 0]);
+        bytes[2 * 8192 + 5000] ^= 1;
+        assert_eq!(damaged(&bytes), [90]);
     }
 
     #[test]

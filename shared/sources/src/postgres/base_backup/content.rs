@@ -35,20 +35,20 @@ impl BaseBackup {
             let modified_at = Timestamp::from_second(entry.modified);
             let modified_at = modified_at.map_err(|error| self.connection.protocol(error.to_string()))?;
             let path = self.below.join(entry.path);
-            let kind = match entry.kind {
-                EntryKind::File(size) => {
-                    self.open(path.clone(), size);
-                    MemberKind::File { size }
-                }
-                // A link leads to a tablespace, which comes as a folder in the link's place.
-                EntryKind::Folder | EntryKind::Link(_) => MemberKind::Folder,
-            };
-            return Ok(Some(Member {
+            let mut member = Member {
                 path,
-                kind,
+                // A link leads to a tablespace, which comes as a folder in the link's place.
+                kind: MemberKind::Folder,
                 mode: entry.mode,
                 modified_at,
-            }));
+                changes: None,
+            };
+            if let EntryKind::File(size) = entry.kind {
+                member.kind = MemberKind::File { size };
+                self.open(member.path.clone(), size);
+                self.open_incremental(&mut member)?;
+            }
+            return Ok(Some(member));
         }
         Ok(None)
     }
@@ -57,8 +57,10 @@ impl BaseBackup {
         let pages = self.layout.zip(segment_of(&path));
         let pages = pages.map(|(layout, segment)| PageCheck::new(layout, segment, self.start.lsn));
         self.file = Some(OpenFile {
+            sent_as: path.clone(),
             path,
             size,
+            whole: size,
             left: size,
             digest: Sha256::new(),
             pages,
@@ -67,6 +69,11 @@ impl BaseBackup {
 
     /// Reads the current file's content; 0 at its end.
     pub fn read_content(&mut self, buf: &mut [u8]) -> Result<usize> {
+        if let Some(instead) = &mut self.instead {
+            let count = buf.len().min(instead.len());
+            instead.copy_to_slice(&mut buf[..count]);
+            return Ok(count);
+        }
         let Some(left) = self.file.as_ref().map(|file| file.left) else {
             return Ok(0);
         };
@@ -105,9 +112,11 @@ impl BaseBackup {
             let part = self.pending.split_to(most);
             self.look_at(&part);
         }
+        self.instead = None;
         let Some(file) = self.file.take() else { return Ok(()) };
         self.files += 1;
-        self.bytes += file.size;
+        self.bytes += file.whole;
+        self.received += file.size;
         if self.end.is_some() {
             // The manifest, which is in no archive.
             return Ok(());
@@ -115,10 +124,12 @@ impl BaseBackup {
         let sum = (file.size, file.digest.finalize().into());
         if self
             .sums
-            .insert(file.path.as_os_str().as_bytes().to_vec(), sum)
+            .insert(file.sent_as.as_os_str().as_bytes().to_vec(), sum)
             .is_some()
         {
-            return Err(self.connection.protocol(format!("{} comes twice", file.path.display())));
+            return Err(self
+                .connection
+                .protocol(format!("{} comes twice", file.sent_as.display())));
         }
         let mut padding = tar::padding(file.size);
         while padding > 0 {
@@ -196,7 +207,13 @@ impl BaseBackup {
         if !differences.is_empty() {
             return Err(wrong(differences));
         }
-        self.pending = Bytes::from(std::mem::take(&mut self.manifest));
+        let stored = match &self.incremental {
+            None => std::mem::take(&mut self.manifest),
+            Some(incremental) => incremental
+                .manifest(manifest)
+                .map_err(|error| self.connection.protocol(error.to_string()))?,
+        };
+        self.pending = Bytes::from(stored);
         let size = self.pending.len() as u64;
         self.open(PathBuf::from(MANIFEST), size);
         Ok(Member {
@@ -204,6 +221,7 @@ impl BaseBackup {
             kind: MemberKind::File { size },
             mode: 0o600,
             modified_at: self.connection.now(),
+            changes: None,
         })
     }
 

@@ -12,6 +12,7 @@ use super::super::error::Result;
 use super::super::pages::{Layout, PageCheck};
 use super::super::query::{Row, quoted_text};
 use super::framing::{Framing, below};
+use super::incremental::Incremental;
 use super::{BaseBackup, DamagedPages, LogPosition, Tablespace};
 
 /// A checkpoint comes first, and the server says nothing until it is done.
@@ -20,7 +21,12 @@ const CHECKPOINT: Duration = Duration::from_secs(30 * 60);
 /// The file that is being read.
 pub(super) struct OpenFile {
     pub path: PathBuf,
+    /// As the server names it, and as it stands in the manifest.
+    pub sent_as: PathBuf,
+    /// Its bytes that come.
     pub size: u64,
+    /// Its bytes once it is restored.
+    pub whole: u64,
     /// Bytes that are still to come.
     pub left: u64,
     pub digest: Sha256,
@@ -29,14 +35,26 @@ pub(super) struct OpenFile {
 
 impl BaseBackup {
     /// Asks for a base backup over a connection for replication. The server makes a checkpoint at once.
-    pub fn begin(mut connection: Connection, label: &str) -> Result<BaseBackup> {
+    pub fn begin(connection: Connection, label: &str) -> Result<BaseBackup> {
+        BaseBackup::ask(connection, label, None)
+    }
+
+    /// As [`BaseBackup::begin`], where of relations only those pages come that may have changed since an earlier base backup, of
+    /// which this is the manifest. The server refuses where it does not know all that changed. What is stored has to be put
+    /// together from both.
+    pub fn begin_incremental(mut connection: Connection, label: &str, manifest: &[u8]) -> Result<BaseBackup> {
+        let incremental = Incremental::prepare(&mut connection, manifest)?;
+        BaseBackup::ask(connection, label, Some(incremental))
+    }
+
+    fn ask(mut connection: Connection, label: &str, incremental: Option<Incremental>) -> Result<BaseBackup> {
         let identity = connection.identify_system()?;
         let layout = layout(&mut connection)?;
         let passing = format!("holdfast_backup_{}", connection.backend());
         connection.create_passing_slot(&passing)?;
         connection.begin("starting a base backup");
         connection.set_patience(CHECKPOINT);
-        let command = command(connection.major(), label);
+        let command = command(connection.major(), label, incremental.is_some());
         connection.send_query(&command)?;
         let start = position(&mut connection)?;
         connection.set_patience(PATIENCE);
@@ -61,6 +79,8 @@ impl BaseBackup {
             pending: Bytes::new(),
             below: PathBuf::new(),
             file: None,
+            instead: None,
+            incremental,
             layout,
             system_identifier: identity.system_identifier,
             start,
@@ -71,20 +91,22 @@ impl BaseBackup {
             damaged: DamagedPages::default(),
             files: 0,
             bytes: 0,
+            received: 0,
         })
     }
 }
 
 /// The command in the words that a version knows. Waiting for the archiver is not needed, as the log comes along.
-fn command(major: u32, label: &str) -> String {
+fn command(major: u32, label: &str, is_incremental: bool) -> String {
     let label = quoted_text(label);
+    let incremental = if is_incremental { ", INCREMENTAL" } else { "" };
     match major {
         ..15 => format!(
             "BASE_BACKUP LABEL {label} FAST WAL NOWAIT TABLESPACE_MAP MANIFEST 'yes' MANIFEST_CHECKSUMS 'SHA256'"
         ),
         _ => format!(
             "BASE_BACKUP (LABEL {label}, CHECKPOINT 'fast', WAL, WAIT false, TABLESPACE_MAP, MANIFEST 'yes', \
-             MANIFEST_CHECKSUMS 'SHA256')"
+             MANIFEST_CHECKSUMS 'SHA256'{incremental})"
         ),
     }
 }

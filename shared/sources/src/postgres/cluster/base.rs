@@ -25,10 +25,27 @@ pub struct StoredBase {
     pub major: u32,
     /// Pages that were damaged on the server.
     pub damaged_pages: u64,
+    /// Whether pages had checksums; earlier versions did not say.
+    pub has_checksums: Option<bool>,
+    /// Incremental base backups that were made since everything was read, with this one; 0 where everything was read for this one.
+    pub since_full: u32,
+}
+
+/// What a report does not say.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Origin {
+    pub major: u32,
+    pub has_checksums: bool,
+    pub since_full: u32,
 }
 
 /// The tags that say all of this.
-pub(super) fn tags(report: &BaseBackupReport, major: u32, ended_at: Timestamp) -> Vec<String> {
+pub(super) fn tags(report: &BaseBackupReport, origin: Origin, ended_at: Timestamp) -> Vec<String> {
+    let Origin {
+        major,
+        has_checksums,
+        since_full,
+    } = origin;
     vec![
         TAG.to_owned(),
         format!("system:{}", report.system_identifier),
@@ -38,6 +55,8 @@ pub(super) fn tags(report: &BaseBackupReport, major: u32, ended_at: Timestamp) -
         format!("end:{}", report.end.lsn),
         format!("ended-at:{ended_at}"),
         format!("damaged-pages:{}", report.damaged.count),
+        format!("page-checksums:{has_checksums}"),
+        format!("since-full:{since_full}"),
     ]
 }
 
@@ -73,6 +92,8 @@ impl StoredBase {
             system: value(tags, "system").map_err(unreadable)?,
             major: value(tags, "major").map_err(unreadable)?,
             damaged_pages: value(tags, "damaged-pages").map_err(unreadable)?,
+            has_checksums: later_value(tags, "page-checksums").map_err(unreadable)?,
+            since_full: later_value(tags, "since-full").map_err(unreadable)?.unwrap_or(0),
         }))
     }
 }
@@ -84,6 +105,14 @@ fn value<T: FromStr>(tags: &[String], name: &str) -> Result<T, String> {
         (None, _) => Err(format!("`{name}` is missing")),
         (Some(_), Some(_)) => Err(format!("`{name}` is there twice")),
     }
+}
+
+/// A value that snapshots of earlier versions do not have.
+fn later_value<T: FromStr>(tags: &[String], name: &str) -> Result<Option<T>, String> {
+    let is_there = tags
+        .iter()
+        .any(|tag| tag.strip_prefix(name).is_some_and(|rest| rest.starts_with(':')));
+    is_there.then(|| value(tags, name)).transpose()
 }
 
 /// The base backups of a server, oldest first.
@@ -119,5 +148,13 @@ mod tests {
             let reason = tagged(words).unwrap_err();
             assert!(reason.contains(said), "{reason}");
         }
+    }
+
+    #[test]
+    fn later_tags_may_be_missing_and_make_sense_where_they_are_not() {
+        let tagged = |tag: &str| later_value::<u32>(&["postgres-base".to_owned(), tag.to_owned()], "since-full");
+        assert_eq!(tagged("since"), Ok(None));
+        assert_eq!(tagged("since-full:3"), Ok(Some(3)));
+        assert!(tagged("since-full:many").unwrap_err().contains("makes no sense"));
     }
 }

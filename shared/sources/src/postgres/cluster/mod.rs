@@ -7,6 +7,8 @@
 mod base;
 mod choose;
 mod log_beside;
+mod merge;
+mod parent;
 mod restore;
 mod retention;
 mod strangers;
@@ -15,7 +17,7 @@ mod way;
 
 use std::path::{Path, PathBuf};
 
-use holdfast_repository::backup::{BackupOptions, BackupReport, backup_stream};
+use holdfast_repository::backup::{BackupOptions, BackupReport, StreamBackup};
 use holdfast_repository::{Id, Repository, RepositoryError};
 
 use super::address::Address;
@@ -25,11 +27,13 @@ use super::error::PostgresError;
 use super::log::LogError;
 use super::recovery::PrepareError;
 use crate::files::RestoreError;
-use stream::ClusterStream;
+use parent::Parent;
+use stream::{Broken, ClusterStream};
 
 pub use base::{StoredBase, bases, damaged_pages, is_base};
 pub use choose::{NoBase, choose};
 pub use log_beside::RestoreLog;
+pub use parent::{BaseKind, FullReason, MOST_INCREMENTS, Taken};
 pub use restore::{ClusterRestore, ClusterRestored, restore};
 pub use retention::{Forgotten, Reason, own_log, plan_log_copy, plan_retention};
 pub use way::{Way, way};
@@ -111,6 +115,8 @@ pub struct ClusterBackup {
     pub report: BackupReport,
     /// What the server sent.
     pub base: BaseBackupReport,
+    /// How much of it was read.
+    pub taken: Taken,
 }
 
 /// The folder of a server's data in its snapshots.
@@ -118,27 +124,115 @@ pub(super) fn data_root(resource: &str) -> PathBuf {
     Path::new("/").join(resource).join("data")
 }
 
-/// Backs up the whole cluster behind `address` while it runs. Everything is read, and what the repository has is not stored
-/// again: relation files are cut at every fourth page. The snapshot stands only if every file agrees with the server's
-/// manifest. `options` are those of the snapshot.
+/// Backs up the whole cluster behind `address` while it runs. What the repository has is not stored again: relation files are
+/// cut at every fourth page. The snapshot stands only if every file agrees with the server's manifest. `options` are those of
+/// the snapshot.
+///
+/// The snapshot is whole by itself, whichever `kind` is asked for. An incremental one that cannot be made, of which
+/// [`FullReason`] says why, is a full one.
 pub fn back_up(
     repository: &Repository,
     address: &Address,
     resource: &str,
     client: &ClientOptions,
     options: &BackupOptions<'_>,
+    kind: BaseKind,
 ) -> Result<ClusterBackup, ClusterError> {
-    let connection = Connection::open(address, Purpose::Replication, client)?;
-    let place = connection.place().to_owned();
-    let major = connection.major();
-    let backup = BaseBackup::begin(connection, &format!("holdfast {resource}"))?;
-    let mut stream = ClusterStream::new(backup, data_root(resource), place, major, client.now);
-    let stored = backup_stream(repository, &mut stream, options);
-    match (stored, stream.into_outcome()) {
-        // What the repository says of it is that the stream ended too early.
-        (Err(_), Err(Some(error))) => Err(error.into()),
-        (Ok(report), Ok(base)) => Ok(ClusterBackup { report, base }),
-        (Err(error), _) => Err(error.into()),
-        (Ok(_), Err(_)) => Err(RepositoryError::Bug("a base backup was stored before it had ended".into()).into()),
+    let backing_up = BackingUp {
+        repository,
+        address,
+        resource,
+        client,
+        options,
+    };
+    let mut connection = backing_up.connect()?;
+    let reason = match parent::plan(repository, resource, kind, &mut connection)? {
+        Err(reason) => return backing_up.full(connection, reason),
+        Ok(base) => match backing_up.incremental(connection, &base)? {
+            Ok(made) => return Ok(made),
+            Err(reason) => reason,
+        },
+    };
+    backing_up.full(backing_up.connect()?, reason)
+}
+
+/// What both kinds have in common.
+struct BackingUp<'a> {
+    repository: &'a Repository,
+    address: &'a Address,
+    resource: &'a str,
+    client: &'a ClientOptions,
+    options: &'a BackupOptions<'a>,
+}
+
+impl BackingUp<'_> {
+    fn connect(&self) -> Result<Connection, PostgresError> {
+        Connection::open(self.address, Purpose::Replication, self.client)
+    }
+
+    fn label(&self) -> String {
+        format!("holdfast {}", self.resource)
+    }
+
+    fn full(&self, connection: Connection, reason: FullReason) -> Result<ClusterBackup, ClusterError> {
+        let about = (connection.place().to_owned(), connection.major());
+        let base = BaseBackup::begin(connection, &self.label())?;
+        let backup = StreamBackup::begin(self.repository, self.options)?;
+        match self.store(backup, base, about, None)? {
+            Ok((report, base)) => Ok(ClusterBackup {
+                report,
+                base,
+                taken: Taken::Full(reason),
+            }),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Goes on from a base backup, or says why that cannot be done. Nothing is left of one that was begun.
+    fn incremental(
+        &self,
+        connection: Connection,
+        base: &StoredBase,
+    ) -> Result<Result<ClusterBackup, FullReason>, ClusterError> {
+        let unreadable = |error: RepositoryError| FullReason::Unreadable(error.to_string());
+        let backup = StreamBackup::begin(self.repository, self.options)?;
+        let parent = match Parent::open(self.repository, backup.index(), self.resource, base) {
+            Ok(parent) => parent,
+            Err(error) => return Ok(Err(unreadable(error))),
+        };
+        let about = (connection.place().to_owned(), connection.major());
+        let base = match BaseBackup::begin_incremental(connection, &self.label(), &parent.manifest) {
+            Ok(base) => base,
+            Err(error) if error.report().is_some() && !error.is_of_the_machine() => {
+                return Ok(Err(FullReason::Refused(error.to_string())));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let taken = Taken::Incremental(parent.snapshot);
+        Ok(match self.store(backup, base, about, Some(parent))? {
+            Ok((report, base)) => Ok(ClusterBackup { report, base, taken }),
+            Err(error) => Err(unreadable(error)),
+        })
+    }
+
+    /// Stores a base backup as it comes. The inner error is what the earlier one lacks.
+    fn store(
+        &self,
+        backup: StreamBackup<'_>,
+        base: BaseBackup,
+        (place, major): (String, u32),
+        parent: Option<Parent>,
+    ) -> Result<Result<(BackupReport, BaseBackupReport), RepositoryError>, ClusterError> {
+        let about = (major, self.client.now);
+        let mut stream = ClusterStream::new(base, data_root(self.resource), place, parent, about);
+        let stored = backup.run(&mut stream);
+        match (stored, stream.into_outcome()) {
+            (Ok(report), Ok(base)) => Ok(Ok((report, base))),
+            // What the repository says of it is that the stream ended too early.
+            (Err(_), Err(Broken::Server(error))) => Err(error.into()),
+            (Err(_), Err(Broken::Parent(error))) => Ok(Err(error)),
+            (Err(error), _) => Err(error.into()),
+            (Ok(_), Err(_)) => Err(RepositoryError::Bug("a base backup was stored before it had ended".into()).into()),
+        }
     }
 }

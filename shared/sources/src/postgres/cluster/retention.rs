@@ -134,6 +134,8 @@ mod tests {
             system: 1,
             major: 15,
             damaged_pages: 0,
+            has_checksums: None,
+            since_full: 0,
         }
     }
 

@@ -1,27 +1,30 @@
 //! [`ClusterStream`]: a base backup on its way into a repository.
 
 use std::io::{self, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use holdfast_repository::backup::{Cut, Item, Stream};
+use holdfast_repository::backup::{Chunk, Chunks, Cut, Item, ItemContent, Stream};
 use holdfast_repository::tree::mode;
-use holdfast_repository::{Node, NodeKind, NodeTime};
+use holdfast_repository::{Id, Node, NodeKind, NodeTime, RepositoryError};
 use jiff::Timestamp;
 
-use super::super::base_backup::{BaseBackup, BaseBackupReport, Member, MemberKind};
+use super::super::base_backup::{BaseBackup, BaseBackupReport, Changes, Member, MemberKind};
 use super::super::error::PostgresError;
 use super::super::pages::segment_of;
 use super::base;
+use super::base::Origin;
+use super::merge::{Merge, Merged};
+use super::parent::Parent;
 
 /// Relation files are cut at every multiple of four pages: pages are changed in place, so what stands at another place is
 /// other content, and what did not change is found again. Fewer pages would cost more in the lists of chunks than they save.
-const RELATION_CUT: usize = 32 << 10;
+pub(super) const RELATION_CUT: usize = 32 << 10;
 
 /// A base backup as a stream of files.
 pub(super) struct ClusterStream {
     root: PathBuf,
     place: String,
-    major: u32,
+    origin: Origin,
     now: fn() -> Timestamp,
     /// Whether the folder itself was told.
     began: bool,
@@ -33,15 +36,45 @@ pub(super) struct ClusterStream {
 struct Content {
     backup: Option<BaseBackup>,
     failed: Option<PostgresError>,
+    /// Where what did not change comes from.
+    parent: Option<Parent>,
+    /// The file that came last, where only its changes did.
+    merge: Option<Merge>,
+}
+
+/// How a stream ended that did not come to its end.
+pub(super) enum Broken {
+    /// By the server.
+    Server(PostgresError),
+    /// By what the earlier base backup lacks.
+    Parent(RepositoryError),
+    /// By whoever took it.
+    Elsewhere,
 }
 
 impl Content {
-    /// Keeps an error for whoever asks in the end; the stream carries its text.
     fn fail(&mut self, error: PostgresError) -> io::Error {
-        let text = error.to_string();
-        self.failed.get_or_insert(error);
-        io::Error::other(text)
+        keep(&mut self.failed, error)
     }
+
+    /// Makes ready to put a file together.
+    fn begin_merge(&mut self, path: &Path, changes: Changes) -> io::Result<()> {
+        let Some(parent) = &mut self.parent else {
+            return Err(io::Error::other("only changes came where everything was asked for"));
+        };
+        let merge = parent
+            .merge(path, changes)
+            .map_err(|error| keep(&mut parent.failed, error))?;
+        self.merge = Some(merge);
+        Ok(())
+    }
+}
+
+/// Keeps an error for whoever asks in the end; the stream carries its text.
+fn keep<E: std::error::Error>(failed: &mut Option<E>, error: E) -> io::Error {
+    let text = error.to_string();
+    failed.get_or_insert(error);
+    io::Error::other(text)
 }
 
 impl Read for Content {
@@ -54,34 +87,75 @@ impl Read for Content {
     }
 }
 
+/// The pages that come.
+struct Given<'a> {
+    backup: &'a mut BaseBackup,
+    failed: &'a mut Option<PostgresError>,
+}
+
+impl Read for Given<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let read = self.backup.read_content(buf);
+        read.map_err(|error| keep(self.failed, error))
+    }
+}
+
+impl Chunks for Content {
+    fn next_chunk(&mut self) -> io::Result<Option<Chunk<'_>>> {
+        let (Some(merge), Some(parent), Some(backup)) = (&mut self.merge, &mut self.parent, &mut self.backup) else {
+            return Ok(None);
+        };
+        let mut given = Given {
+            backup,
+            failed: &mut self.failed,
+        };
+        let mut load = |ids: &[Id]| parent.load(ids).map_err(|error| keep(&mut parent.failed, error));
+        Ok(merge.next(&mut given, &mut load)?.map(|merged| match merged {
+            Merged::Same(id, length) => Chunk::Stored(id, length),
+            Merged::Made(bytes) => Chunk::Bytes(bytes),
+        }))
+    }
+}
+
 impl ClusterStream {
     /// The files of a base backup as those below `root`.
     pub(super) fn new(
         backup: BaseBackup,
         root: PathBuf,
         place: String,
-        major: u32,
-        now: fn() -> Timestamp,
+        parent: Option<Parent>,
+        (major, now): (u32, fn() -> Timestamp),
     ) -> ClusterStream {
+        let origin = Origin {
+            major,
+            has_checksums: backup.has_checksums(),
+            since_full: parent.as_ref().map_or(0, |parent| parent.since_full + 1),
+        };
         ClusterStream {
             root,
             place,
-            major,
+            origin,
             now,
             began: false,
             content: Content {
                 backup: Some(backup),
                 failed: None,
+                parent,
+                merge: None,
             },
             ended: None,
         }
     }
 
-    /// What came; or what went wrong with the server, if that is what ended it.
-    pub(super) fn into_outcome(self) -> Result<BaseBackupReport, Option<PostgresError>> {
-        match self.ended {
-            Some((report, _)) => Ok(report),
-            None => Err(self.content.failed),
+    /// What came; or what ended it before.
+    pub(super) fn into_outcome(self) -> Result<BaseBackupReport, Broken> {
+        let Content { failed, parent, .. } = self.content;
+        let lacking = parent.and_then(|parent| parent.failed);
+        match (self.ended, failed, lacking) {
+            (Some((report, _)), ..) => Ok(report),
+            (None, Some(error), _) => Err(Broken::Server(error)),
+            (None, None, Some(error)) => Err(Broken::Parent(error)),
+            (None, None, None) => Err(Broken::Elsewhere),
         }
     }
 
@@ -113,7 +187,7 @@ impl Stream for ClusterStream {
 
     fn tags(&self) -> Vec<String> {
         let ended = self.ended.as_ref();
-        ended.map_or_else(Vec::new, |(report, at)| base::tags(report, self.major, *at))
+        ended.map_or_else(Vec::new, |(report, at)| base::tags(report, self.origin, *at))
     }
 
     fn next_item(&mut self) -> io::Result<Option<Item<'_>>> {
@@ -123,25 +197,30 @@ impl Stream for ClusterStream {
                 path: self.root.clone(),
                 node: node(MemberKind::Folder, 0o700, (self.now)()),
                 content: None,
-                cut: Cut::ByContent,
             }));
         }
         let Some(member) = self.member()? else {
             return Ok(None);
         };
-        let cut = match segment_of(&member.path) {
-            Some(_) => Cut::Every(RELATION_CUT),
-            None => Cut::ByContent,
-        };
         let node = node(member.kind, member.mode, member.modified_at);
+        let content = match (member.kind, member.changes) {
+            (MemberKind::Folder, _) => None,
+            (MemberKind::File { .. }, Some(changes)) => {
+                self.content.begin_merge(&member.path, changes)?;
+                Some(ItemContent::Chunks(&mut self.content))
+            }
+            (MemberKind::File { .. }, None) => {
+                let cut = match segment_of(&member.path) {
+                    Some(_) => Cut::Every(RELATION_CUT),
+                    None => Cut::ByContent,
+                };
+                Some(ItemContent::Bytes(&mut self.content, cut))
+            }
+        };
         Ok(Some(Item {
             path: self.root.join(member.path),
             node,
-            content: match member.kind {
-                MemberKind::File { .. } => Some(&mut self.content),
-                MemberKind::Folder => None,
-            },
-            cut,
+            content,
         }))
     }
 }
