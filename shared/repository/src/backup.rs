@@ -54,7 +54,7 @@ use crate::repository::Repository;
 pub use options::{BackupOptions, BackupReport, BeforePublish};
 pub use portion::{Ended, Portion, PortionReport, Slice};
 pub use source::{Content, Source, Unread, UnreadReason};
-pub use stream::{Chunk, Chunks, Cut, Item, ItemContent, Stream};
+pub use stream::{Chunk, Chunks, Item, ItemContent, Stream};
 pub use stream_backup::{StreamBackup, backup_stream};
 pub use throttle::Throttle;
 

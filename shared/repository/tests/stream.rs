@@ -12,7 +12,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use holdfast_repository::backup::{
-    BackupOptions, BackupReport, Chunk, Chunks, Cut, Item, ItemContent, Source, Stream, backup_stream,
+    BackupOptions, BackupReport, Chunk, Chunks, Item, ItemContent, Source, Stream, backup_stream,
 };
 use holdfast_repository::chunker::MIN_CHUNK;
 use holdfast_repository::pack::BlobKind;
@@ -25,6 +25,13 @@ use support::{PASSWORD, Part, TestSource, back_up, disk_repository, memory_repos
 
 /// Four pages of a database.
 const BLOCK: usize = 32 << 10;
+
+/// Where a file is cut.
+#[derive(Clone, Copy)]
+enum Cut {
+    ByContent,
+    Every(usize),
+}
 
 struct Entry {
     path: PathBuf,
@@ -39,6 +46,7 @@ struct TestStream {
     entries: Vec<Entry>,
     next: usize,
     content: io::Cursor<Vec<u8>>,
+    blocks: Blocks,
     /// The stream breaks before this entry.
     breaks_at: Option<usize>,
     /// The bytes of this entry end in an error.
@@ -46,6 +54,25 @@ struct TestStream {
     /// Set when the stream is half-way.
     cancel: Option<&'static AtomicBool>,
     torn: Torn,
+}
+
+/// A file in blocks, every other of which comes with its hash.
+#[derive(Default)]
+struct Blocks {
+    bytes: Vec<u8>,
+    length: usize,
+    next: usize,
+}
+
+impl Chunks for Blocks {
+    fn next_chunk(&mut self) -> io::Result<Option<Chunk<'_>>> {
+        self.next += 1;
+        let chunk = self.bytes.chunks(self.length).nth(self.next - 1);
+        Ok(chunk.map(|bytes| match self.next % 2 {
+            0 => Chunk::Hashed(Id::of(bytes), bytes),
+            _ => Chunk::Bytes(bytes),
+        }))
+    }
 }
 
 /// A connection that ends.
@@ -151,18 +178,26 @@ impl Stream for TestStream {
         let Some(entry) = self.entries.get(number) else {
             return Ok(None);
         };
-        let content: Option<&mut dyn Read> = match &entry.bytes {
-            Some(_) if self.tears_at == Some(number) => Some(&mut self.torn),
-            Some(bytes) => {
+        let content = match (&entry.bytes, entry.cut) {
+            (Some(_), _) if self.tears_at == Some(number) => Some(ItemContent::Bytes(&mut self.torn)),
+            (Some(bytes), Cut::ByContent) => {
                 self.content = io::Cursor::new(bytes.clone());
-                Some(&mut self.content)
+                Some(ItemContent::Bytes(&mut self.content))
             }
-            None => None,
+            (Some(bytes), Cut::Every(length)) => {
+                self.blocks = Blocks {
+                    bytes: bytes.clone(),
+                    length,
+                    next: 0,
+                };
+                Some(ItemContent::Chunks(&mut self.blocks))
+            }
+            (None, _) => None,
         };
         Ok(Some(Item {
             path: entry.path.clone(),
             node: entry.node.clone(),
-            content: content.map(|bytes| ItemContent::Bytes(bytes, entry.cut)),
+            content,
         }))
     }
 }
@@ -350,10 +385,9 @@ fn what_cannot_stand_in_a_tree_is_refused_by_name() {
         (plain().file("/data//a", b"b", Cut::ByContent), "comes twice"),
         (plain().other("/data/a", NodeKind::Dir), "comes twice"),
         (plain().file("/data/a/b", b"b", Cut::ByContent), "no folder"),
-        (plain().file("/data/b", b"b", Cut::Every(100)), "a cut every 100"),
         (
-            plain().file("/data/b", b"b", Cut::Every(5 << 20)),
-            "a cut every 5242880",
+            plain().file("/data/b", vec![7; 5 << 20], Cut::Every(5 << 20)),
+            "a chunk of 5242880 bytes",
         ),
         (short, "1 bytes where 2"),
         (nothing, "without bytes"),

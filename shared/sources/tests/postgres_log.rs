@@ -7,12 +7,12 @@ mod postgres_server;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-use holdfast_repository::backup::{BackupOptions, Cut, Item, ItemContent, Stream, backup_stream};
+use holdfast_repository::backup::{BackupOptions, Chunk, Chunks, Item, ItemContent, Stream, backup_stream};
 use holdfast_repository::tree::mode;
 use holdfast_repository::{Id, NoProgress, Node, NodeKind, NodeTime, Repository};
 use holdfast_sources::files::{RestoreOptions, restore};
@@ -36,6 +36,26 @@ struct FolderStream {
     folder: PathBuf,
     paths: Vec<PathBuf>,
     open: Option<File>,
+    pages: Pages,
+}
+
+/// A file by four pages.
+#[derive(Default)]
+struct Pages {
+    file: Option<File>,
+    chunk: Vec<u8>,
+}
+
+impl Chunks for Pages {
+    fn next_chunk(&mut self) -> io::Result<Option<Chunk<'_>>> {
+        self.chunk.clear();
+        if let Some(file) = &mut self.file {
+            file.take(32 << 10).read_to_end(&mut self.chunk)?;
+        }
+        Ok(Some(self.chunk.as_slice())
+            .filter(|bytes| !bytes.is_empty())
+            .map(Chunk::Bytes))
+    }
 }
 
 impl FolderStream {
@@ -52,6 +72,7 @@ impl FolderStream {
             folder: folder.to_owned(),
             paths,
             open: None,
+            pages: Pages::default(),
         }
     }
 }
@@ -74,15 +95,16 @@ impl Stream for FolderStream {
         node.mtime = NodeTime::utc(metadata.mtime(), 0);
         let inside = path.strip_prefix(&self.folder).unwrap();
         let is_relation = inside.starts_with("base") || inside.starts_with("global");
-        let cut = if is_relation {
-            Cut::Every(32 << 10)
-        } else {
-            Cut::ByContent
-        };
         let mut content = None;
         if kind == NodeKind::File {
             node.size = metadata.len();
-            content = Some(ItemContent::Bytes(self.open.insert(File::open(&path)?), cut));
+            let file = File::open(&path)?;
+            content = Some(if is_relation {
+                self.pages.file = Some(file);
+                ItemContent::Chunks(&mut self.pages)
+            } else {
+                ItemContent::Bytes(self.open.insert(file))
+            });
         }
         Ok(Some(Item {
             path: Path::new("/main").join(inside),

@@ -17,7 +17,7 @@ use super::read::Reader;
 use super::run::Run;
 use super::walk::{Before, Entry};
 use super::work::{Batch, FileEnd, FileOutcome, OpenFile};
-use super::{Chunk, Chunks, Cut, Item, ItemContent, Stream};
+use super::{Chunk, Chunks, Item, ItemContent, Stream};
 
 /// Everything that a stream gave, by path: folders stand before what is in them, and names in the order of their bytes.
 pub(super) struct Gathered(BTreeMap<PathBuf, Node>);
@@ -96,7 +96,7 @@ impl Gatherer<'_> {
         let file = Arc::new(OpenFile::new(report));
         reader.begin();
         let size = match content {
-            ItemContent::Bytes(bytes, cut) => self.bytes(reader, path, &file, bytes, cut)?,
+            ItemContent::Bytes(bytes) => self.bytes(reader, path, &file, bytes)?,
             ItemContent::Chunks(chunks) => self.chunks(reader, path, &file, chunks)?,
         };
         if size != promised {
@@ -117,22 +117,11 @@ impl Gatherer<'_> {
     }
 
     /// Cuts bytes into chunks; how many there were.
-    fn bytes(
-        &self,
-        reader: &mut Reader<'_>,
-        path: &Path,
-        file: &Arc<OpenFile>,
-        content: &mut dyn Read,
-        cut: Cut,
-    ) -> Result<u64> {
-        cut.check()?;
+    fn bytes(&self, reader: &mut Reader<'_>, path: &Path, file: &Arc<OpenFile>, content: &mut dyn Read) -> Result<u64> {
         let mut size = 0;
         loop {
             self.run.check()?;
-            let chunk = match cut {
-                Cut::ByContent => reader.chunk(file, content)?,
-                Cut::Every(length) => reader.fixed_chunk(file, content, length)?,
-            };
+            let chunk = reader.chunk(file, content)?;
             match chunk.map_err(RepositoryError::io(format!("read {}", path.display())))? {
                 0 => return Ok(size),
                 length => size += length as u64,
@@ -154,12 +143,16 @@ impl Gatherer<'_> {
             let chunk = chunks.next_chunk();
             let length = match chunk.map_err(RepositoryError::io(format!("read {}", path.display())))? {
                 None => return Ok(size),
-                Some(Chunk::Bytes(bytes)) if (1..=MAX_CHUNK).contains(&bytes.len()) => {
+                Some(Chunk::Bytes(bytes) | Chunk::Hashed(_, bytes)) if !(1..=MAX_CHUNK).contains(&bytes.len()) => {
+                    return Err(refused(path, format!("it has a chunk of {} bytes", bytes.len())));
+                }
+                Some(Chunk::Bytes(bytes)) => {
                     reader.given_chunk(file, bytes)?;
                     bytes.len()
                 }
-                Some(Chunk::Bytes(bytes)) => {
-                    return Err(refused(path, format!("it has a chunk of {} bytes", bytes.len())));
+                Some(Chunk::Hashed(id, bytes)) => {
+                    reader.hashed_chunk(file, id, bytes)?;
+                    bytes.len()
                 }
                 Some(Chunk::Stored(id, length)) => {
                     reader.stored_chunk(file, id, length)?;

@@ -1,6 +1,6 @@
 //! Stage: read files and cut them into chunks.
 
-use std::io::{self, Read};
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -170,7 +170,7 @@ impl<'a> Reader<'a> {
         let length = match self.window.next(content, &self.run.chunker) {
             Ok(None) => return Ok(Ok(0)),
             Ok(Some(Piece::Data(data))) => {
-                self.batch.push(file, data);
+                self.batch.push(file, data, None);
                 data.len()
             }
             Ok(Some(Piece::Zeroes)) => {
@@ -188,21 +188,21 @@ impl<'a> Reader<'a> {
         Ok(Ok(length))
     }
 
-    /// As [`Reader::chunk`], of `length` bytes wherever the file does not end before.
-    pub(super) fn fixed_chunk(
-        &mut self,
-        file: &Arc<OpenFile>,
-        content: &mut dyn Read,
-        length: usize,
-    ) -> Result<io::Result<usize>> {
-        let read = self.batch.read(file, content, length);
-        self.send_full()?;
-        Ok(read)
-    }
-
     /// Passes on a chunk that is cut already.
     pub(super) fn given_chunk(&mut self, file: &Arc<OpenFile>, bytes: &[u8]) -> Result<()> {
-        self.batch.push(file, bytes);
+        self.batch.push(file, bytes, None);
+        self.send_full()
+    }
+
+    /// As [`Reader::given_chunk`], where its hash is known: one that the repository has needs no more work.
+    pub(super) fn hashed_chunk(&mut self, file: &Arc<OpenFile>, id: Id, bytes: &[u8]) -> Result<()> {
+        debug_assert_eq!(Id::of(bytes), id, "a chunk's hash is that of its bytes");
+        if self.run.known.contains(BlobKind::Data, &id)? {
+            file.reserve(Some(id));
+            self.run.options.progress.advance(bytes.len() as u64, 0);
+            return Ok(());
+        }
+        self.batch.push(file, bytes, Some(id));
         self.send_full()
     }
 

@@ -4,13 +4,8 @@
 use std::io::{self, Read};
 use std::path::PathBuf;
 
-use crate::chunker::MAX_CHUNK;
-use crate::error::{RepositoryError, Result};
 use crate::id::Id;
 use crate::tree::Node;
-
-/// Shortest length that content may be cut at: below it, what is noted of a chunk outweighs what it saves.
-const SHORTEST_CUT: usize = 4 << 10;
 
 /// Files and folders in any order, each once.
 pub trait Stream {
@@ -42,9 +37,10 @@ pub struct Item<'a> {
 
 /// What is in a regular file.
 pub enum ItemContent<'a> {
-    /// Its bytes, and where they are cut into chunks.
-    Bytes(&'a mut dyn Read, Cut),
-    /// Its chunks, some of which the repository has.
+    /// Its bytes, which are cut where they themselves say so, about every MiB: what moves within a file is found again.
+    Bytes(&'a mut dyn Read),
+    /// Its chunks, some of which the repository may have. Only what is cut alike at every backup is found to be the same: files
+    /// whose blocks are changed in place are best cut every so many of them, and then a changed block costs no more than these.
     Chunks(&'a mut dyn Chunks),
 }
 
@@ -61,26 +57,6 @@ pub enum Chunk<'a> {
     Stored(Id, usize),
     /// These bytes: at least one, and no more than the longest chunk.
     Bytes(&'a [u8]),
-}
-
-/// Where the content of a file is cut into chunks. Only what is cut alike at every backup is found to be the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cut {
-    /// Where the bytes themselves say so, about every MiB: what moves within a file is found again.
-    ByContent,
-    /// At every multiple of so many bytes: for files whose blocks are changed in place, so that a changed block costs
-    /// no more than this.
-    Every(usize),
-}
-
-impl Cut {
-    pub(super) fn check(self) -> Result<()> {
-        match self {
-            Cut::Every(length) if !(SHORTEST_CUT..=MAX_CHUNK).contains(&length) => Err(RepositoryError::invalid(
-                format!("a cut every {length} bytes"),
-                format!("it must be from {SHORTEST_CUT} to {MAX_CHUNK}"),
-            )),
-            _ => Ok(()),
-        }
-    }
+    /// The same, where their hash came along with them.
+    Hashed(Id, &'a [u8]),
 }

@@ -1,6 +1,5 @@
 //! Stage: hash chunks, drop those that are known, pack the others.
 
-use std::io::{self, Read};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender};
@@ -30,6 +29,8 @@ struct Chunk {
     /// Which chunk of the file it is.
     place: usize,
     length: usize,
+    /// Its hash, where that came along.
+    id: Option<Id>,
 }
 
 impl Batch {
@@ -41,31 +42,23 @@ impl Batch {
     }
 
     /// Adds the next chunk of a file.
-    pub(super) fn push(&mut self, file: &Arc<OpenFile>, bytes: &[u8]) {
+    pub(super) fn push(&mut self, file: &Arc<OpenFile>, bytes: &[u8], id: Option<Id>) {
         self.bytes.extend_from_slice(bytes);
-        self.note(file, bytes.len());
+        self.note(file, bytes.len(), id);
     }
 
     /// Adds the next chunk of a file, which is all zeroes.
     pub(super) fn push_zeroes(&mut self, file: &Arc<OpenFile>, length: usize) {
         self.bytes.resize(self.bytes.len() + length, 0);
-        self.note(file, length);
+        self.note(file, length, None);
     }
 
-    /// Adds the next chunk of a file by reading it: `length` bytes, fewer at its end; how many there were.
-    pub(super) fn read(&mut self, file: &Arc<OpenFile>, content: &mut dyn Read, length: usize) -> io::Result<usize> {
-        let count = content.take(length as u64).read_to_end(&mut self.bytes)?;
-        if count > 0 {
-            self.note(file, count);
-        }
-        Ok(count)
-    }
-
-    fn note(&mut self, file: &Arc<OpenFile>, length: usize) {
+    fn note(&mut self, file: &Arc<OpenFile>, length: usize, id: Option<Id>) {
         self.chunks.push(Chunk {
             file: Arc::clone(file),
             place: file.reserve(None),
             length,
+            id,
         });
     }
 
@@ -197,7 +190,7 @@ pub(super) fn work(run: &Run<'_>, batches: &Receiver<Batch>, packs: Sender<Uploa
     while let Ok(batch) = batches.recv() {
         let gathered = gather(batch, batches);
         let (chunks, bytes): (Vec<&Chunk>, Vec<&[u8]>) = gathered.iter().flat_map(Batch::iter).unzip();
-        for ((chunk, bytes), id) in chunks.iter().zip(&bytes).zip(Id::of_each(&bytes)) {
+        for ((chunk, bytes), id) in chunks.iter().zip(&bytes).zip(ids(&chunks, &bytes)) {
             run.check()?;
             if run.known.claim(BlobKind::Data, id)? {
                 packer.add(id, bytes)?;
@@ -211,6 +204,16 @@ pub(super) fn work(run: &Run<'_>, batches: &Receiver<Batch>, packs: Sender<Uploa
     }
     run.check()?;
     packer.finish()
+}
+
+/// The hash of each chunk: those that did not come along are worked out together.
+fn ids(chunks: &[&Chunk], bytes: &[&[u8]]) -> Vec<Id> {
+    let unhashed = chunks.iter().zip(bytes).filter(|(chunk, _)| chunk.id.is_none());
+    let mut found = Id::of_each(&unhashed.map(|(_, bytes)| *bytes).collect::<Vec<_>>()).into_iter();
+    chunks
+        .iter()
+        .filter_map(|chunk| chunk.id.or_else(|| found.next()))
+        .collect()
 }
 
 /// Adds what else is waiting, up to what is worth hashing together.

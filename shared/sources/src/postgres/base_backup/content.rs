@@ -5,8 +5,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use bytes::{Buf, Bytes};
+use holdfast_repository::{Id, PartsHasher};
 use jiff::Timestamp;
-use sha2::{Digest, Sha256};
 
 use super::super::connection::Reply;
 use super::super::error::{PostgresError, Result};
@@ -62,7 +62,7 @@ impl BaseBackup {
             size,
             whole: size,
             left: size,
-            digest: Sha256::new(),
+            digest: PartsHasher::new(),
             pages,
         });
     }
@@ -74,28 +74,49 @@ impl BaseBackup {
             instead.copy_to_slice(&mut buf[..count]);
             return Ok(count);
         }
-        let Some(left) = self.file.as_ref().map(|file| file.left) else {
-            return Ok(0);
+        let part = self.part(buf.len())?;
+        buf[..part.len()].copy_from_slice(&part);
+        self.look_at(&part, PartsHasher::pass);
+        Ok(part.len())
+    }
+
+    /// Reads the current file's next bytes into `chunk`, in place of what is in it: `length` of them, fewer at the end of the file.
+    /// Their hash, where it is to be had for little.
+    pub fn read_chunk(&mut self, length: usize, chunk: &mut Vec<u8>) -> Result<Option<Id>> {
+        let is_hashed = PartsHasher::is_worthwhile();
+        let hash = if is_hashed {
+            PartsHasher::update
+        } else {
+            PartsHasher::pass
         };
-        if left == 0 || buf.is_empty() {
-            return Ok(0);
+        chunk.clear();
+        loop {
+            let part = self.part(length - chunk.len())?;
+            if part.is_empty() {
+                break;
+            }
+            chunk.extend_from_slice(&part);
+            self.look_at(&part, hash);
         }
-        if self.pending.is_empty() {
+        let file = self.file.as_mut().filter(|_| is_hashed);
+        Ok(file.map(|file| file.digest.end_part()))
+    }
+
+    /// The next bytes of the current file: `most` of them at most, and none at its end.
+    fn part(&mut self, most: usize) -> Result<Bytes> {
+        let left = self.file.as_ref().map_or(0, |file| file.left);
+        let most = usize::try_from(left).unwrap_or(usize::MAX).min(most);
+        if most > 0 && self.pending.is_empty() {
             self.refill()?;
         }
-        let most = usize::try_from(left).unwrap_or(usize::MAX);
-        let count = buf.len().min(self.pending.len()).min(most);
-        let (buf, part) = (&mut buf[..count], self.pending.split_to(count));
-        buf.copy_from_slice(&part);
-        self.look_at(&part);
-        Ok(count)
+        Ok(self.pending.split_to(most.min(self.pending.len())))
     }
 
     /// Counts, hashes and checks what passes.
-    fn look_at(&mut self, part: &[u8]) {
+    fn look_at(&mut self, part: &[u8], hash: fn(&mut PartsHasher, &[u8])) {
         let Some(file) = &mut self.file else { return };
         file.left -= part.len() as u64;
-        file.digest.update(part);
+        hash(&mut file.digest, part);
         if let Some(pages) = &mut file.pages {
             let (damaged, path) = (&mut self.damaged, &file.path);
             pages.take(part, |mismatch| damaged.add(path, mismatch));
@@ -104,13 +125,12 @@ impl BaseBackup {
 
     /// Passes over what was not read of the current file, and notes its sum.
     fn leave_file(&mut self) -> Result<()> {
-        while let Some(left) = self.file.as_ref().map(|file| file.left).filter(|left| *left > 0) {
-            if self.pending.is_empty() {
-                self.refill()?;
+        loop {
+            let part = self.part(usize::MAX)?;
+            if part.is_empty() {
+                break;
             }
-            let most = usize::try_from(left).unwrap_or(usize::MAX).min(self.pending.len());
-            let part = self.pending.split_to(most);
-            self.look_at(&part);
+            self.look_at(&part, PartsHasher::pass);
         }
         self.instead = None;
         let Some(file) = self.file.take() else { return Ok(()) };
@@ -121,7 +141,7 @@ impl BaseBackup {
             // The manifest, which is in no archive.
             return Ok(());
         }
-        let sum = (file.size, file.digest.finalize().into());
+        let sum = (file.size, file.digest.finish());
         if self
             .sums
             .insert(file.sent_as.as_os_str().as_bytes().to_vec(), sum)

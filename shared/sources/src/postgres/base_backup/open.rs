@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
-use sha2::Sha256;
+use holdfast_repository::PartsHasher;
 
 use super::super::connection::{Connection, PATIENCE};
 use super::super::error::Result;
@@ -29,7 +29,7 @@ pub(super) struct OpenFile {
     pub whole: u64,
     /// Bytes that are still to come.
     pub left: u64,
-    pub digest: Sha256,
+    pub digest: PartsHasher,
     pub pages: Option<PageCheck>,
 }
 

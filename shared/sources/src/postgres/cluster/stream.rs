@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use holdfast_repository::backup::{Chunk, Chunks, Cut, Item, ItemContent, Stream};
+use holdfast_repository::backup::{Chunk, Chunks, Item, ItemContent, Stream};
 use holdfast_repository::tree::mode;
 use holdfast_repository::{Id, Node, NodeKind, NodeTime, RepositoryError};
 use jiff::Timestamp;
@@ -40,6 +40,8 @@ struct Content {
     parent: Option<Parent>,
     /// The file that came last, where only its changes did.
     merge: Option<Merge>,
+    /// The last chunk of a file that came whole.
+    chunk: Vec<u8>,
 }
 
 /// How a stream ended that did not come to its end.
@@ -102,8 +104,17 @@ impl Read for Given<'_> {
 
 impl Chunks for Content {
     fn next_chunk(&mut self) -> io::Result<Option<Chunk<'_>>> {
-        let (Some(merge), Some(parent), Some(backup)) = (&mut self.merge, &mut self.parent, &mut self.backup) else {
+        let Some(backup) = &mut self.backup else {
             return Ok(None);
+        };
+        let (Some(merge), Some(parent)) = (&mut self.merge, &mut self.parent) else {
+            let hash = backup.read_chunk(RELATION_CUT, &mut self.chunk);
+            let hash = hash.map_err(|error| keep(&mut self.failed, error))?;
+            let bytes = Some(self.chunk.as_slice()).filter(|bytes| !bytes.is_empty());
+            return Ok(bytes.map(|bytes| match hash {
+                Some(id) => Chunk::Hashed(id, bytes),
+                None => Chunk::Bytes(bytes),
+            }));
         };
         let mut given = Given {
             backup,
@@ -142,6 +153,7 @@ impl ClusterStream {
                 failed: None,
                 parent,
                 merge: None,
+                chunk: Vec::new(),
             },
             ended: None,
         }
@@ -210,11 +222,11 @@ impl Stream for ClusterStream {
                 Some(ItemContent::Chunks(&mut self.content))
             }
             (MemberKind::File { .. }, None) => {
-                let cut = match segment_of(&member.path) {
-                    Some(_) => Cut::Every(RELATION_CUT),
-                    None => Cut::ByContent,
-                };
-                Some(ItemContent::Bytes(&mut self.content, cut))
+                self.content.merge = None;
+                match segment_of(&member.path) {
+                    Some(_) => Some(ItemContent::Chunks(&mut self.content)),
+                    None => Some(ItemContent::Bytes(&mut self.content)),
+                }
             }
         };
         Ok(Some(Item {

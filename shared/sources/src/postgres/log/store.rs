@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Take, Write};
 use std::path::{Path, PathBuf};
 
-use holdfast_repository::backup::{BackupOptions, Cut, Item, ItemContent, Stream, backup_stream};
+use holdfast_repository::backup::{BackupOptions, Item, ItemContent, Stream, backup_stream};
 use holdfast_repository::index::Lookup;
 use holdfast_repository::pack::BlobKind;
 use holdfast_repository::{Id, Node, NodeKind, NodeTime, Repository};
@@ -294,7 +294,7 @@ impl Stream for FileStream {
         Ok(Some(Item {
             path: self.root.join(file.file.name(file.piece.segment_size)),
             node,
-            content: Some(ItemContent::Bytes(open, Cut::ByContent)),
+            content: Some(ItemContent::Bytes(open)),
         }))
     }
 }

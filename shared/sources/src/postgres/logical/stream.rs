@@ -4,7 +4,7 @@ use std::io::{self, Cursor};
 use std::path::PathBuf;
 use std::sync::mpsc::Receiver;
 
-use holdfast_repository::backup::{Cut, Item, ItemContent, Stream};
+use holdfast_repository::backup::{Item, ItemContent, Stream};
 use holdfast_repository::tree::mode;
 use holdfast_repository::{Node, NodeKind, NodeTime};
 use jiff::Timestamp;
@@ -64,7 +64,7 @@ impl<F: FnOnce() -> io::Result<Part>> Stream for ExportStream<F> {
         Ok(Some(Item {
             path: self.root.join(part.path),
             node,
-            content: Some(ItemContent::Bytes(&mut self.current, Cut::ByContent)),
+            content: Some(ItemContent::Bytes(&mut self.current)),
         }))
     }
 }
