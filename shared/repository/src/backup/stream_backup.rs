@@ -29,7 +29,8 @@ pub struct StreamBackup<'a> {
 /// Backs up what a stream gives. Everything that fails is an error, that of the stream with its text, and then there is no
 /// snapshot. A path that is not below the root of the stream, has `..` in it or comes twice is refused by name.
 ///
-/// Nothing is compared with a parent: everything is read, and what the repository has is not stored again. The parent in
+/// Nothing is compared with a parent: all bytes are read, and what the repository has is not stored again. Chunks that the
+/// stream names are taken over unread. The parent in
 /// the options is only recorded.
 ///
 /// Trees can be built only when all of the stream has come. Until then each file takes about 1 kB of memory, and each of

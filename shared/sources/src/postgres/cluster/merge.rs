@@ -11,6 +11,9 @@ use super::super::base_backup::Changes;
 /// Chunks of the earlier file that are read at one time.
 const READ_TOGETHER: usize = 64;
 
+/// Reads chunks, and gives their bytes in the same order.
+pub(super) type Load<'a> = dyn FnMut(&[Id]) -> io::Result<Vec<Vec<u8>>> + 'a;
+
 /// What a chunk of the whole file is made of.
 #[derive(Debug, PartialEq, Eq)]
 struct Part {
@@ -117,11 +120,7 @@ impl Merge {
 
     /// The next chunk, `None` at the end. `given` gives the pages of the changes, one after another; `load` reads chunks of the
     /// earlier file.
-    pub(super) fn next(
-        &mut self,
-        given: &mut dyn Read,
-        load: &mut dyn FnMut(&[Id]) -> io::Result<Vec<Vec<u8>>>,
-    ) -> io::Result<Option<Merged<'_>>> {
+    pub(super) fn next(&mut self, given: &mut dyn Read, load: &mut Load<'_>) -> io::Result<Option<Merged<'_>>> {
         let number = self.next;
         let Some(part) = self.part(number) else { return Ok(None) };
         self.next += 1;
@@ -144,11 +143,7 @@ impl Merge {
 
     /// The chunk of the earlier file with this number, which is the next that is needed. Those that are needed after it are
     /// read with it.
-    fn earlier(
-        &mut self,
-        number: usize,
-        load: &mut dyn FnMut(&[Id]) -> io::Result<Vec<Vec<u8>>>,
-    ) -> io::Result<Vec<u8>> {
+    fn earlier(&mut self, number: usize, load: &mut Load<'_>) -> io::Result<Vec<u8>> {
         if self.loaded.is_empty() {
             let parts = (number..).map_while(|number| Some((number, self.part(number)?)));
             let needed = parts.filter(|(_, part)| part.needs_earlier).map(|(number, _)| number);
