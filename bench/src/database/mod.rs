@@ -1,5 +1,6 @@
 //! PostgreSQL: base backups, restores and the log, beside pgBackRest and `pg_basebackup`, of a server of this program's own.
 
+mod archiving;
 mod server;
 
 use std::ffi::OsString;
@@ -235,9 +236,15 @@ impl Place {
                 }
                 measured::settle()?;
                 let before = engine::size(&self.repository(peer))?;
+                if operation == Operation::Push {
+                    archiving::all_wait(&self.segments)?;
+                }
                 let mut took = Took::default();
-                for command in &commands {
+                for (number, command) in commands.iter().enumerate() {
                     took = took.and(self.run(command)?);
+                    if operation == Operation::Push {
+                        archiving::is_archived(&self.segments[number])?;
+                    }
                 }
                 let stored = engine::size(&self.repository(peer))?.saturating_sub(before) as f64 / f64::from(1 << 20);
                 if matches!(operation, Operation::Restore | Operation::RestoreOver) {

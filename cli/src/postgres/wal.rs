@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use holdfast_repository::backup::BackupOptions;
 use holdfast_repository::index::IndexOptions;
 use holdfast_repository::progress::NoProgress;
-use holdfast_sources::postgres::log::{FetchOptions, Fetched, LogArchive, fetch, push, take_ahead};
+use holdfast_sources::postgres::log::{FetchOptions, Fetched, LogArchive, Receipts, fetch, push, take_ahead};
 
 use super::{checked, failed};
 use crate::args::{ServerPlace, WalCommand};
@@ -16,9 +16,9 @@ use crate::repository::{open, place};
 
 /// Files that are stored along with the one that was asked for.
 const PUSHED_ALONG: usize = 63;
-/// Segments that are fetched before they are asked for.
-const AHEAD: usize = 16;
-/// Where they wait, beside the log.
+/// Segments that are fetched before they are asked for: half a gibibyte of those that servers usually have.
+const AHEAD: usize = 32;
+/// The folder beside the log where they wait, and where it is noted what was stored along.
 const SPOOL: &str = "holdfast-spool";
 
 /// Runs one command.
@@ -36,19 +36,31 @@ pub fn run(command: WalCommand) -> Result<Done, CliError> {
 
 fn push_file(kept: &ServerPlace, path: &Path) -> Result<Done, CliError> {
     let name = checked(&kept.name)?;
+    let storage = place::existing(&kept.place.repo)?;
+    let receipts = Receipts::open(&spool_beside(path), &*storage, name).map_err(failed)?;
+    if receipts.take(path) {
+        return Ok(Done::Done);
+    }
     let repository = open::to_write(&kept.place)?;
     let mut archive = LogArchive::open(&repository, name).map_err(failed)?;
     let index = repository.open_index(IndexOptions::default())?;
     let never = AtomicBool::new(false);
     let options = BackupOptions::new((repository.ambient().now)(), &NoProgress, &never);
     let options = kept.place.memory.of_backup(options, place::is_remote(&kept.place.repo));
-    push(&mut archive, &index, path, PUSHED_ALONG, &options).map_err(failed)?;
+    let stored = push(&mut archive, &index, path, PUSHED_ALONG, &options).map_err(failed)?;
+    if let Err(error) = receipts.keep(&stored.receipts, path) {
+        eprintln!("holdfast: what was stored along is looked at again when the server asks for it: {error}");
+    }
     Ok(Done::Done)
+}
+
+fn spool_beside(path: &Path) -> PathBuf {
+    path.parent().map_or_else(PathBuf::new, Path::to_owned).join(SPOOL)
 }
 
 fn fetch_file(kept: &ServerPlace, file: &str, path: &Path) -> Result<Done, CliError> {
     let name = checked(&kept.name)?;
-    let spool = path.parent().map_or_else(PathBuf::new, Path::to_owned).join(SPOOL);
+    let spool = spool_beside(path);
     if take_ahead(&spool, file, path).map_err(failed)? {
         return Ok(Done::Done);
     }

@@ -12,18 +12,24 @@ use std::sync::atomic::Ordering;
 
 use holdfast_core::domain::FailureKind;
 use holdfast_sources::postgres::{BaseBackup, Connection, PostgresError, Purpose};
-use postgres_server::{ADMIN, Server, folder, give_to_owner, options, verify, wait_until, write_out};
+use postgres_server::{ADMIN, MAJOR, NEWER, Server, folder, give_to_owner, options, verify, wait_until, write_out};
 
 #[test]
 fn a_backup_under_load_passes_pg_verifybackup_and_starts() {
-    let server = Server::start(&[]);
+    for major in [MAJOR].into_iter().chain(NEWER) {
+        a_backup_under_load_of(major);
+    }
+}
+
+fn a_backup_under_load_of(major: u32) {
+    let server = Server::start_of(major, &[]);
     server.fill(5);
     let load = server.load();
     wait_until("the load has begun", || {
         server.sql("SELECT count(*) > 100 FROM pgbench_history") == "t"
     });
     let connection = server.replication();
-    let major = connection.major();
+    assert_eq!(connection.major(), major);
     let mut backup = BaseBackup::begin(connection, "it's a test").unwrap();
     let target = folder();
     let data = target.path().join("data");
@@ -67,9 +73,7 @@ fn tablespaces_become_folders() {
     give_to_owner(&elsewhere);
     server.sql(&format!("CREATE TABLESPACE side LOCATION '{}'", elsewhere.display()));
     server.sql("CREATE TABLE t TABLESPACE side AS SELECT generate_series(1, 100000) AS n");
-    let connection = server.replication();
-    let major = connection.major();
-    let mut backup = BaseBackup::begin(connection, "tablespaces").unwrap();
+    let mut backup = BaseBackup::begin(server.replication(), "tablespaces").unwrap();
     let [tablespace] = backup.tablespaces() else {
         panic!("{:?}", backup.tablespaces())
     };
@@ -81,7 +85,7 @@ fn tablespaces_become_folders() {
     backup.finish().unwrap();
     let mapped = data.join(format!("pg_tblspc/{oid}"));
     assert!(fs::symlink_metadata(&mapped).unwrap().is_dir());
-    verify(major, &data);
+    verify(MAJOR, &data);
 
     // A server takes no folder for a tablespace: it goes elsewhere, and the map has the server make the link.
     let map = data.join("tablespace_map");

@@ -7,8 +7,6 @@ mod postgres_server;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::AtomicBool;
@@ -19,13 +17,13 @@ use holdfast_repository::{Id, Node, NodeKind, Repository};
 use holdfast_sources::files::{RestoreOptions, restore};
 use holdfast_sources::postgres::cluster::{BaseKind, ClusterBackup, FullReason, MOST_INCREMENTS, Taken};
 use postgres_repository::{NAME, repository, store_as};
-use postgres_server::{Server, folder, give_to_owner, later_programs, run, wait_until};
+use postgres_server::{Server, folder, give_to_owner, program_of, run, wait_until};
 use tempfile::TempDir;
 
 const SUMMARIZING: &[&str] = &["summarize_wal = on", "autovacuum = off"];
 
 fn start(settings: &[&str]) -> Server {
-    Server::start_of(later_programs("pginstall18"), settings)
+    Server::start_of(18, settings)
 }
 
 fn incremental(repository: &Repository, server: &Server) -> ClusterBackup {
@@ -37,28 +35,6 @@ fn reason(made: &ClusterBackup) -> FullReason {
         Taken::Full(reason) => reason.clone(),
         Taken::Incremental(parent) => panic!("incremental to {parent}"),
     }
-}
-
-/// `pg_verifybackup`, where it also finds `pg_waldump`. As it is packaged, segments that the loader writes to are marked as read-only,
-/// and it ends before it begins: the copy has that mended.
-fn judge() -> PathBuf {
-    let programs = later_programs("pginstall18");
-    let mut program = fs::read(programs.join("pg_verifybackup")).unwrap();
-    let word = |program: &[u8], at: usize| u32::from_le_bytes(program[at..at + 4].try_into().unwrap());
-    let (headers, count) = (word(&program, 32) as usize, usize::from(program[56]));
-    let (loaded, writable, executable) = (1, 2, 1);
-    for at in (0..count).map(|number| headers + number * 56) {
-        let flags = word(&program, at + 4);
-        if word(&program, at) == loaded && flags & executable == 0 {
-            program[at + 4..at + 8].copy_from_slice(&(flags | writable).to_le_bytes());
-        }
-    }
-    let mut mended = tempfile::NamedTempFile::new_in(&programs).unwrap();
-    mended.write_all(&program).unwrap();
-    fs::set_permissions(mended.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    let judge = programs.join("pg_verifybackup.mended");
-    mended.persist(&judge).unwrap();
-    judge
 }
 
 /// Restores the files as they are, has PostgreSQL's own tool judge them, and gives the folder.
@@ -74,13 +50,15 @@ fn restored(repository: &Repository, made: &ClusterBackup) -> (TempDir, PathBuf)
     let report = restore(repository, &index, &made.report.snapshot, &data, &options).unwrap();
     assert_eq!(report.failures, []);
     give_to_owner(&data);
-    run(Command::new(judge()).arg("--exit-on-error").arg(&data));
+    run(Command::new(program_of(18, "pg_verifybackup"))
+        .arg("--exit-on-error")
+        .arg(&data));
     (target, data)
 }
 
 /// A server over what was restored.
 fn started((target, data): (TempDir, PathBuf)) -> Server {
-    let mut server = Server::over_of(later_programs("pginstall18"), target, data);
+    let mut server = Server::over(target, data);
     server.configure("archive_mode = off");
     server.begin();
     server
@@ -88,7 +66,7 @@ fn started((target, data): (TempDir, PathBuf)) -> Server {
 
 /// Everything in every database, as statements.
 fn dump(server: &Server) -> String {
-    let mut dump = server.own_client("pg_dumpall");
+    let mut dump = server.client("pg_dumpall");
     let text = run(dump.arg("--no-sync"));
     // These lines have a random word in them.
     let lines = text
@@ -293,7 +271,7 @@ fn a_server_that_does_not_know_what_changed_is_read_as_a_whole() {
 #[test]
 fn older_versions_say_why_everything_is_read() {
     let repository = repository();
-    let server = Server::start_of(later_programs("pginstall"), &[]);
+    let server = Server::start_of(16, &[]);
     let made = incremental(&repository, &server);
     assert_eq!(reason(&made), FullReason::Version { major: 16 });
     assert!(reason(&made).to_string().contains("version 17 is the first"));

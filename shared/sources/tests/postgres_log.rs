@@ -145,6 +145,16 @@ fn push_all(archive: &mut LogArchive, folder: &Path) -> usize {
     let index = archive.repository().load_index().unwrap();
     let stored = push(archive, &index, &folder.join(files[0].name(size)), 1000, &options()).unwrap();
     assert_eq!(stored.new.len() + stored.known.len(), files.len());
+    let mut names = Vec::new();
+    for receipt in stored.receipts {
+        let bytes = fs::read(folder.join(&receipt.name)).unwrap();
+        assert_eq!((receipt.length, receipt.sha256), (bytes.len() as u64, Id::of(&bytes)));
+        names.push(receipt.name);
+    }
+    names.sort_unstable();
+    let mut of_files: Vec<String> = files.iter().map(|file| file.name(size)).collect();
+    of_files.sort_unstable();
+    assert_eq!(names, of_files);
     stored.new.len()
 }
 
@@ -254,10 +264,8 @@ fn a_server_comes_back_as_it_was_at_any_point_of_its_log() {
     let partial = copied.path().join(LogFile::Partial(open).name(SegmentSize::DEFAULT));
     fs::copy(log.join(open.name(SegmentSize::DEFAULT)), &partial).unwrap();
     let index = repository.load_index().unwrap();
-    assert_eq!(
-        push(&mut archive, &index, &partial, 0, &options()).unwrap().new.len(),
-        1
-    );
+    let stored = push(&mut archive, &index, &partial, 0, &options()).unwrap();
+    assert_eq!((stored.new.len(), stored.receipts.len()), (1, 0));
 
     let archive = LogArchive::open(&repository, "main").unwrap();
     let found = windows(

@@ -1,9 +1,10 @@
 //! `holdfast wal push` as a server's archive_command, and `holdfast wal fetch` as what a damaged repository says to one.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use crate::server::wait_until;
-use crate::tools::Ran;
+use crate::tools::{PASSWORD, Ran};
 use crate::world::{NAME, World};
 
 #[test]
@@ -32,6 +33,91 @@ fn a_server_archives_its_log_and_recovers_from_there() {
     assert_eq!(windows["gaps"].as_array().unwrap().len(), 0, "{windows}");
     let restored = world.recovered(&[]);
     assert_eq!(restored.sql("SELECT count(*) FROM ledger"), "3000");
+}
+
+/// A server with segments that wait to be archived, and their paths.
+fn waiting(count: usize) -> (World, Vec<PathBuf>) {
+    let world = World::new(&["archive_mode = on", "archive_command = 'false'"]);
+    let log = world.server.data.join("pg_wal");
+    let segments = (0..count).map(|_| {
+        world
+            .server
+            .sql("INSERT INTO ledger SELECT FROM generate_series(1, 100)");
+        log.join(world.server.sql("SELECT pg_walfile_name(pg_switch_wal())"))
+    });
+    let segments: Vec<PathBuf> = segments.collect();
+    wait_until("all of them wait", || {
+        let status = log.join("archive_status");
+        let ready = |segment: &PathBuf| {
+            let name = segment.file_name().unwrap().to_str().unwrap();
+            status.join(format!("{name}.ready")).exists()
+        };
+        segments.iter().all(ready)
+    });
+    (world, segments)
+}
+
+impl World {
+    fn push(&self, segment: &Path) -> Ran {
+        Ran::of(self.command(&["wal", "push", "--name", NAME]).arg(segment))
+    }
+
+    /// Has every later call use another password, so that none opens the repository any more.
+    fn password(&self, password: &str) {
+        fs::write(self.path("password"), password).unwrap();
+    }
+}
+
+#[test]
+fn what_was_stored_along_is_acknowledged_without_the_repository_being_opened() {
+    let (world, segments) = waiting(5);
+    world.push(&segments[0]).ends(0);
+    world.password("wrong");
+    world.push(&segments[1]).ends(0);
+    // The one that is used up, and the one that was asked for, are pushed in the ordinary way.
+    for segment in &segments[..2] {
+        world.push(segment).ends(1).says("password");
+    }
+    world.server.sql("INSERT INTO ledger DEFAULT VALUES");
+    let not_stored = world.server.sql("SELECT pg_walfile_name(pg_switch_wal())");
+    world
+        .push(&world.server.data.join("pg_wal").join(not_stored))
+        .ends(1)
+        .says("password");
+
+    // Other content under the name of what was stored along.
+    let bytes = fs::read(&segments[2]).unwrap();
+    let mut changed = bytes.clone();
+    *changed.last_mut().unwrap() ^= 1;
+    fs::write(&segments[2], changed).unwrap();
+    world.push(&segments[2]).ends(1).says("password");
+    world.password(PASSWORD);
+    world
+        .push(&segments[2])
+        .ends(1)
+        .says("stored already with other content");
+    fs::write(&segments[2], bytes).unwrap();
+
+    // A push that was killed between the store and the notes.
+    let spool = world.server.data.join("pg_wal/holdfast-spool");
+    fs::remove_dir_all(&spool).unwrap();
+    world.push(&segments[2]).ends(0);
+    world.password("wrong");
+    world.push(&segments[3]).ends(0);
+
+    // A repository that was made anew at the same place.
+    fs::rename(world.repo(), world.path("old")).unwrap();
+    world.push(&segments[4]).ends(1).says("no repository");
+    world.password(PASSWORD);
+    Ran::of(&mut world.command(&["repository", "init"])).ends(0);
+    world.push(&segments[4]).ends(0);
+    let target = world.path("fetched");
+    let fetch = |segment: &Path| {
+        let mut command = world.command(&["wal", "fetch", "--name", NAME]);
+        Ran::of(command.arg(segment.file_name().unwrap()).arg(&target))
+    };
+    fetch(&segments[4]).ends(0);
+    assert_eq!(fs::read(&target).unwrap(), fs::read(&segments[4]).unwrap());
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod archive;
 mod continuous;
 mod copied;
 mod domain;
+mod majors;
 mod moments;
 mod proving;
 mod receiving;

@@ -11,7 +11,7 @@ use crate::tools::Ran;
 use crate::world::World;
 
 /// A folder of the world for private servers, with the words that every command about them has.
-fn place(world: &World) -> Vec<String> {
+pub fn place(world: &World) -> Vec<String> {
     let folder = world.path("t");
     if !folder.exists() {
         fs::create_dir(&folder).unwrap();
@@ -22,7 +22,8 @@ fn place(world: &World) -> Vec<String> {
         .to_vec()
 }
 
-fn left(world: &World) -> Vec<String> {
+/// What is left in that folder.
+pub fn left(world: &World) -> Vec<String> {
     let names = fs::read_dir(world.path("t")).unwrap();
     names
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())

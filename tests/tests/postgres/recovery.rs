@@ -6,21 +6,22 @@ use std::os::unix::fs::PermissionsExt;
 use holdfast_testkit::seeds::noise;
 use jiff::Timestamp;
 
-use crate::server::{Server, verify, wait_until};
+use crate::server::{MAJOR, Server, verify, wait_until};
 use crate::tools::{Ran, restic};
 use crate::world::{Line, World, ledger, restored_by_restic};
 
 /// How many moments are recovered to.
 const MOMENTS: usize = 20;
 
-fn at_least(server: &Server, lines: usize) {
+/// Waits until the ledger has so many lines.
+pub fn at_least(server: &Server, lines: usize) {
     wait_until("the ledger grows", || {
         server.sql("SELECT count(*) FROM ledger").parse::<usize>().unwrap() >= lines
     });
 }
 
 /// What stood at a moment, by when each line was committed.
-fn until(history: &[Line], moment: i64) -> Vec<Line> {
+pub fn until(history: &[Line], moment: i64) -> Vec<Line> {
     history.iter().copied().filter(|(_, at)| *at <= moment).collect()
 }
 
@@ -110,7 +111,7 @@ fn other_tools_accept_a_base_backup_and_it_starts_by_itself() {
     restic(&world.repo(), &[&"check", &"--read-data"]).says("no errors were found");
     let out = crate::server::folder();
     let data = restored_by_restic(&world, backup["snapshot"].as_str().unwrap(), out.path());
-    verify(15, &data);
+    verify(MAJOR, &data);
     fs::set_permissions(&data, fs::Permissions::from_mode(0o700)).unwrap();
     let mut server = Server::over(out, data);
     server.begin();

@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::server::{ADMIN, Server, as_owner, folder, give_to_owner, wait_until};
+use crate::server::{ADMIN, MAJOR, Server, as_owner, folder, give_to_owner, wait_until};
 use crate::tools::{PASSWORD, Ran};
 
 /// What the server is called in the repository.
@@ -35,7 +35,12 @@ pub type Line = (u64, i64);
 
 impl World {
     pub fn new(settings: &[&str]) -> World {
-        let server = Server::start(&[&SETTINGS, settings].concat());
+        World::of(MAJOR, settings)
+    }
+
+    /// The same with a server of another version.
+    pub fn of(major: u32, settings: &[&str]) -> World {
+        let server = Server::start_of(major, &[&SETTINGS, settings].concat());
         server.sql("CREATE TABLE ledger (id bigserial PRIMARY KEY, text text DEFAULT repeat('x', 200))");
         let folder = folder();
         // Where the sources are may be closed to the user who runs servers.

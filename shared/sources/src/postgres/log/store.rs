@@ -14,6 +14,7 @@ use super::super::segment::{LogFile, SegmentSize};
 use super::error::LogError;
 use super::inspect::LogFileOnDisk;
 use super::piece::{Piece, PieceContent, StoredPiece};
+use super::receipts::{Hashed, Receipt};
 
 /// The log of one protected server, as it was when this was opened and with what was stored through this since.
 pub struct LogArchive {
@@ -31,6 +32,8 @@ pub struct Stored {
     pub known: Vec<LogFile>,
     /// The snapshots that hold the new ones.
     pub snapshots: Vec<Id>,
+    /// Of each of them, but for partial segments.
+    pub receipts: Vec<Receipt>,
 }
 
 /// A file of a stored log.
@@ -102,7 +105,7 @@ impl LogArchive {
         let mut system = self.system();
         for file in files {
             self.admit(&file, &mut system)?;
-            if self.has_same(index, &file)? {
+            if self.has_same(index, &file, &mut stored.receipts)? {
                 stored.known.push(file.file);
                 continue;
             }
@@ -119,7 +122,7 @@ impl LogArchive {
         // Where timelines branch off is to be known before what is on them.
         runs.sort_by_key(|(piece, _)| !matches!(piece.content, PieceContent::History(_)));
         for (piece, files) in runs {
-            let snapshot = self.store_run(&piece, files, options)?;
+            let snapshot = self.store_run(&piece, files, options, &mut stored.receipts)?;
             stored.snapshots.push(snapshot);
             self.pieces.push(StoredPiece { snapshot, piece });
         }
@@ -149,8 +152,13 @@ impl LogArchive {
         }
     }
 
-    /// Whether a file need not be stored.
-    fn has_same(&self, index: &dyn Lookup, file: &LogFileOnDisk) -> Result<bool, LogError> {
+    /// Whether a file need not be stored. Of one that is stored whole, there is a receipt then.
+    fn has_same(
+        &self,
+        index: &dyn Lookup,
+        file: &LogFileOnDisk,
+        receipts: &mut Vec<Receipt>,
+    ) -> Result<bool, LogError> {
         if let LogFile::Partial(segment) = file.file
             && self.place(LogFile::Segment(segment)).is_some()
         {
@@ -159,18 +167,35 @@ impl LogArchive {
         let Some(found) = self.look_up(index, file.file)? else {
             return Ok(false);
         };
-        let is_same = found.length == file.length && is_same(index, &found, &file.path)?;
-        match file.file {
-            LogFile::Partial(_) => Ok(is_same),
-            _ if is_same => Ok(true),
-            _ => Err(LogError::OtherContent {
+        let same = match found.length == file.length {
+            true => same(index, &found, &file.path)?,
+            false => None,
+        };
+        match (file.file, same) {
+            (LogFile::Partial(_), same) => Ok(same.is_some()),
+            (_, Some(sha256)) => {
+                receipts.push(Receipt {
+                    name: file.file.name(file.piece.segment_size),
+                    length: found.length,
+                    sha256,
+                    snapshot: found.snapshot,
+                });
+                Ok(true)
+            }
+            (_, None) => Err(LogError::OtherContent {
                 name: file.file.name(file.piece.segment_size),
                 snapshot: found.snapshot,
             }),
         }
     }
 
-    fn store_run(&self, piece: &Piece, files: Vec<LogFileOnDisk>, options: &BackupOptions<'_>) -> Result<Id, LogError> {
+    fn store_run(
+        &self,
+        piece: &Piece,
+        files: Vec<LogFileOnDisk>,
+        options: &BackupOptions<'_>,
+        receipts: &mut Vec<Receipt>,
+    ) -> Result<Id, LogError> {
         let options = BackupOptions {
             parent: None,
             tags: piece.tags(),
@@ -181,8 +206,20 @@ impl LogArchive {
             time: options.time,
             files: files.into_iter(),
             open: None,
+            read: Vec::new(),
         };
-        Ok(backup_stream(&self.repository, &mut stream, &options)?.snapshot)
+        let snapshot = backup_stream(&self.repository, &mut stream, &options)?.snapshot;
+        for (file, (length, sha256)) in stream.read {
+            if !matches!(file, LogFile::Partial(_)) {
+                receipts.push(Receipt {
+                    name: file.name(piece.segment_size),
+                    length,
+                    sha256,
+                    snapshot,
+                });
+            }
+        }
+        Ok(snapshot)
     }
 
     /// The newest snapshot that has exactly this file.
@@ -234,9 +271,9 @@ impl LogArchive {
     }
 }
 
-/// Compares by hashes: nothing is fetched.
-fn is_same(index: &dyn Lookup, found: &Found, path: &Path) -> Result<bool, LogError> {
-    let mut file = File::open(path).map_err(LogError::io("open", path))?;
+/// The SHA-256 of a file whose bytes are those that are stored. Compares by hashes: nothing is fetched.
+fn same(index: &dyn Lookup, found: &Found, path: &Path) -> Result<Option<Id>, LogError> {
+    let mut file = Hashed::new(File::open(path).map_err(LogError::io("open", path))?);
     let mut bytes = Vec::new();
     for id in &found.content {
         let places = index.places(BlobKind::Data, id)?;
@@ -245,10 +282,11 @@ fn is_same(index: &dyn Lookup, found: &Found, path: &Path) -> Result<bool, LogEr
         let mut part = (&mut file).take(length);
         part.read_to_end(&mut bytes).map_err(LogError::io("read", path))?;
         if Id::of(&bytes) != *id {
-            return Ok(false);
+            return Ok(None);
         }
     }
-    Ok(true)
+    let (length, sha256) = file.finish();
+    Ok((length == found.length).then_some(sha256))
 }
 
 /// Two pieces as one, where the second follows the first.
@@ -273,7 +311,9 @@ struct FileStream {
     root: PathBuf,
     time: Timestamp,
     files: std::vec::IntoIter<LogFileOnDisk>,
-    open: Option<Take<File>>,
+    open: Option<(LogFile, Hashed<Take<File>>)>,
+    /// What was read of those before, with its length and SHA-256.
+    read: Vec<(LogFile, (u64, Id))>,
 }
 
 impl Stream for FileStream {
@@ -282,6 +322,8 @@ impl Stream for FileStream {
     }
 
     fn next_item(&mut self) -> io::Result<Option<Item<'_>>> {
+        let before = self.open.take().map(|(file, read)| (file, read.finish()));
+        self.read.extend(before);
         let Some(file) = self.files.next() else {
             return Ok(None);
         };
@@ -290,11 +332,12 @@ impl Stream for FileStream {
         let time = NodeTime::from(self.time);
         (node.mtime, node.atime, node.ctime) = (time, time, time);
         // A partial segment may grow meanwhile.
-        let open = self.open.insert(File::open(&file.path)?.take(file.length));
+        let content = Hashed::new(File::open(&file.path)?.take(file.length));
+        let (_, content) = self.open.insert((file.file, content));
         Ok(Some(Item {
             path: self.root.join(file.file.name(file.piece.segment_size)),
             node,
-            content: Some(ItemContent::Bytes(open)),
+            content: Some(ItemContent::Bytes(content)),
         }))
     }
 }
