@@ -38,10 +38,11 @@ holdfast-bench workers [--rate MB] [--work FOLDER]
 holdfast-bench many [--files N] [--work FOLDER]
     N files of a kibibyte (default 1000000) on the disk, and as many objects below one prefix of a bucket: backup, unchanged,
     restore of some. Takes target/release/holdfast built with --features s3; prints tables
-holdfast-bench postgres [--gib N] [--segments N] [--rounds N]
+holdfast-bench postgres [--major N] [--gib N] [--segments N] [--rounds N]
     a PostgreSQL server of its own with N GiB (default 10) beside pgBackRest and pg_basebackup: full backup, again after 1 % of the
     pages changed, restore into an empty folder and over a damaged one, and N segments of log (default 64) pushed and fetched, in
-    alternation, N rounds (default 3). Takes target/release/holdfast; five times the room in /tmp; prints a table
+    alternation, N rounds (default 3). Takes target/release/holdfast; five times the room in /tmp; prints a table. --major takes
+    another version than Debian's, which pgBackRest is left out for; from 17 on, incremental backups are measured, too
 holdfast-bench functions [FOLDER] [--policies N]
     what each function costs to start and to invoke, from the programs in FOLDER (default: target/lambda, where `cargo xtask
     package` leaves them), over emulated AWS; and one tick of the scheduler with N policies (default 10000)";
@@ -49,12 +50,34 @@ holdfast-bench functions [FOLDER] [--policies N]
 /// What a command line asks for.
 #[derive(Debug, PartialEq, Eq)]
 enum Task {
-    Engine { scale: Scale, rounds: u32, work: PathBuf },
-    Remote { scale: Scale, pace: Pace, work: PathBuf },
-    Workers { rate: u64, work: PathBuf },
-    Many { files: u64, work: PathBuf },
-    Postgres { gib: u32, segments: usize, rounds: u32 },
-    Functions { folder: PathBuf, policies: usize },
+    Engine {
+        scale: Scale,
+        rounds: u32,
+        work: PathBuf,
+    },
+    Remote {
+        scale: Scale,
+        pace: Pace,
+        work: PathBuf,
+    },
+    Workers {
+        rate: u64,
+        work: PathBuf,
+    },
+    Many {
+        files: u64,
+        work: PathBuf,
+    },
+    Postgres {
+        major: u32,
+        gib: u32,
+        segments: usize,
+        rounds: u32,
+    },
+    Functions {
+        folder: PathBuf,
+        policies: usize,
+    },
 }
 
 fn main() -> ExitCode {
@@ -64,7 +87,12 @@ fn main() -> ExitCode {
         Ok(Task::Remote { scale, pace, work }) => remote(scale, pace, &work),
         Ok(Task::Workers { rate, work }) => workers(rate, &work),
         Ok(Task::Many { files, work }) => many(files, &work),
-        Ok(Task::Postgres { gib, segments, rounds }) => database::measure(&release(), gib, segments, rounds),
+        Ok(Task::Postgres {
+            major,
+            gib,
+            segments,
+            rounds,
+        }) => database::measure(&release(), major, gib, segments, rounds),
         Ok(Task::Functions { folder, policies }) => functions::measure(&folder, policies),
         Err(error) => {
             eprintln!("{error}\n\n{USAGE}");
@@ -87,7 +115,7 @@ fn parse(words: &[String]) -> Result<Task, String> {
     };
     let (mut scale, mut rounds, mut work) = (Scale::Full, None, target.join("bench"));
     let (mut latency, mut rate, mut files) = (30, None, 1_000_000);
-    let (mut gib, mut segments) = (10, 64);
+    let (mut major, mut gib, mut segments) = (database::MAJOR, 10, 64);
     let (mut folder, mut policies) = (target.join("lambda"), 10_000);
     let mut rest = rest.iter();
     while let Some(word) = rest.next() {
@@ -99,6 +127,7 @@ fn parse(words: &[String]) -> Result<Task, String> {
             ("remote", "--latency") => latency = number(value()?)?,
             ("remote" | "workers", "--rate") => rate = Some(number::<u64>(value()?)?),
             ("many", "--files") => files = number(value()?)?,
+            ("postgres", "--major") => major = number(value()?)?,
             ("postgres", "--gib") => gib = number(value()?)?,
             ("postgres", "--segments") => segments = number(value()?)?,
             ("functions", "--policies") => policies = number(value()?)?,
@@ -127,6 +156,7 @@ fn parse(words: &[String]) -> Result<Task, String> {
         }),
         "many" => Ok(Task::Many { files, work }),
         "postgres" => Ok(Task::Postgres {
+            major,
             gib,
             segments,
             rounds: rounds.unwrap_or(3),
@@ -218,6 +248,7 @@ mod tests {
         assert!(matches!(
             parsed("postgres --gib 2"),
             Ok(Task::Postgres {
+                major: 15,
                 gib: 2,
                 segments: 64,
                 rounds: 3

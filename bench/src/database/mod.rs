@@ -9,7 +9,9 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use server::{ADMIN, PORT, Server, give_to_owner, program, said};
+use server::{ADMIN, PORT, Server, give_to_owner, said};
+
+pub use server::MAJOR;
 
 use crate::engine;
 use crate::measured::{self, Took};
@@ -23,6 +25,8 @@ const PAGE: u64 = 8192;
 const EVERY: u64 = 100;
 /// Rows of pgbench's largest table that stand in one page that is filled to nine tenths.
 const ROWS_A_PAGE: u64 = 55;
+/// The first version that tells what changed.
+const TELLS_CHANGES: u32 = 17;
 const PGBACKREST: &str = "/usr/bin/pgbackrest";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +40,8 @@ enum Peer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Operation {
     Full,
+    /// Where the server tells what changed.
+    Incremental,
     Again,
     Restore,
     RestoreOver,
@@ -56,8 +62,9 @@ impl Peer {
 }
 
 impl Operation {
-    const ALL: [Operation; 6] = [
+    const ALL: [Operation; 7] = [
         Operation::Full,
+        Operation::Incremental,
         Operation::Again,
         Operation::Restore,
         Operation::RestoreOver,
@@ -68,6 +75,7 @@ impl Operation {
     fn says(self) -> &'static str {
         match self {
             Operation::Full => "first full backup",
+            Operation::Incremental => "incremental backup after 1 % of the pages changed",
             Operation::Again => "full backup after 1 % of the pages changed",
             Operation::Restore => "restore into an empty folder",
             Operation::RestoreOver => "restore where 1 % of the pages are damaged",
@@ -89,14 +97,15 @@ struct Row {
 /// Where everything is.
 struct Place {
     server: Server,
+    major: u32,
     holdfast: PathBuf,
     /// Finished segments of the log, in order.
     segments: Vec<PathBuf>,
 }
 
-/// Measures a server of `gib` GiB, and prints a table.
-pub fn measure(holdfast: &Path, gib: u32, segments: usize, rounds: u32) -> Result<(), String> {
-    let mut place = Place::make(holdfast, gib)?;
+/// Measures a server of `gib` GiB, and prints a table. Of versions that Debian does not have, its pgBackRest knows nothing.
+pub fn measure(holdfast: &Path, major: u32, gib: u32, segments: usize, rounds: u32) -> Result<(), String> {
+    let mut place = Place::make(holdfast, major, gib)?;
     place.write_log(segments)?;
     let size: f64 = place
         .server
@@ -110,7 +119,10 @@ pub fn measure(holdfast: &Path, gib: u32, segments: usize, rounds: u32) -> Resul
     }
     println!("* holdfast {}", env!("CARGO_PKG_VERSION"));
     println!("* {}", said(Command::new(PGBACKREST).arg("version"))?);
-    println!("* {}", said(Command::new(program("pg_basebackup")).arg("--version"))?);
+    println!(
+        "* {}",
+        said(Command::new(place.server.program("pg_basebackup")).arg("--version"))?
+    );
     println!(
         "\n{:.0} MiB of databases, {} segments of the log, medians of {rounds} rounds\n",
         size / f64::from(1 << 20),
@@ -121,14 +133,15 @@ pub fn measure(holdfast: &Path, gib: u32, segments: usize, rounds: u32) -> Resul
 }
 
 impl Place {
-    fn make(holdfast: &Path, gib: u32) -> Result<Place, String> {
-        let settings = [
+    fn make(holdfast: &Path, major: u32, gib: u32) -> Result<Place, String> {
+        let mut settings = vec![
             "autovacuum = off",
             "max_wal_size = '8GB'",
             "checkpoint_timeout = '1h'",
             "shared_buffers = '512MB'",
         ];
-        let server = Server::start(&std::env::temp_dir().join("holdfast-bench-postgres"), &settings)?;
+        settings.extend((major >= TELLS_CHANGES).then_some("summarize_wal = on"));
+        let server = Server::start(major, &std::env::temp_dir().join("holdfast-bench-postgres"), &settings)?;
         eprintln!("making {gib} GiB");
         let scale = (SCALE_OF_A_GIB * gib).to_string();
         let mut pgbench = server.client("pgbench");
@@ -139,6 +152,7 @@ impl Place {
         give_to_owner(&program)?;
         let place = Place {
             server,
+            major,
             holdfast: program,
             segments: Vec::new(),
         };
@@ -219,14 +233,15 @@ impl Place {
 
     /// Every operation by every program that has it, by turns.
     fn round(&self, rows: &mut Vec<Row>) -> Result<(), String> {
-        for peer in Peer::ALL {
+        let peers = || Peer::ALL.into_iter().filter(|peer| self.knows(*peer));
+        for peer in peers() {
             self.begin(peer)?;
         }
         for operation in Operation::ALL {
-            if operation == Operation::Again {
+            if matches!(operation, Operation::Incremental | Operation::Again) {
                 self.change()?;
             }
-            for peer in Peer::ALL {
+            for peer in peers() {
                 if operation == Operation::RestoreOver && peer != Peer::PgBaseBackup {
                     damage(&self.restored(peer))?;
                 }
@@ -260,6 +275,11 @@ impl Place {
             }
         }
         Ok(())
+    }
+
+    /// Whether a program knows this version.
+    fn knows(&self, peer: Peer) -> bool {
+        peer != Peer::PgBackRest || self.major == MAJOR
     }
 
     /// An empty repository, and nothing restored.
@@ -300,9 +320,11 @@ impl Place {
                     .filter_map(|segment| self.of_segment(peer, operation, segment))
                     .collect()
             }
-            (Peer::Holdfast, Operation::Full | Operation::Again) => {
+            (_, Operation::Incremental) if self.major < TELLS_CHANGES => Vec::new(),
+            (Peer::Holdfast, Operation::Full | Operation::Again | Operation::Incremental) => {
                 let mut command = self.holdfast(&["postgres", "backup"]);
                 command.extend(["--server".into(), self.connection().into()]);
+                command.extend((operation == Operation::Again).then(|| "--full".into()));
                 vec![command]
             }
             (Peer::Holdfast, Operation::Restore | Operation::RestoreOver) => {
@@ -311,7 +333,7 @@ impl Place {
                 command.extend((operation == Operation::RestoreOver).then(|| "--overwrite".into()));
                 vec![command]
             }
-            (Peer::PgBackRest, Operation::Full | Operation::Again) => {
+            (Peer::PgBackRest, Operation::Full | Operation::Again | Operation::Incremental) => {
                 vec![self.pgbackrest(&["backup", "--type=full", "--no-archive-check"])]
             }
             (Peer::PgBackRest, Operation::Restore | Operation::RestoreOver) => {
@@ -320,9 +342,9 @@ impl Place {
                 command.extend((operation == Operation::RestoreOver).then(|| "--delta".into()));
                 vec![command]
             }
-            (Peer::PgBaseBackup, Operation::Full | Operation::Again) => {
+            (Peer::PgBaseBackup, Operation::Full | Operation::Again | Operation::Incremental) => {
                 let folder = self.repository(peer).join(format!("{operation:?}"));
-                let mut command: Vec<OsString> = vec![program("pg_basebackup").into(), "-d".into()];
+                let mut command: Vec<OsString> = vec![self.server.program("pg_basebackup").into(), "-d".into()];
                 command.extend([self.connection().into(), "-D".into(), folder.into()]);
                 command.extend(
                     [
@@ -336,6 +358,10 @@ impl Place {
                     ]
                     .map(Into::into),
                 );
+                if operation == Operation::Incremental {
+                    let manifest = self.repository(peer).join("Full/backup_manifest");
+                    command.extend(["--incremental".into(), manifest.into()]);
+                }
                 vec![command]
             }
             (Peer::PgBaseBackup, Operation::Restore) => {
@@ -460,6 +486,9 @@ fn print(rows: &[Row]) {
     );
     println!("| --- | --- | --- | --- |");
     for operation in Operation::ALL {
+        if rows.iter().all(|row| row.operation != operation) {
+            continue;
+        }
         let of = |peer: Peer, value: fn(&Row) -> f64| {
             let of = rows.iter().filter(|row| row.peer == peer && row.operation == operation);
             let values: Vec<f64> = of.map(value).collect();

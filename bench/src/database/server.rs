@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use holdfast_tests::workspace_root;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::at;
 use crate::engine;
 
-/// Debian's programs.
-const PROGRAMS: &str = "/usr/lib/postgresql/15/bin";
+/// Debian's version.
+pub const MAJOR: u32 = 15;
 /// Who runs servers when root measures: PostgreSQL refuses to run as root.
 const OWNER: &str = "postgres";
 /// The superuser.
@@ -27,12 +28,16 @@ const STEP: Duration = Duration::from_millis(100);
 /// A server, which ends with this.
 pub struct Server {
     folder: PathBuf,
+    programs: PathBuf,
     child: Child,
 }
 
-/// One of PostgreSQL's programs.
-pub fn program(name: &str) -> PathBuf {
-    Path::new(PROGRAMS).join(name)
+/// The folder of a version's programs: where Debian has its own, and where `cargo xtask setup` unpacks newer ones.
+fn programs(major: u32) -> PathBuf {
+    match major {
+        MAJOR => format!("/usr/lib/postgresql/{major}/bin").into(),
+        _ => workspace_root().join(format!("target/postgresql-{major}/bin")),
+    }
 }
 
 /// Words that have a command run as the owner of servers.
@@ -84,13 +89,14 @@ fn command(words: Vec<OsString>) -> Command {
 }
 
 impl Server {
-    /// A new cluster with page checksums in a folder that is emptied, with these lines in its configuration.
-    pub fn start(folder: &Path, settings: &[&str]) -> Result<Server, String> {
+    /// A new cluster of a version, with page checksums, in a folder that is emptied, with these lines in its configuration.
+    pub fn start(major: u32, folder: &Path, settings: &[&str]) -> Result<Server, String> {
+        let programs = programs(major);
         engine::remove(folder)?;
         fs::create_dir(folder).map_err(at(folder))?;
         give_to_owner(folder)?;
         let data = folder.join("data");
-        let mut initdb: Vec<OsString> = vec![program("initdb").into()];
+        let mut initdb: Vec<OsString> = vec![programs.join("initdb").into()];
         initdb.extend(["-U", ADMIN, "-A", "trust", "-E", "UTF8", "--locale=C", "-N", "-k", "-D"].map(Into::into));
         initdb.push(data.clone().into());
         said(&mut command(initdb))?;
@@ -102,7 +108,7 @@ impl Server {
         }
         fs::write(&configuration, lines).map_err(at(&configuration))?;
         let log = folder.join("log");
-        let mut postgres: Vec<OsString> = vec![program("postgres").into(), "-D".into(), data.into()];
+        let mut postgres: Vec<OsString> = vec![programs.join("postgres").into(), "-D".into(), data.into()];
         postgres.extend(["-k".into(), folder.into()]);
         postgres.extend(["-p", PORT, "-c", "listen_addresses="].map(Into::into));
         let mut postgres = command(postgres);
@@ -110,6 +116,7 @@ impl Server {
         postgres.stderr(File::create(&log).map_err(at(&log))?);
         let server = Server {
             folder: folder.to_owned(),
+            programs,
             child: postgres.spawn().map_err(|error| format!("{postgres:?}: {error}"))?,
         };
         server.wait()?;
@@ -126,6 +133,11 @@ impl Server {
         }
         let log = fs::read_to_string(self.beside("log")).unwrap_or_default();
         Err(format!("the server does not answer: {log}"))
+    }
+
+    /// One of the programs of its version.
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.programs.join(name)
     }
 
     /// Its data folder.
@@ -145,7 +157,7 @@ impl Server {
 
     /// One of the client programs, told where the server is.
     pub fn client(&self, name: &str) -> Command {
-        let mut command = Command::new(program(name));
+        let mut command = Command::new(self.program(name));
         command.arg("-h").arg(&self.folder).args(["-p", PORT, "-U", ADMIN]);
         command
     }
