@@ -1,6 +1,7 @@
 //! PostgreSQL: base backups, restores and the log, beside pgBackRest and `pg_basebackup`, of a server of this program's own.
 
 mod archiving;
+mod operations;
 mod server;
 
 use std::ffi::OsString;
@@ -9,6 +10,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use operations::{Operation, Peer};
 use server::{ADMIN, PORT, Server, give_to_owner, said};
 
 pub use server::MAJOR;
@@ -28,62 +30,6 @@ const ROWS_A_PAGE: u64 = 55;
 /// The first version that tells what changed.
 const TELLS_CHANGES: u32 = 17;
 const PGBACKREST: &str = "/usr/bin/pgbackrest";
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Peer {
-    Holdfast,
-    PgBackRest,
-    PgBaseBackup,
-}
-
-/// What is measured, in the order in which it is done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Operation {
-    Full,
-    /// Where the server tells what changed.
-    Incremental,
-    Again,
-    Restore,
-    RestoreOver,
-    Push,
-    Fetch,
-}
-
-impl Peer {
-    const ALL: [Peer; 3] = [Peer::Holdfast, Peer::PgBackRest, Peer::PgBaseBackup];
-
-    fn name(self) -> &'static str {
-        match self {
-            Peer::Holdfast => "holdfast",
-            Peer::PgBackRest => "pgBackRest",
-            Peer::PgBaseBackup => "pg_basebackup",
-        }
-    }
-}
-
-impl Operation {
-    const ALL: [Operation; 7] = [
-        Operation::Full,
-        Operation::Incremental,
-        Operation::Again,
-        Operation::Restore,
-        Operation::RestoreOver,
-        Operation::Push,
-        Operation::Fetch,
-    ];
-
-    fn says(self) -> &'static str {
-        match self {
-            Operation::Full => "first full backup",
-            Operation::Incremental => "incremental backup after 1 % of the pages changed",
-            Operation::Again => "full backup after 1 % of the pages changed",
-            Operation::Restore => "restore into an empty folder",
-            Operation::RestoreOver => "restore where 1 % of the pages are damaged",
-            Operation::Push => "push the log, segment by segment",
-            Operation::Fetch => "fetch the log, segment by segment",
-        }
-    }
-}
 
 /// One operation of one program in one round.
 struct Row {
