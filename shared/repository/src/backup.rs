@@ -160,8 +160,7 @@ fn run_stages(run: &Run<'_>, indexer: &Indexer<'_>, source: &dyn Source, parent:
         join(run, stages);
         assembled
     });
-    run.outcome()?;
-    assembled.ok_or_else(|| RepositoryError::Bug("a backup without a failure made no tree".into()))
+    outcome(run, assembled)
 }
 
 /// The stages that every backup has: they hash, pack and store what comes in as chunks, until nobody can send more.
@@ -188,6 +187,12 @@ fn start_storing<'scope>(
         stages.push(scope.spawn(move || run.stage(|| upload::upload(run, indexer, packs))));
     }
     Storing { chunks, packs, stages }
+}
+
+/// What the stages made, or why they did not.
+fn outcome(run: &Run<'_>, assembled: Option<Assembled>) -> Result<Assembled> {
+    run.outcome()?;
+    assembled.ok_or_else(|| RepositoryError::Bug("a backup without a failure made no tree".into()))
 }
 
 fn join(run: &Run<'_>, stages: Vec<ScopedJoinHandle<'_, Option<()>>>) {

@@ -175,8 +175,7 @@ impl<'a> Reader<'a> {
             }
             Ok(Some(Piece::Zeroes)) => {
                 if self.run.known.contains(BlobKind::Data, &self.zeroes)? {
-                    file.reserve(Some(self.zeroes));
-                    self.run.options.progress.advance(MIN_CHUNK as u64, 0);
+                    self.take_over(file, self.zeroes, MIN_CHUNK);
                     return Ok(Ok(MIN_CHUNK));
                 }
                 self.batch.push_zeroes(file, MIN_CHUNK);
@@ -198,8 +197,7 @@ impl<'a> Reader<'a> {
     pub(super) fn hashed_chunk(&mut self, file: &Arc<OpenFile>, id: Id, bytes: &[u8]) -> Result<()> {
         debug_assert_eq!(Id::of(bytes), id, "a chunk's hash is that of its bytes");
         if self.run.known.contains(BlobKind::Data, &id)? {
-            file.reserve(Some(id));
-            self.run.options.progress.advance(bytes.len() as u64, 0);
+            self.take_over(file, id, bytes.len());
             return Ok(());
         }
         self.batch.push(file, bytes, Some(id));
@@ -219,13 +217,18 @@ impl<'a> Reader<'a> {
         };
         if let Some(found) = index.usable(BlobKind::Data, &id)? {
             check(found as usize)?;
-            file.reserve(Some(id));
-            self.run.options.progress.advance(length as u64, 0);
+            self.take_over(file, id, length);
             return Ok(());
         }
         let bytes = self.run.repository.load_blob(index, BlobKind::Data, &id)?;
         check(bytes.len())?;
         self.given_chunk(file, &bytes)
+    }
+
+    /// The next chunk of a file is one that needs no more work.
+    fn take_over(&self, file: &OpenFile, id: Id, length: usize) {
+        file.reserve(Some(id));
+        self.run.options.progress.advance(length as u64, 0);
     }
 
     fn send_full(&mut self) -> Result<()> {

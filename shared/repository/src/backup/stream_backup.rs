@@ -6,7 +6,7 @@ use std::thread;
 
 use crossbeam_channel::bounded;
 
-use crate::error::{RepositoryError, Result};
+use crate::error::Result;
 use crate::index::LayeredIndex;
 use crate::lock::{Lock, LockKind};
 use crate::repository::Repository;
@@ -15,7 +15,7 @@ use super::assemble::{Assembled, assemble};
 use super::indexer::Indexer;
 use super::run::{Origin, Run};
 use super::{BackupOptions, BackupReport, ENTRIES_AHEAD, Portion, Storing, Stream};
-use super::{gather, join, publish, start_storing};
+use super::{gather, join, outcome, publish, start_storing};
 
 /// A backup of a stream that is about to begin. The repository is locked, so that nothing that is found in it now goes away
 /// before the snapshot stands.
@@ -30,8 +30,7 @@ pub struct StreamBackup<'a> {
 /// snapshot. A path that is not below the root of the stream, has `..` in it or comes twice is refused by name.
 ///
 /// Nothing is compared with a parent: all bytes are read, and what the repository has is not stored again. Chunks that the
-/// stream names are taken over unread. The parent in
-/// the options is only recorded.
+/// stream names are taken over unread. The parent in the options is only recorded.
 ///
 /// Trees can be built only when all of the stream has come. Until then each file takes about 1 kB of memory, and each of
 /// its chunks 32 bytes: 1 TiB takes 32 MiB where it is cut by content, and 1 GiB where it is cut every 32 KiB.
@@ -106,6 +105,5 @@ fn run_stages(run: &Run<'_>, indexer: &Indexer<'_>, stream: &mut dyn Stream) -> 
         join(run, stages);
         assembled
     });
-    run.outcome()?;
-    assembled.ok_or_else(|| RepositoryError::Bug("a backup without a failure made no tree".into()))
+    outcome(run, assembled)
 }
