@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use holdfast_core::domain::{
     BackupKind, Copy, CopyState, Detail, Failure, FailureKind, Job, JobId, Occurrence, OccurrenceState, Order, Origin,
-    Outcome, Point, PointId, PointState, ResourceId, ResourceKind, total,
+    Outcome, Point, PointId, PointState, ResourceId, total,
 };
 use holdfast_core::ports::{Page, Severity};
 use holdfast_core::workflow::jobs::Settle;
@@ -56,6 +56,7 @@ impl Settle for Backups {
             vault,
             kind,
             base,
+            server,
             ..
         } = &mut job.order
         else {
@@ -64,14 +65,19 @@ impl Settle for Backups {
         if *kind == BackupKind::Log {
             return mark_occurrence(world, job, OccurrenceState::Started).await;
         }
-        let of = inventory::resource(world, resource).await?.kind;
-        if !of.is_content() || of == ResourceKind::Postgres {
-            // A service decides by itself what it compares with, and each of its snapshots stands alone. A server sends
-            // everything each time, and what did not change is not stored again.
+        let resource = inventory::resource(world, resource).await?;
+        if let Some(server) = server {
+            let policies = inventory::policies(world).await?;
+            let mut drafts = policies.iter().map(|policy| &policy.draft);
+            server.pulls_log = drafts.any(|draft| draft.pulls_log(&resource));
+            return mark_occurrence(world, job, OccurrenceState::Started).await;
+        }
+        if !resource.kind.is_content() {
+            // A service decides by itself what it compares with, and each of its snapshots stands alone.
             *kind = BackupKind::Full;
             return mark_occurrence(world, job, OccurrenceState::Started).await;
         }
-        let points = inventory::points(world, resource).await?;
+        let points = inventory::points(world, &resource.id).await?;
         let usable = |point: &&Point| {
             let stands = point.copy_in(vault).is_some_and(Copy::is_usable);
             stands && (*kind != BackupKind::Differential || point.kind == BackupKind::Full)
@@ -121,6 +127,7 @@ async fn point_of(world: &World, job: &Job, outcome: &Outcome) -> Result<Point, 
             vault,
             kind,
             base,
+            server,
             ..
         },
         Outcome::Backup {
@@ -151,7 +158,8 @@ async fn point_of(world: &World, job: &Job, outcome: &Outcome) -> Result<Point, 
         resource_kind: inventory::resource(world, resource).await?.kind,
         policy: job.origin.policy(),
         job: job.id.clone(),
-        kind: *kind,
+        // A base backup stands alone, however little of the server was read for it.
+        kind: if server.is_some() { BackupKind::Full } else { *kind },
         base: base.as_ref().map(|(point, _)| point.clone()),
         taken_at: *taken_at,
         created_at: now,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use holdfast_cli::args::Place;
 use holdfast_cli::embedded::{Parts, System, load, pause, turn};
-use holdfast_core::domain::{Point, ResourceId, Window};
+use holdfast_core::domain::{BackupKind, Point, ResourceId, Window};
 use holdfast_core::ports::Clock;
 use holdfast_core::workflow::inventory;
 use holdfast_local::{DataFolder, system_ambient};
@@ -18,7 +18,7 @@ use jiff::{SignedDuration, Timestamp};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::runtime::Runtime;
 
-use crate::server::{Server, folder, give_to_owner, wait_until};
+use crate::server::{MAJOR, Server, folder, give_to_owner, wait_until};
 use crate::tools::Ran;
 use crate::world::World;
 
@@ -59,9 +59,14 @@ impl Scene {
 
     /// The same, with more to be said of the server in the configuration.
     pub fn with(settings: &[&str], more: impl Fn(&World) -> String) -> Scene {
+        Scene::on(MAJOR, settings, "full", more)
+    }
+
+    /// The same with a server of another version and base backups of a kind.
+    fn on(major: u32, settings: &[&str], kind: &str, more: impl Fn(&World) -> String) -> Scene {
         let time = TIME.lock().unwrap_or_else(PoisonError::into_inner);
         AHEAD.store(0, Ordering::SeqCst);
-        let world = World::new(settings);
+        let world = World::of(major, settings);
         let configuration = format!(
             r#"
             region = "west"
@@ -88,7 +93,7 @@ impl Scene {
             [[policy.rule]]
             name = "base"
             cron = "0 * * * *"
-            kind = "full"
+            kind = "{kind}"
             [[policy.rule]]
             name = "log"
             cron = "*/5 * * * *"
@@ -307,6 +312,56 @@ fn a_server_is_protected_like_any_other_resource_and_its_window_stays_whole() {
     for vault in ["primary", "recovery"] {
         assert_eq!(scene.restored(vault), scene.lines, "{vault}");
     }
+}
+
+#[test]
+fn log_that_is_first_pulled_long_after_a_base_backup_leads_on_from_it() {
+    let mut scene = Scene::new(&["max_wal_size = '32MB'", "min_wal_size = '32MB'"]);
+    let system = scene.open();
+    scene.back_up(&system);
+    for _ in 0..4 {
+        scene.write(20_000);
+        scene.world.server.sql("SELECT pg_switch_wal()");
+        scene.world.server.sql("CHECKPOINT");
+    }
+    let written = now();
+    scene.until(&system, "the log is pulled", |system| scene.covers(system, written));
+    let window = scene.window(&system).unwrap();
+    let state = &window.state;
+    assert_eq!((state.stretches.len(), state.gaps.len()), (1, 0), "{window:?}");
+    assert!(state.stretches[0].earliest_at < written, "{window:?}");
+}
+
+#[test]
+fn a_rule_of_incremental_base_backups_reads_what_changed_of_a_server_that_can_tell() {
+    let mut scene = Scene::on(18, &["summarize_wal = on"], "incremental", |_| String::new());
+    let system = scene.open();
+    scene.write(50_000);
+    scene.back_up(&system);
+    scene.write(500);
+    scene.back_up(&system);
+    let points = scene.points(&system);
+    let (first, last) = (points.first().unwrap(), points.last().unwrap());
+    assert!(points.iter().all(|point| point.kind == BackupKind::Full), "{points:?}");
+    assert!(last.added_bytes < first.added_bytes / 4, "{points:?}");
+    drop(system);
+    let repository = scene.data().join("regions/west/vaults/primary/orders");
+    let password = scene.data().join("repository-password");
+    give_to_owner(&scene.data());
+    let mut list = crate::server::as_owner(&scene.world.path("holdfast"));
+    list.args(["--json", "repository", "snapshots", "--repo"])
+        .arg(repository);
+    list.arg("--password-file").arg(password);
+    let listed = Ran::of(&mut list).ends(0).json();
+    let of = |point: &Point| {
+        let mut snapshots = listed.as_array().unwrap().iter();
+        let id = &point.copies[0].artefact;
+        let found = snapshots.find(|snapshot| snapshot["snapshot"] == id.as_str());
+        found.unwrap_or_else(|| panic!("{id}: {listed}"))["tags"].to_string()
+    };
+    assert!(of(first).contains("since-full:0"), "{}", of(first));
+    assert!(of(last).contains("since-full:1"), "{}", of(last));
+    assert_eq!(scene.restored("primary"), scene.lines);
 }
 
 #[test]

@@ -57,6 +57,7 @@ pub(super) fn read(
         password: file.or(secret).map(|password| password.value),
         slot: slot.map_or_else(|| SLOT.to_owned(), |slot| slot.value),
         is_received,
+        pulls_log: false,
     })
 }
 

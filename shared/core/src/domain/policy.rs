@@ -185,3 +185,10 @@ pub struct PolicyDraft {
     /// Bytes a second that one job may send to its vault; none means no limit.
     pub bandwidth_limit: Option<u64>,
 }
+
+impl PolicyDraft {
+    /// Whether it pulls the log of `resource`.
+    pub fn pulls_log(&self, resource: &Resource) -> bool {
+        self.selection.covers(resource) && self.rules.iter().any(|rule| rule.kind == BackupKind::Log)
+    }
+}

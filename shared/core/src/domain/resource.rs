@@ -39,6 +39,10 @@ pub struct ServerAccess {
     /// Whether its log is received as it is written, by the program that runs all the time.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_received: bool,
+    /// Whether a policy pulls its log: then the slot holds the log back before the first base backup begins, and no log is missing
+    /// after it. Chosen when a backup starts.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pulls_log: bool,
 }
 
 impl ServerAccess {

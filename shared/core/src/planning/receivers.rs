@@ -1,6 +1,6 @@
 //! Which servers' log is received as it is written, and into which vault.
 
-use crate::domain::{BackupKind, PolicyDraft, Resource, VaultName};
+use crate::domain::{PolicyDraft, Resource, VaultName};
 
 /// A server whose log is received as it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,10 +19,7 @@ pub fn plan_receivers<'a>(resources: &'a [Resource], policies: &[&'a PolicyDraft
         resource.retired_at.is_none() && server.is_some_and(|server| server.is_received)
     };
     let place = |resource: &'a Resource| {
-        let pulls = |draft: &&&PolicyDraft| {
-            draft.selection.covers(resource) && draft.rules.iter().any(|rule| rule.kind == BackupKind::Log)
-        };
-        let vault = &policies.iter().find(pulls)?.vault;
+        let vault = &policies.iter().find(|draft| draft.pulls_log(resource))?.vault;
         Some(Receiving { resource, vault })
     };
     resources.iter().filter(receives).filter_map(place).collect()

@@ -12,6 +12,7 @@ fn server(is_received: bool) -> Resource {
             password: None,
             slot: "holdfast".to_owned(),
             is_received,
+            pulls_log: false,
         }),
         ..resource()
     }

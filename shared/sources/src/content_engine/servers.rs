@@ -94,6 +94,9 @@ impl Inner {
                 .pull_log(&task.job, (&server, received.as_deref()), &repository, &options)
                 .map(Some);
         }
+        if access.pulls_log {
+            server.hold_log()?;
+        }
         self.make_base(
             &task.job,
             (&server, vault, *kind),
@@ -205,6 +208,17 @@ impl Server<'_> {
             kept_bytes: slot.lag_bytes.unwrap_or_default(),
             safe_bytes: slot.safe_bytes,
         }))
+    }
+
+    /// Has the server keep the log from now on. Where no slot is free a base backup is worth having still: the pull needs one, and
+    /// fails for it.
+    fn hold_log(&self) -> Result<(), Failure> {
+        let made = Connection::open(&self.address, Purpose::Replication, &self.client)
+            .and_then(|mut connection| connection.ensure_slot(&self.slot));
+        match made {
+            Err(PostgresError::SlotsFull { .. }) => Ok(()),
+            made => made.map_err(|error| self.failed(&error)),
+        }
     }
 
     /// Removes a slot that the server has given up, so that the next one holds the log back again.

@@ -241,10 +241,7 @@ fn ready_slot(following: &Following<'_>) -> Result<u64, PostgresError> {
     let mut connection = Connection::open(following.address, Purpose::Replication, following.client)?;
     let segment_bytes = connection.show_size("wal_segment_size")?;
     if following.create_slot {
-        match connection.create_slot(following.slot) {
-            Err(PostgresError::Exists { .. }) => {}
-            made => made?,
-        }
+        connection.ensure_slot(following.slot)?;
     }
     Ok(segment_bytes)
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::connection::{Connection, Reply};
-use super::error::Result;
+use super::error::{PostgresError, Result};
 use super::lsn::Lsn;
 use super::query::{Row, quoted_name};
 
@@ -99,6 +99,14 @@ impl Connection {
     /// Makes a slot that holds the log back from now on.
     pub fn create_slot(&mut self, slot: &SlotName) -> Result<()> {
         self.create_physical_slot(slot.as_str(), "")
+    }
+
+    /// Sees to it that a slot holds the log back, which it may have done for long.
+    pub fn ensure_slot(&mut self, slot: &SlotName) -> Result<()> {
+        match self.create_slot(slot) {
+            Err(PostgresError::Exists { .. }) => Ok(()),
+            made => made,
+        }
     }
 
     /// Makes a slot that goes away with this connection.
