@@ -33,22 +33,54 @@ pub fn measure(holdfast: &Path, peers: &Path, work: &Path, scale: Scale, rounds:
     let figures = limit::figures(&holdfast.with_file_name("holdfast-kernels"), work)?;
     eprintln!("{}", figures.markdown());
     let mut limits = Vec::new();
+    let mut aside = Aside::new(work)?;
     for set in Set::ALL {
         let first = work.join(format!("{}-1", set.name()));
         let second = work.join(format!("{}-2", set.name()));
         make(set, scale, &first, &second)?;
-        limits.push(Limit::of(set, &first, work, &figures)?);
+        limits.push(Limit::of(set, &first, work, &figures, &mut aside)?);
         for round in 1..=rounds {
             for program in &programs {
                 eprintln!("{}, round {round}: {}", set.name(), program.peer.name());
-                rows.extend(live(program, set, (&first, &second), work)?);
+                rows.extend(live(program, set, (&first, &second), work, &mut aside)?);
             }
         }
         for folder in [first, second] {
-            remove(&folder)?;
+            aside.put(set, &folder)?;
         }
     }
+    aside.remove()?;
     Ok(Table::new(&programs, scale, rounds, rows, figures, limits))
+}
+
+/// What is done with, until everything is measured: ext4 makes files several times slower for some minutes after many were
+/// removed, which would be the doing of whatever was measured before.
+pub struct Aside {
+    folder: PathBuf,
+    count: usize,
+}
+
+impl Aside {
+    fn new(work: &Path) -> Result<Self, String> {
+        let folder = work.join("aside");
+        remove(&folder)?;
+        fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        Ok(Self { folder, count: 0 })
+    }
+
+    /// Puts a folder of a set aside. Of sets with few files, it is removed at once, since they are large.
+    pub fn put(&mut self, set: Set, folder: &Path) -> Result<(), String> {
+        if set != Set::Small {
+            return remove(folder);
+        }
+        self.count += 1;
+        let to = self.folder.join(self.count.to_string());
+        fs::rename(folder, to).map_err(|error| format!("{}: {error}", folder.display()))
+    }
+
+    fn remove(self) -> Result<(), String> {
+        remove(&self.folder)
+    }
 }
 
 pub fn find(holdfast: &Path, peers: &Path) -> Result<Vec<Program>, String> {
@@ -93,7 +125,13 @@ pub fn make(set: Set, scale: Scale, first: &Path, second: &Path) -> Result<(), S
 }
 
 /// Everything a program does with one set. What is restored is compared with what was backed up.
-fn live(program: &Program, set: Set, (first, second): (&Path, &Path), work: &Path) -> Result<Vec<Row>, String> {
+fn live(
+    program: &Program,
+    set: Set,
+    (first, second): (&Path, &Path),
+    work: &Path,
+    aside: &mut Aside,
+) -> Result<Vec<Row>, String> {
     let mut place = furnish(work, None, first)?;
     run(&program.peer.init(&program.path, &place), &place)?;
     let mut rows = Vec::new();
@@ -133,7 +171,8 @@ fn live(program: &Program, set: Set, (first, second): (&Path, &Path), work: &Pat
             stored_mib: stored.map(|bytes| bytes as f64 / f64::from(1 << 20)),
         });
     }
-    clear(&place)?;
+    aside.put(set, &place.folder)?;
+    aside.put(set, &place.source)?;
     Ok(rows)
 }
 

@@ -7,6 +7,7 @@ use holdfast_kernels::{Composition, Figures, Seconds, least_seconds};
 use serde::Serialize;
 
 use crate::data::Set;
+use crate::engine::Aside;
 use crate::measured;
 use crate::peers::Operation;
 
@@ -27,7 +28,7 @@ pub struct Limit {
 
 impl Limit {
     /// Takes a set apart, and copies it once.
-    pub fn of(set: Set, data: &Path, work: &Path, figures: &Figures) -> Result<Self, String> {
+    pub fn of(set: Set, data: &Path, work: &Path, figures: &Figures, aside: &mut Aside) -> Result<Self, String> {
         let composition = Composition::of(data).map_err(|error| error.to_string())?;
         let copy = work.join("copy");
         let words = ["cp".into(), "--recursive".into(), data.into(), copy.clone().into()];
@@ -35,7 +36,7 @@ impl Limit {
         measured::settle()?;
         let took = measured::run(&words, &[], Path::new("/"))?;
         let copy_to_disk = took.wall + measured::settle()?;
-        crate::engine::remove(&copy)?;
+        aside.put(set, &copy)?;
         Ok(Self {
             set: set.name(),
             composition,

@@ -1,4 +1,5 @@
-//! A server's notes about which segments of its log are archived: what a push stores along is found by them.
+//! What a server does for each segment of its log: it notes which are archived, by which a push finds what to store along, and
+//! it removes what was fetched once it has replayed it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,14 @@ pub fn all_wait(segments: &[PathBuf]) -> Result<(), String> {
 pub fn is_archived(segment: &Path) -> Result<(), String> {
     let ready = note(segment, "ready");
     fs::rename(&ready, note(segment, "done")).map_err(at(&ready))
+}
+
+/// Compares what was fetched with the segment, and removes it as a server does before it asks for the next one.
+pub fn is_replayed(segment: &Path, fetched: &Path) -> Result<(), String> {
+    if fs::read(segment).map_err(at(segment))? != fs::read(fetched).map_err(at(fetched))? {
+        return Err(format!("{} is another than {}", fetched.display(), segment.display()));
+    }
+    fs::remove_file(fetched).map_err(at(fetched))
 }
 
 fn note(segment: &Path, state: &str) -> PathBuf {

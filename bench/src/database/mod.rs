@@ -203,8 +203,10 @@ impl Place {
                 let mut took = Took::default();
                 for (number, command) in commands.iter().enumerate() {
                     took = took.and(self.run(command)?);
-                    if operation == Operation::Push {
-                        archiving::is_archived(&self.segments[number])?;
+                    match operation {
+                        Operation::Push => archiving::is_archived(&self.segments[number])?,
+                        Operation::Fetch => archiving::is_replayed(&self.segments[number], &self.asked(peer))?,
+                        _ => {}
                     }
                 }
                 let stored = engine::size(&self.repository(peer))?.saturating_sub(before) as f64 / f64::from(1 << 20);
@@ -325,9 +327,14 @@ impl Place {
         }
     }
 
+    /// Where a fetched segment goes.
+    fn asked(&self, peer: Peer) -> PathBuf {
+        self.restored(peer).join("pg_wal/asked")
+    }
+
     fn of_segment(&self, peer: Peer, operation: Operation, segment: &Path) -> Option<Vec<OsString>> {
         let name = segment.file_name()?.to_owned();
-        let asked = self.restored(peer).join("pg_wal/asked");
+        let asked = self.asked(peer);
         match (peer, operation) {
             (Peer::Holdfast, Operation::Push) => {
                 let mut command = self.holdfast(&["wal", "push"]);

@@ -1,5 +1,7 @@
 //! `holdfast wal`: what a server calls for each file of its log.
 
+use std::fs;
+use std::io::{self, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -20,6 +22,8 @@ const PUSHED_ALONG: usize = 63;
 const AHEAD: usize = 32;
 /// The folder beside the log where they wait, and where it is noted what was stored along.
 const SPOOL: &str = "holdfast-spool";
+/// A name that Linux gives itself each time that it is started.
+const BOOT: &str = "/proc/sys/kernel/random/boot_id";
 
 /// Runs one command.
 pub fn run(command: WalCommand) -> Result<Done, CliError> {
@@ -58,12 +62,37 @@ fn spool_beside(path: &Path) -> PathBuf {
     path.parent().map_or_else(PathBuf::new, Path::to_owned).join(SPOOL)
 }
 
+/// When the machine was started, as a name. What was fetched ahead before that may have lost its bytes.
+fn boot() -> Result<String, CliError> {
+    let read = fs::read_to_string(BOOT);
+    let boot = read.map_err(|error| CliError::failed(format!("cannot read {BOOT}: {error}")))?;
+    Ok(boot.trim().to_owned())
+}
+
+/// Removes what was fetched ahead before the machine was started.
+fn remove_others(spools: &Path, boot: &str) -> Result<(), CliError> {
+    let failed = |error: io::Error| CliError::failed(format!("cannot clear {}: {error}", spools.display()));
+    let entries = match fs::read_dir(spools) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(failed)?,
+    };
+    for entry in entries {
+        let entry = entry.map_err(failed)?;
+        if entry.file_name() != boot && entry.file_type().map_err(failed)?.is_dir() {
+            fs::remove_dir_all(entry.path()).map_err(failed)?;
+        }
+    }
+    Ok(())
+}
+
 fn fetch_file(kept: &ServerPlace, file: &str, path: &Path) -> Result<Done, CliError> {
     let name = checked(&kept.name)?;
-    let spool = spool_beside(path);
+    let (spools, boot) = (spool_beside(path), boot()?);
+    let spool = spools.join(&boot);
     if take_ahead(&spool, file, path).map_err(failed)? {
         return Ok(Done::Done);
     }
+    remove_others(&spools, &boot)?;
     let repository = open::to_read(&kept.place)?;
     let archive = LogArchive::open(&repository, name).map_err(failed)?;
     let index = repository.open_index(IndexOptions::default())?;

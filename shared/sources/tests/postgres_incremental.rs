@@ -296,7 +296,8 @@ fn a_chunk_that_is_needed_and_cannot_be_read_leads_to_a_full_backup() {
     let FullReason::Unreadable(said) = reason(&second) else {
         panic!("{:?}", second.taken)
     };
-    assert!(said.contains(&chunks[3].to_string()), "{said}");
+    // Other chunks of the pack may be asked for before it.
+    assert!(said.contains(&place.pack.to_string()), "{said}");
     let now = &relations(&repository, &second)[&PathBuf::from(format!("/{NAME}/data/{path}"))];
     let index = repository.load_index().unwrap();
     let page = repository.load_blob(&index, BlobKind::Data, &now[3]).unwrap();

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::server::wait_until;
+use crate::server::{give_to_owner, wait_until};
 use crate::tools::{PASSWORD, Ran};
 use crate::world::{NAME, World};
 
@@ -118,6 +118,30 @@ fn what_was_stored_along_is_acknowledged_without_the_repository_being_opened() {
     };
     fetch(&segments[4]).ends(0);
     assert_eq!(fs::read(&target).unwrap(), fs::read(&segments[4]).unwrap());
+}
+
+#[test]
+fn what_was_fetched_ahead_before_the_machine_started_anew_is_not_believed() {
+    let (world, segments) = waiting(2);
+    world.push(&segments[0]).ends(0);
+    let target = world.path("fetched");
+    let fetch = |segment: &Path| {
+        let mut command = world.command(&["wal", "fetch", "--name", NAME]);
+        Ran::of(command.arg(segment.file_name().unwrap()).arg(&target)).ends(0);
+        fs::read(&target).unwrap()
+    };
+    let spool = world.path("holdfast-spool");
+    let earlier = spool.join("7c0e0d3c-8a5f-4a63-9d8e-000000000000");
+    fs::create_dir_all(&earlier).unwrap();
+    for folder in [&earlier, &spool] {
+        fs::write(folder.join(segments[0].file_name().unwrap()), vec![0; 16 << 20]).unwrap();
+    }
+    give_to_owner(&spool);
+    assert!(fetch(&segments[0]) == fs::read(&segments[0]).unwrap());
+    assert!(!earlier.exists());
+    // The next one waits, and is taken without a look at the repository.
+    fs::rename(world.repo(), world.path("away")).unwrap();
+    assert!(fetch(&segments[1]) == fs::read(&segments[1]).unwrap());
 }
 
 #[test]

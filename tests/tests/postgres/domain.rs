@@ -36,6 +36,15 @@ pub fn now() -> Timestamp {
     Timestamp::now() + SignedDuration::from_secs(AHEAD.load(Ordering::SeqCst))
 }
 
+/// Minutes for a rule that is due so many minutes from now and then again and again: what tests find due does not depend on the
+/// time of day.
+fn minutes(first: i64, every: i64) -> String {
+    let first = (now() + SignedDuration::from_mins(first)).as_second() / 60;
+    let mut minutes: Vec<i64> = (0..60 / every).map(|n| (first + n * every) % 60).collect();
+    minutes.sort_unstable();
+    minutes.iter().map(i64::to_string).collect::<Vec<_>>().join(",")
+}
+
 struct Ahead;
 
 impl Clock for Ahead {
@@ -92,15 +101,17 @@ impl Scene {
             copy = [{{ vault = "recovery", within = "1h" }}]
             [[policy.rule]]
             name = "base"
-            cron = "0 * * * *"
+            cron = "{} * * * *"
             kind = "{kind}"
             [[policy.rule]]
             name = "log"
-            cron = "*/5 * * * *"
+            cron = "{} * * * *"
             kind = "log"
             "#,
             world.connection(),
-            more(&world)
+            more(&world),
+            minutes(30, 60),
+            minutes(4, 5),
         );
         fs::write(world.path("holdfast.toml"), configuration).unwrap();
         Scene {

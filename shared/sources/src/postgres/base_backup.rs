@@ -1,6 +1,7 @@
 //! [`BaseBackup`]: a server's whole data folder, as a stream of files that are checked while they pass.
 //!
-//! Every file's SHA-256 is compared with the server's manifest, and every page of a relation with its checksum. Tablespaces
+//! Every file's checksum is compared with the server's manifest, and every page of a relation with its own. The manifest that is
+//! given has the SHA-256 of every file, computed while it passed. Tablespaces
 //! come as folders below `pg_tblspc`. The log between start and end comes along, below `pg_wal`, so that what was received
 //! restores by itself; a passing slot keeps the server from dropping it meanwhile.
 

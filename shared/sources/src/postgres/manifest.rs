@@ -1,6 +1,6 @@
-//! The manifest of a base backup: what the server says that it sent.
+//! The manifest of a base backup: what the server says that it sent, and what is stored of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -13,8 +13,15 @@ const MOST_DIFFERENCES: usize = 20;
 /// What the last line starts with.
 const LAST_LINE: &[u8] = b"\"Manifest-Checksum\"";
 
-/// Size and SHA-256 of a file.
-pub(super) type Sum = (u64, [u8; 32]);
+/// Size and checksums of a file as it came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Sum {
+    pub size: u64,
+    /// By which it is compared with what the server sent.
+    pub crc32c: u32,
+    /// By which it is known from then on.
+    pub sha256: [u8; 32],
+}
 
 /// A manifest whose own checksum is right.
 #[derive(Debug, Deserialize)]
@@ -70,10 +77,11 @@ impl File {
         }
     }
 
-    fn sum(&self) -> Option<Sum> {
+    /// The server's checksum, in whichever order its processor has bytes.
+    fn crc32c(&self) -> Option<[u8; 4]> {
         let digest = hex::decode(self.checksum.as_ref()?).ok()?;
-        (self.algorithm.as_deref() == Some("SHA256")).then_some(())?;
-        Some((self.size, digest.try_into().ok()?))
+        (self.algorithm.as_deref() == Some("CRC32C")).then_some(())?;
+        digest.try_into().ok()
     }
 }
 
@@ -94,27 +102,33 @@ impl Manifest {
     }
 
     /// How what came differs from what should have come. The log is not in the manifest, though it comes along.
-    pub(super) fn differences(&self, mut came: BTreeMap<Vec<u8>, Sum>) -> Vec<String> {
+    pub(super) fn differences(&self, came: &BTreeMap<Vec<u8>, Sum>) -> Vec<String> {
         let mut differences = Vec::new();
+        let mut named = BTreeSet::new();
         for file in &self.files {
             let Some(path) = file.path() else {
                 differences.push("an entry of the manifest has no readable path".to_owned());
                 continue;
             };
             let name = String::from_utf8_lossy(&path);
-            match (file.sum(), came.remove(&path)) {
+            match (file.crc32c(), came.get(&path)) {
                 (_, None) => differences.push(format!("{name} did not come")),
-                (None, _) => differences.push(format!("{name} has no SHA-256 in the manifest")),
-                (Some((expected, _)), Some((size, _))) if expected != size => {
-                    differences.push(format!("{name} has {size} bytes, not {expected}"));
+                (None, _) => differences.push(format!("{name} has no CRC-32C in the manifest")),
+                (Some(_), Some(sum)) if sum.size != file.size => {
+                    differences.push(format!("{name} has {} bytes, not {}", sum.size, file.size));
                 }
-                (Some((_, expected)), Some((_, digest))) if expected != digest => {
-                    differences.push(format!("{name} has another SHA-256"));
+                (Some(expected), Some(sum))
+                    if ![sum.crc32c.to_le_bytes(), sum.crc32c.to_be_bytes()].contains(&expected) =>
+                {
+                    differences.push(format!("{name} has another CRC-32C"));
                 }
                 (Some(_), Some(_)) => {}
             }
+            named.insert(path);
         }
-        let beside = came.keys().filter(|path| !path.starts_with(b"pg_wal/"));
+        let beside = came
+            .keys()
+            .filter(|path| !path.starts_with(b"pg_wal/") && !named.contains(*path));
         differences.extend(beside.map(|path| format!("{} is not in the manifest", String::from_utf8_lossy(path))));
         let more = differences.len().saturating_sub(MOST_DIFFERENCES);
         if more > 0 {
@@ -124,15 +138,22 @@ impl Manifest {
         differences
     }
 
-    /// The manifest of what is stored, where these files, by the names that the server gave them, are others.
-    pub(super) fn replaced(mut self, replaced: &BTreeMap<Vec<u8>, Replaced>) -> serde_json::Result<Vec<u8>> {
+    /// The manifest of what is stored: of what came, with the SHA-256 of each file, where those in `replaced`, by the names that
+    /// the server gave them, are others.
+    pub(super) fn stored(
+        mut self,
+        came: &BTreeMap<Vec<u8>, Sum>,
+        replaced: &BTreeMap<Vec<u8>, Replaced>,
+    ) -> serde_json::Result<Vec<u8>> {
         for file in &mut self.files {
-            let Some(by) = file.path().and_then(|path| replaced.get(&path)) else {
-                continue;
-            };
-            (file.path, file.encoded, file.size) = (Some(by.path.clone()), None, by.size);
-            file.algorithm = by.sha256.map(|_| "SHA256".to_owned());
-            file.checksum = by.sha256.map(hex::encode);
+            let Some(path) = file.path() else { continue };
+            let mut sha256 = came.get(&path).map(|sum| sum.sha256);
+            if let Some(by) = replaced.get(&path) {
+                (file.path, file.encoded, file.size) = (Some(by.path.clone()), None, by.size);
+                sha256 = by.sha256;
+            }
+            file.algorithm = sha256.map(|_| "SHA256".to_owned());
+            file.checksum = sha256.map(hex::encode);
         }
         self.encode()
     }
@@ -172,6 +193,8 @@ fn is_visibility_map(path: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use crc32c::crc32c;
+
     use super::*;
 
     fn manifest(files: &str) -> Vec<u8> {
@@ -185,16 +208,20 @@ mod tests {
     }
 
     fn file(path: &str, content: &str) -> String {
-        let digest = hex::encode(Sha256::digest(content));
+        let checksum = hex::encode(crc32c(content.as_bytes()).to_le_bytes());
         format!(
-            "{{ {path}, \"Size\": {}, \"Last-Modified\": \"2026-01-02 03:04:05 GMT\", \"Checksum-Algorithm\": \"SHA256\", \
-             \"Checksum\": \"{digest}\" }}",
+            "{{ {path}, \"Size\": {}, \"Last-Modified\": \"2026-01-02 03:04:05 GMT\", \"Checksum-Algorithm\": \"CRC32C\", \
+             \"Checksum\": \"{checksum}\" }}",
             content.len()
         )
     }
 
     fn came(files: &[(&[u8], &str)]) -> BTreeMap<Vec<u8>, Sum> {
-        let sum = |content: &str| (content.len() as u64, Sha256::digest(content).into());
+        let sum = |content: &str| Sum {
+            size: content.len() as u64,
+            crc32c: crc32c(content.as_bytes()),
+            sha256: Sha256::digest(content).into(),
+        };
         files
             .iter()
             .map(|(path, content)| (path.to_vec(), sum(content)))
@@ -209,6 +236,7 @@ mod tests {
             file("\"Path\": \"longer\"", "1"),
             file("\"Path\": \"gone\"", "1"),
             file("\"Encoded-Path\": \"ff6f\"", "1"),
+            file("\"Path\": \"unsure\"", "1").replace("CRC32C", "SHA224"),
         ];
         let bytes = manifest(&files.join(",\n"));
         let manifest = Manifest::parse(&bytes).unwrap();
@@ -217,22 +245,33 @@ mod tests {
             (b"other", "2"),
             (b"longer", "12"),
             (b"\xffo", "1"),
+            (b"unsure", "1"),
             (b"beside", ""),
             (b"pg_wal/000000010000000000000001", "log"),
         ]);
         assert_eq!(
-            manifest.differences(came),
+            manifest.differences(&came),
             [
-                "other has another SHA-256",
+                "other has another CRC-32C",
                 "longer has 2 bytes, not 1",
                 "gone did not come",
+                "unsure has no CRC-32C in the manifest",
                 "beside is not in the manifest",
             ]
         );
     }
 
     #[test]
-    fn files_that_are_stored_as_others_stand_so_in_a_manifest_of_its_own_right() {
+    fn a_server_with_its_bytes_in_another_order_is_understood() {
+        let checksum = |bytes: [u8; 4]| hex::encode(bytes);
+        let crc = crc32c(b"1");
+        let turned = file("\"Path\": \"a\"", "1").replace(&checksum(crc.to_le_bytes()), &checksum(crc.to_be_bytes()));
+        let manifest = Manifest::parse(&manifest(&turned)).unwrap();
+        assert!(manifest.differences(&came(&[(b"a", "1")])).is_empty());
+    }
+
+    #[test]
+    fn what_is_stored_stands_in_a_manifest_of_its_own_right() {
         let files = [
             file("\"Path\": \"base/5/INCREMENTAL.16384\"", "header"),
             file("\"Path\": \"backup_label\"", "a longer one"),
@@ -249,13 +288,32 @@ mod tests {
             (b"base/5/INCREMENTAL.16384".to_vec(), by("base/5/16384", 1 << 20, None)),
             (b"backup_label".to_vec(), by("backup_label", 7, Some(label))),
         ]);
-        let written = Manifest::parse(&bytes).unwrap().replaced(&replaced).unwrap();
+        let came = came(&[
+            (b"base/5/INCREMENTAL.16384", "header"),
+            (b"backup_label", "a longer one"),
+            (b"\xffo", "1"),
+        ]);
+        let read = Manifest::parse(&bytes).unwrap();
+        assert!(read.differences(&came).is_empty());
+        let written = read.stored(&came, &replaced).unwrap();
         let again = Manifest::parse(&written).unwrap();
         assert_eq!(again.ranges, Manifest::parse(&bytes).unwrap().ranges);
-        let came = came(&[(b"base/5/16384", ""), (b"backup_label", "a label"), (b"\xffo", "1")]);
-        // The one without a checksum is all that there is to say.
-        assert_eq!(again.differences(came), ["base/5/16384 has no SHA-256 in the manifest"]);
-        assert_eq!(again.files[0].size, 1 << 20);
+        let said = |file: &File| {
+            let words = |word: &Option<String>| word.clone().unwrap_or_default();
+            [
+                words(&file.path),
+                words(&file.encoded),
+                words(&file.algorithm),
+                words(&file.checksum),
+            ]
+        };
+        let said: Vec<[String; 4]> = again.files.iter().map(said).collect();
+        let sha256 = |content: &str| hex::encode(Sha256::digest(content));
+        assert_eq!(said[0], ["base/5/16384", "", "", ""], "nobody read it as a whole");
+        assert_eq!(said[1], ["backup_label", "", "SHA256", &sha256("a label")]);
+        assert_eq!(said[2], ["", "ff6f", "SHA256", &sha256("1")]);
+        let sizes: Vec<u64> = again.files.iter().map(|file| file.size).collect();
+        assert_eq!(sizes, [1 << 20, 7, 1]);
     }
 
     #[test]

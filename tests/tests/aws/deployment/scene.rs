@@ -186,7 +186,7 @@ impl Scene {
         let runtime = Runtime::new().unwrap();
         let clients = Arc::new(runtime.block_on(Clients::of_emulator(region(HOME), moto.endpoint())));
         let aws = runtime.block_on(holdfast_aws::connect_by(clients.clone(), &deployment));
-        Self {
+        let scene = Self {
             moto,
             standin,
             s3,
@@ -199,7 +199,10 @@ impl Scene {
             clients,
             world: aws.unwrap().world,
             runtime,
-        }
+        };
+        // Whatever time of day it is, no rule of a test is due before the test says so.
+        scene.advance_to(0, 30);
+        scene
     }
 
     /// Puts a configuration into force, as a person does, and lets queues and timers deliver.

@@ -1,19 +1,22 @@
 //! Members of a base backup and their content, in the order of the server.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use bytes::{Buf, Bytes};
+use crc32c::crc32c_append;
 use holdfast_repository::{Id, PartsHasher};
 use jiff::Timestamp;
 
 use super::super::connection::Reply;
 use super::super::error::{PostgresError, Result};
-use super::super::manifest::Manifest;
+use super::super::manifest::{Manifest, Sum};
 use super::super::pages::{PageCheck, segment_of};
 use super::super::tar::{self, BLOCK, EntryKind};
 use super::framing::Piece;
+use super::incremental::Incremental;
 use super::open::{OpenFile, position};
 use super::{BaseBackup, MANIFEST, Member, MemberKind};
 
@@ -63,6 +66,7 @@ impl BaseBackup {
             whole: size,
             left: size,
             digest: PartsHasher::new(),
+            crc32c: 0,
             pages,
         });
     }
@@ -117,6 +121,7 @@ impl BaseBackup {
         let Some(file) = &mut self.file else { return };
         file.left -= part.len() as u64;
         hash(&mut file.digest, part);
+        file.crc32c = crc32c_append(file.crc32c, part);
         if let Some(pages) = &mut file.pages {
             let (damaged, path) = (&mut self.damaged, &file.path);
             pages.take(part, |mismatch| damaged.add(path, mismatch));
@@ -141,7 +146,11 @@ impl BaseBackup {
             // The manifest, which is in no archive.
             return Ok(());
         }
-        let sum = (file.size, file.digest.finish());
+        let sum = Sum {
+            size: file.size,
+            crc32c: file.crc32c,
+            sha256: file.digest.finish(),
+        };
         if self
             .sums
             .insert(file.sent_as.as_os_str().as_bytes().to_vec(), sum)
@@ -223,16 +232,14 @@ impl BaseBackup {
         {
             return Err(wrong(vec!["it is of another cluster".to_owned()]));
         }
-        let differences = manifest.differences(std::mem::take(&mut self.sums));
+        let differences = manifest.differences(&self.sums);
         if !differences.is_empty() {
             return Err(wrong(differences));
         }
-        let stored = match &self.incremental {
-            None => std::mem::take(&mut self.manifest),
-            Some(incremental) => incremental
-                .manifest(manifest)
-                .map_err(|error| self.connection.protocol(error.to_string()))?,
-        };
+        let replaced = self.incremental.as_ref().map(Incremental::replaced);
+        let stored = manifest
+            .stored(&self.sums, replaced.unwrap_or(&BTreeMap::new()))
+            .map_err(|error| self.connection.protocol(error.to_string()))?;
         self.pending = Bytes::from(stored);
         let size = self.pending.len() as u64;
         self.open(PathBuf::from(MANIFEST), size);

@@ -117,7 +117,6 @@ pub(super) struct Incremental {
     page: usize,
     /// Pages of a file at most.
     most: u32,
-    /// Files that are stored as others, by their names in the server's manifest.
     replaced: BTreeMap<Vec<u8>, Replaced>,
 }
 
@@ -147,9 +146,9 @@ impl Incremental {
         })
     }
 
-    /// The manifest of what is stored, from that of what came.
-    pub(super) fn manifest(&self, came: Manifest) -> serde_json::Result<Vec<u8>> {
-        came.replaced(&self.replaced)
+    /// Files that are stored as others, by their names in the server's manifest.
+    pub(super) fn replaced(&self) -> &BTreeMap<Vec<u8>, Replaced> {
+        &self.replaced
     }
 
     fn replace(&mut self, sent_as: &Path, path: &Path, size: u64, sha256: Option<[u8; 32]>) {

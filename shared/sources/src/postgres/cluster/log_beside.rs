@@ -6,8 +6,9 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use holdfast_repository::index::Index;
+use rustix::fs::syncfs;
 
-use super::super::log::{FetchOptions, Fetched, LogArchive, LogError, fetch};
+use super::super::log::{FetchOptions, Fetched, LogArchive, fetch};
 use super::super::segment::LogFile;
 use super::ClusterError;
 use crate::files::RestoreError;
@@ -86,7 +87,7 @@ impl RestoreLog<'_> {
             _ => {}
         }
         give(&folder)?;
-        let synced = File::open(&folder).and_then(|folder| folder.sync_all());
-        synced.map_err(|error| LogError::io("sync", &folder)(error).into())
+        let synced = File::open(&folder).and_then(|folder| Ok(syncfs(folder)?));
+        synced.map_err(ClusterError::io("make durable", &folder))
     }
 }

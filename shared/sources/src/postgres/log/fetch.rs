@@ -2,6 +2,9 @@
 //!
 //! The server asks for one file after another. Each time one has to be fetched, those that it will ask for next are fetched
 //! at the same time, into a spool folder; they are then only renamed.
+//!
+//! Nothing is written through to the disk. After a crash the server asks again for what it had not replayed (it is as
+//! `cp` in a `restore_command`), and whoever needs the files for longer syncs them.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, ErrorKind, Write};
@@ -25,7 +28,8 @@ static ZEROES: [u8; 64 << 10] = [0; 64 << 10];
 /// How to fetch.
 #[derive(Clone, Debug)]
 pub struct FetchOptions {
-    /// Where segments wait that were not asked for yet: on the file system of the target, best beside the log.
+    /// Where segments wait that were not asked for yet: on the file system of the target, best beside the log. After the machine
+    /// was started anew it must be another folder: what is in this one may have lost its bytes.
     pub spool: PathBuf,
     /// Segments that are fetched ahead at most.
     pub ahead: usize,
@@ -36,7 +40,7 @@ pub struct FetchOptions {
 /// What became of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fetched {
-    /// The file is where it was asked for, whole and on disk.
+    /// The file is where it was asked for, whole.
     Restored,
     /// No such file is stored: for the server, this is where the log ends.
     NotThere,
@@ -52,7 +56,7 @@ pub fn exit_code(result: &Result<Fetched, LogError>) -> u8 {
     }
 }
 
-/// Restores the file of that name to `target`. A segment that is stored in part only is filled up with zeroes, which a
+/// Restores the file of that name to `target`, whole. A segment that is stored in part only is filled up with zeroes, which a
 /// server takes for the end of the log; where the server has the whole of it beside the target, it is told to take that.
 pub fn fetch(
     archive: &LogArchive,
@@ -122,27 +126,17 @@ fn segment_of(file: LogFile) -> Option<Segment> {
 /// Moves a file from the spool to where it is wanted; false where it is not in the spool.
 fn take(spooled: &Path, target: &Path) -> Result<bool, LogError> {
     match fs::rename(spooled, target) {
-        Ok(()) => {}
-        Err(error) if error.kind() == ErrorKind::NotFound && !spooled.exists() => return Ok(false),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::NotFound && !spooled.exists() => Ok(false),
         Err(error) if error.kind() == ErrorKind::CrossesDevices => {
             let unfinished = beside(target);
-            let failed = || LogError::io("write", &unfinished);
-            fs::copy(spooled, &unfinished).map_err(failed())?;
-            File::open(&unfinished)
-                .and_then(|file| file.sync_all())
-                .map_err(failed())?;
+            fs::copy(spooled, &unfinished).map_err(LogError::io("write", &unfinished))?;
             fs::rename(&unfinished, target).map_err(LogError::io("write", target))?;
             fs::remove_file(spooled).map_err(LogError::io("remove", spooled))?;
+            Ok(true)
         }
-        Err(error) => return Err(LogError::io("write", target)(error)),
+        Err(error) => Err(LogError::io("write", target)(error)),
     }
-    let folder = match target.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let synced = File::open(folder).and_then(|folder| folder.sync_all());
-    synced.map_err(LogError::io("sync", folder))?;
-    Ok(true)
 }
 
 fn beside(path: &Path) -> PathBuf {
@@ -221,7 +215,6 @@ impl Fetcher<'_> {
         if let LogFile::Partial(_) = found.file {
             pad(&mut file, self.size.bytes().saturating_sub(found.length)).map_err(failed())?;
         }
-        file.sync_all().map_err(failed())?;
         if segment_of(found.file).is_some() {
             self.verify(&name, &unfinished)?;
         }

@@ -1,6 +1,5 @@
 //! A server's log in a repository: what its files hold, what is stored, what can be restored from it.
 
-mod crc32c;
 mod error;
 pub mod fetch;
 pub mod history;
@@ -13,7 +12,6 @@ pub mod records;
 pub mod store;
 pub mod windows;
 
-pub(super) use crc32c::crc32c;
 pub use error::LogError;
 pub use fetch::{FetchOptions, Fetched, fetch, take_ahead};
 pub use history::{Ancestor, History, HistoryError};

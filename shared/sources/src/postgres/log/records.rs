@@ -2,11 +2,11 @@
 
 use std::io::{self, Read};
 
+use crc32c::{crc32c, crc32c_append};
 use jiff::Timestamp;
 
 use super::super::lsn::Lsn;
 use super::super::segment::{Segment, SegmentSize};
-use super::crc32c::crc32c;
 use super::page::{Origin, PageHeader, USUAL_PAGE, array};
 
 /// Length of a record's header.
@@ -226,7 +226,7 @@ impl Chain {
     fn record(&mut self, start: Lsn, record: &[u8], followed: &mut Followed) -> Result<(), End> {
         let broken = |reason: String| Err(End::Broken { at: start, reason });
         let number = |at| array(record, at).map(u32::from_le_bytes).unwrap_or(0);
-        if crc32c(&[&record[HEADER..], &record[..CHECKSUM]]) != number(CHECKSUM) {
+        if crc32c_append(crc32c(&record[HEADER..]), &record[..CHECKSUM]) != number(CHECKSUM) {
             return broken("the checksum of the record is wrong".to_owned());
         }
         let previous = Lsn(array(record, 8).map(u64::from_le_bytes).unwrap_or(0));

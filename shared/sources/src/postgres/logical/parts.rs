@@ -3,7 +3,7 @@
 //! A row ends a part or does not, whatever comes before it, so that what is inserted or removed somewhere changes the part it
 //! is in and no other.
 
-use super::super::log::crc32c;
+use crc32c::crc32c;
 
 /// The mean length of a part, as a power of two, in bytes.
 const MEAN_BITS: u32 = 22;
@@ -51,7 +51,7 @@ impl Parts {
 /// Whether a part ends with this row: the longer it is the likelier, so that parts are of one mean length.
 fn ends_part(row: &[u8]) -> bool {
     let share = (row.len() as u64) << (32 - MEAN_BITS);
-    u64::from(crc32c(&[row])) < share
+    u64::from(crc32c(row)) < share
 }
 
 #[cfg(test)]

@@ -45,7 +45,7 @@ impl Writer {
         record.extend(5u32.to_le_bytes());
         record.extend(std::mem::replace(&mut self.previous, at).to_le_bytes());
         record.extend([information, manager, 0, 0]);
-        record.extend(crc32c(&[data, &record]).to_le_bytes());
+        record.extend(crc32c_append(crc32c(data), &record).to_le_bytes());
         record.extend(data);
         let mut rest = record.as_slice();
         loop {
