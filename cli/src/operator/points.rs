@@ -59,10 +59,11 @@ fn tell(window: &Window) {
     say!("\n{} in vault {}: {covered}", window.resource, window.vault);
     for stretch in &window.state.stretches {
         let (from, until) = (output::time(stretch.earliest_at), output::time(stretch.latest_at));
-        say!(
-            "  any moment from {from} until {until}, on timeline {}",
-            stretch.timeline
-        );
+        let along = match stretch.bases.is_empty() {
+            true => "by the service's own log".to_owned(),
+            false => format!("on timeline {}", stretch.timeline),
+        };
+        say!("  any moment from {from} until {until}, {along}");
     }
     for gap in &window.state.gaps {
         say!("  MISSING log {gap}");

@@ -133,15 +133,44 @@ pub(crate) fn check_parts(resource: &Resource, include: &[String], overwrite: bo
 /// Refuses a moment for what keeps no log, and for a part of a server.
 pub(crate) fn check_moment(resource: &Resource, to: Option<Moment>, include: &[String]) -> Result<(), Failure> {
     let why = match to {
-        Some(_) if resource.kind != ResourceKind::Postgres => format!(
-            "\"{}\" is of kind {}: only the log of a PostgreSQL server leads to a moment; leave out `to`, and name a `point`",
+        Some(to) if resource.kind != ResourceKind::Postgres => format!(
+            "\"{}\" is of kind {}: only the log of a PostgreSQL server is restored here; {}",
             resource.id,
-            resource.kind.as_str()
+            resource.kind.as_str(),
+            elsewhere(resource, to)
         ),
         Some(_) if !include.is_empty() => "a server recovers as a whole: leave out `include`, or `to`".to_owned(),
         _ => return Ok(()),
     };
     Err(Failure::new(FailureKind::Invalid, why))
+}
+
+/// How a moment is reached that is not restored here.
+fn elsewhere(resource: &Resource, to: Moment) -> String {
+    let (command, latest, time) = match resource.kind {
+        ResourceKind::Rds => (
+            format!(
+                "aws rds restore-db-instance-to-point-in-time --source-db-instance-identifier {} --target-db-instance-identifier NEW",
+                resource.path
+            ),
+            "--use-latest-restorable-time",
+            "--restore-time",
+        ),
+        ResourceKind::Aurora => (
+            format!(
+                "aws rds restore-db-cluster-to-point-in-time --source-db-cluster-identifier {} --db-cluster-identifier NEW",
+                resource.path
+            ),
+            "--use-latest-restorable-time",
+            "--restore-to-time",
+        ),
+        _ => return "leave out `to`, and name a `point`".to_owned(),
+    };
+    let until = match to {
+        Moment::Latest => latest.to_owned(),
+        Moment::At(at) => format!("{time} {at}"),
+    };
+    format!("RDS makes a new database of that moment by `{command} {until}`, or leave out `to`, and name a `point`")
 }
 
 /// The job that fulfils the request of this id.

@@ -20,7 +20,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 /// Every refused payload, and what its refusal must name.
-const REFUSED: [(&str, &[&str]); 16] = [
+const REFUSED: [(&str, &[&str]); 17] = [
     ("approves-herself", &["\"Ana\" asks already"]),
     ("dry-run-is-a-word", &["`dry_run` must be true or false"]),
     ("empty", &["`resource` is missing", "`target` is missing"]),
@@ -31,6 +31,15 @@ const REFUSED: [(&str, &[&str]); 16] = [
     (
         "moment-in-a-gap",
         &["until 2026-11-19T08:00:00Z", "from 2026-11-19T12:01:00Z"],
+    ),
+    (
+        "moment-of-a-database",
+        &[
+            "\"orders\" is of kind rds",
+            "aws rds restore-db-instance-to-point-in-time",
+            "--restore-time 2026-11-19T09:15:00Z",
+            "leave out `to`",
+        ],
     ),
     ("moment-of-a-part", &["a server recovers as a whole", "`include`"]),
     ("moment-of-files", &["\"photos\" is of kind s3", "leave out `to`"]),

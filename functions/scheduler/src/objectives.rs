@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::stream::{self, StreamExt};
-use holdfast_core::domain::{Detail, Failure, Objectives, Point, Policy, Resource, ResourceId, ResourceKind};
+use holdfast_core::domain::{Detail, Failure, Objectives, Point, Policy, Resource, ResourceId};
 use holdfast_core::planning::{ObjectiveBreach, check_objectives, is_checked};
 use holdfast_core::ports::{Key, Page, Severity};
 use holdfast_core::workflow::records::{self, Alarm};
@@ -87,9 +87,9 @@ fn matter(resource: &Resource) -> String {
 
 /// Whether the objective is broken. Most often the newest point says that it is not, and no other is read.
 async fn look(world: &World, resource: &Resource, objectives: &Objectives) -> Result<Option<ObjectiveBreach>, Failure> {
-    let covered_at = match resource.kind {
-        ResourceKind::Postgres => covered_at(world, &resource.id).await?,
-        _ => None,
+    let covered_at = match resource.kind.has_log() {
+        true => covered_at(world, &resource.id).await?,
+        false => None,
     };
     let newest: Vec<Point> = inventory::newest_point(world, &resource.id)
         .await?
@@ -102,7 +102,7 @@ async fn look(world: &World, resource: &Resource, objectives: &Objectives) -> Re
     Ok(check_objectives(objectives, resource, &points, covered_at, world.now()))
 }
 
-/// Up to when a server can be restored from some vault, where its log is pulled.
+/// Up to when it can be restored by its log, where that is pulled or looked at.
 async fn covered_at(world: &World, resource: &ResourceId) -> Result<Option<Timestamp>, Failure> {
     let windows = inventory::windows(world, resource).await?;
     Ok(windows.into_iter().filter_map(|window| window.state.covered_at).max())

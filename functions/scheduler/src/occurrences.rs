@@ -3,7 +3,7 @@
 use futures::stream::{self, StreamExt};
 use holdfast_core::domain::{
     BackupKind, Detail, Failure, FailureKind, Job, Occurrence, OccurrenceKey, OccurrenceState, Order, Origin, Policy,
-    Resource, ResourceKind, Rule,
+    Resource, Rule,
 };
 use holdfast_core::planning::{OccurrencePlan, plan_occurrences};
 use holdfast_core::ports::{Page, Severity};
@@ -34,7 +34,7 @@ pub async fn record_due(
     let now = world.now();
     for policy in policies {
         for resource in policy.draft.selection.covered(resources) {
-            let has_log = resource.kind == ResourceKind::Postgres;
+            let has_log = resource.kind.has_log();
             for rule in policy
                 .draft
                 .rules

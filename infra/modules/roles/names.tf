@@ -26,7 +26,7 @@ locals {
   locks = [for name in var.vault_buckets : "${local.arn}:s3:::${name}/repositories/*/locks/*"]
 
   # RDS names what is ours holdfast-*; what is protected, and what a restore makes, has the names its owners chose.
-  rds = { for kind in ["db", "cluster", "snapshot", "cluster-snapshot", "subgrp", "pg", "cluster-pg", "og"] :
+  rds = { for kind in ["db", "cluster", "snapshot", "cluster-snapshot", "auto-backup", "subgrp", "pg", "cluster-pg", "og"] :
   kind => [for region in var.regions : "${local.arn}:rds:${region}:${var.account}:${kind}:*"] }
   our_snapshots         = [for region in var.regions : "${local.arn}:rds:${region}:${var.account}:snapshot:holdfast-*"]
   our_cluster_snapshots = [for region in var.regions : "${local.arn}:rds:${region}:${var.account}:cluster-snapshot:holdfast-*"]

@@ -142,8 +142,9 @@ locals {
       Effect = "Allow"
       Action = [
         "rds:DescribeDBInstances", "rds:DescribeDBClusters", "rds:DescribeDBSnapshots", "rds:DescribeDBClusterSnapshots",
+        "rds:DescribeDBInstanceAutomatedBackups",
       ]
-      Resource = concat(local.rds["db"], local.rds["cluster"], local.rds_snapshots)
+      Resource = concat(local.rds["db"], local.rds["cluster"], local.rds["auto-backup"], local.rds_snapshots)
     },
     {
       Sid      = "LookAtTables"

@@ -32,6 +32,8 @@ pub(super) struct Database {
     pub ready_at: Timestamp,
     /// A word that stands for its state, if a test gave one.
     pub word: Option<String>,
+    /// Whether automated backups are made, with log that leads on from them. A cluster cannot be without.
+    pub is_backed_up: bool,
 }
 
 impl Database {
@@ -60,6 +62,7 @@ impl Database {
             made_at,
             ready_at: made_at,
             word: None,
+            is_backed_up: true,
         }
     }
 
@@ -110,7 +113,9 @@ impl State {
         inside += &text("DBInstanceStatus", database.state(self.now));
         inside += &text("AllocatedStorage", &database.gibibytes.to_string());
         inside += &time("InstanceCreateTime", database.made_at);
-        inside += &time("LatestRestorableTime", self.latest_restorable());
+        if let Some((_, latest)) = self.restorable(database) {
+            inside += &time("LatestRestorableTime", latest);
+        }
         inside += &subnet;
         inside += &element("DBParameterGroups", &parameter);
         inside += &element("VpcSecurityGroups", &group_xml());
@@ -158,7 +163,10 @@ impl State {
         inside += &text("DBSubnetGroup", &cluster.subnet_group);
         inside += &text("DBClusterParameterGroup", &cluster.parameter_group);
         inside += &time("ClusterCreateTime", cluster.made_at);
-        inside += &time("LatestRestorableTime", self.latest_restorable());
+        if let Some((first, latest)) = self.restorable(cluster) {
+            inside += &time("EarliestRestorableTime", first);
+            inside += &time("LatestRestorableTime", latest);
+        }
         inside += &element("VpcSecurityGroups", &group_xml());
         inside += &element("DBClusterMembers", &members);
         inside += &text("StorageEncrypted", bool_word(cluster.key.is_some()));
@@ -170,6 +178,29 @@ impl State {
         inside += &text("DBClusterArn", &cluster.arn());
         inside += &tag_list(&cluster.tags);
         element("DBCluster", &inside)
+    }
+
+    /// The automated backups of an instance, as the service describes them.
+    pub(super) fn automated_backup_xml(&self, database: &Database) -> String {
+        let window = self.restorable(database);
+        let mut inside = text("DBInstanceIdentifier", &database.name);
+        inside += &text("DBInstanceArn", &database.arn());
+        inside += &text("Status", if window.is_some() { "active" } else { "creating" });
+        inside += &element(
+            "RestoreWindow",
+            &window.map_or_else(String::new, |(first, latest)| {
+                time("EarliestTime", first) + &time("LatestTime", latest)
+            }),
+        );
+        element("DBInstanceAutomatedBackup", &inside)
+    }
+
+    /// From when until when a database can be restored to any moment: within a week, once the first backup is made.
+    pub(super) fn restorable(&self, database: &Database) -> Option<(Timestamp, Timestamp)> {
+        let latest = self.latest_restorable();
+        let week = jiff::SignedDuration::from_hours(7 * 24);
+        let first = latest.saturating_sub(week).unwrap_or(latest).max(database.made_at);
+        (database.is_backed_up && first <= latest).then_some((first, latest))
     }
 
     /// Logs reach the archive every five minutes.

@@ -117,6 +117,7 @@ pub(super) fn carry_out(state: &mut State, call: &Call<'_>) -> Result<String, Re
         "RestoreDBInstanceToPointInTime" | "RestoreDBClusterToPointInTime" => state.restore_to_time(call),
         "CreateDBInstance" => state.create_instance(call),
         "DescribeDBInstances" | "DescribeDBClusters" => state.describe_databases(call),
+        "DescribeDBInstanceAutomatedBackups" => state.describe_automated_backups(call),
         "DeleteDBInstance" | "DeleteDBCluster" => state.delete_database(call),
         "DescribeAccountAttributes" => Ok(state.account_attributes(call)),
         "DescribeGlobalClusters" => state.describe_globals(call),

@@ -1,6 +1,6 @@
 //! The operations of RDS on databases themselves.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::databases::Database;
 use super::rds::{CLUSTER, Call, INSTANCE, Refusal, page, refuse};
@@ -55,14 +55,14 @@ impl State {
             return refuse(call.codes().source_missing, format!("{source} not found."));
         };
         let at = call.get("RestoreTime").or(call.get("RestoreToTime"));
-        let latest = self.latest_restorable();
+        let Some((first, latest)) = self.restorable(&database) else {
+            return refuse("InvalidRestoreFault", format!("{source} has no automated backups."));
+        };
         let wanted = match at.map(str::parse::<Timestamp>) {
             Some(Ok(at)) => at,
             Some(Err(_)) => return refuse("InvalidParameterValue", "The restore time is not a time."),
             None => latest,
         };
-        let week = SignedDuration::from_hours(7 * 24);
-        let first = latest.saturating_sub(week).unwrap_or(latest).max(database.made_at);
         if wanted > latest || wanted < first {
             let message = format!("The restore time must lie between {first} and {latest}.");
             return refuse("InvalidParameterValue", message);
@@ -115,6 +115,20 @@ impl State {
             .map(|(_, database)| database)
             .collect();
         page(call, list, &found, |database| self.database_xml(database))
+    }
+
+    pub(super) fn describe_automated_backups(&self, call: &Call<'_>) -> Result<String, Refusal> {
+        let name = call.named("DBInstanceIdentifier", "DBClusterIdentifier")?;
+        let Some(database) = self.databases.get(&call.place(&name)) else {
+            return refuse(call.codes().source_missing, format!("{name} not found."));
+        };
+        let found: Vec<&Database> = Some(database)
+            .filter(|database| database.is_backed_up)
+            .into_iter()
+            .collect();
+        page(call, "DBInstanceAutomatedBackups", &found, |database| {
+            self.automated_backup_xml(database)
+        })
     }
 
     pub(super) fn delete_database(&mut self, call: &Call<'_>) -> Result<String, Refusal> {

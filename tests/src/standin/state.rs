@@ -169,6 +169,21 @@ impl State {
         }
     }
 
+    /// Makes an instance just now.
+    pub fn add_new_database(&mut self, region: &str, name: &str) {
+        let database = Database::standing(region, name, false, 20, None, self.now);
+        self.databases
+            .insert((region.to_owned(), false, name.to_owned()), database);
+    }
+
+    /// Switches the automated backups of a database off, or on again.
+    pub fn set_backed_up(&mut self, region: &str, name: &str, is_backed_up: bool) {
+        let place = (region.to_owned(), false, name.to_owned());
+        if let Some(database) = self.databases.get_mut(&place) {
+            database.is_backed_up = is_backed_up;
+        }
+    }
+
     /// Makes an AWS Backup vault, whose copies are encrypted with `key`.
     pub fn add_vault(&mut self, region: &str, name: &str, key: &str) {
         let vault = Vault {

@@ -79,6 +79,10 @@ const CALLS: [(&str, &[&str]); 72] = [
     ("describe_account_attributes", &["rds:DescribeAccountAttributes"]),
     ("describe_db_instances", &["rds:DescribeDBInstances"]),
     ("describe_db_clusters", &["rds:DescribeDBClusters"]),
+    (
+        "describe_db_instance_automated_backups",
+        &["rds:DescribeDBInstanceAutomatedBackups"],
+    ),
     ("describe_db_snapshots", &["rds:DescribeDBSnapshots"]),
     ("describe_db_cluster_snapshots", &["rds:DescribeDBClusterSnapshots"]),
     ("create_db_snapshot", &["rds:CreateDBSnapshot", "rds:AddTagsToResource"]),

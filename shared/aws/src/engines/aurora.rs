@@ -10,7 +10,7 @@ use holdfast_core::domain::{Failure, FailureKind, Region};
 
 use super::databases::{self, CLASS, Surroundings};
 use super::rds::{account_quota, instance};
-use super::snapshots::{Made, Restored, RestoredState, Snapshot, SnapshotService, SnapshotState};
+use super::snapshots::{Made, Restorable, Restored, RestoredState, Snapshot, SnapshotService, SnapshotState};
 use super::words::{self, Tags};
 use crate::clients::Clients;
 use crate::failure::{code, failure};
@@ -80,13 +80,8 @@ impl SnapshotService for AuroraSnapshots {
     }
 
     async fn restore_tags(&self, region: &Region, source: &str) -> Result<Tags, Failure> {
-        let Some(cluster) = cluster(&self.client(region), source).await? else {
-            let message = format!(
-                "there is no Aurora cluster \"{source}\" in {region}: correct the resource's identifier, or back it up to a vault \
-                 of the cluster's own Region"
-            );
-            return Err(Failure::new(FailureKind::NotFound, message));
-        };
+        let cluster = cluster(&self.client(region), source).await?;
+        let cluster = cluster.ok_or_else(|| missing(source, region))?;
         let scaling = cluster.serverless_v2_scaling_configuration();
         let surroundings = Surroundings {
             subnet_group: cluster.db_subnet_group.clone(),
@@ -96,6 +91,18 @@ impl SnapshotService for AuroraSnapshots {
             capacity: scaling.and_then(|scaling| Some((scaling.min_capacity?, scaling.max_capacity?))),
         };
         Ok(surroundings.tags(region))
+    }
+
+    async fn restorable(&self, region: &Region, source: &str) -> Result<Restorable, Failure> {
+        let cluster = cluster(&self.client(region), source).await?;
+        let cluster = cluster.ok_or_else(|| missing(source, region))?;
+        // A cluster always keeps automated backups.
+        let earliest = databases::time(cluster.earliest_restorable_time());
+        let latest = databases::time(cluster.latest_restorable_time());
+        Ok(match (earliest, latest) {
+            (Some(earliest), Some(latest)) => Restorable::Between(earliest, latest),
+            _ => Restorable::NotYet,
+        })
     }
 
     async fn manual_snapshots(&self, region: &Region) -> Result<(u64, u64), Failure> {
@@ -231,6 +238,14 @@ impl SnapshotService for AuroraSnapshots {
             Err(error) => Err(failure("RDS CreateDBInstance", name, &error)),
         }
     }
+}
+
+fn missing(source: &str, region: &Region) -> Failure {
+    let message = format!(
+        "there is no Aurora cluster \"{source}\" in {region}: correct the resource's identifier, or back it up to a vault of \
+         the cluster's own Region"
+    );
+    Failure::new(FailureKind::NotFound, message)
 }
 
 async fn cluster(client: &Client, name: &str) -> Result<Option<DbCluster>, Failure> {

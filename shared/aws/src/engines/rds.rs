@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use aws_sdk_rds::Client;
-use aws_sdk_rds::types::{DbInstance, DbSnapshot};
+use aws_sdk_rds::types::{DbInstance, DbSnapshot, RestoreWindow};
 use holdfast_core::domain::{Failure, FailureKind, Region};
 
 use super::databases::{self, Surroundings};
-use super::snapshots::{Made, Restored, Snapshot, SnapshotService, SnapshotState};
+use super::snapshots::{Made, Restorable, Restored, Snapshot, SnapshotService, SnapshotState};
 use super::words::Tags;
 use crate::clients::Clients;
 use crate::failure::{code, failure};
@@ -52,13 +52,8 @@ impl SnapshotService for RdsSnapshots {
     }
 
     async fn restore_tags(&self, region: &Region, source: &str) -> Result<Tags, Failure> {
-        let Some(instance) = instance(&self.client(region), source).await? else {
-            let message = format!(
-                "there is no RDS instance \"{source}\" in {region}: correct the resource's identifier, or back it up to a vault of \
-                 the instance's own Region"
-            );
-            return Err(Failure::new(FailureKind::NotFound, message));
-        };
+        let instance = instance(&self.client(region), source).await?;
+        let instance = instance.ok_or_else(|| missing(source, region))?;
         let parameter_group = instance.db_parameter_groups().first();
         let surroundings = Surroundings {
             subnet_group: instance
@@ -70,6 +65,30 @@ impl SnapshotService for RdsSnapshots {
             capacity: None,
         };
         Ok(surroundings.tags(region))
+    }
+
+    async fn restorable(&self, region: &Region, source: &str) -> Result<Restorable, Failure> {
+        let call = self
+            .client(region)
+            .describe_db_instance_automated_backups()
+            .db_instance_identifier(source);
+        let backups = match call.send().await {
+            Ok(answer) => answer.db_instance_automated_backups().to_vec(),
+            Err(error) if code(&error) == Some("DBInstanceNotFound") => return Err(missing(source, region)),
+            Err(error) if code(&error) == Some("DBInstanceAutomatedBackupNotFound") => Vec::new(),
+            Err(error) => return Err(failure("RDS DescribeDBInstanceAutomatedBackups", source, &error)),
+        };
+        // Those that are retained are of instances of this name that were deleted.
+        let Some(backup) = backups.iter().find(|backup| backup.status() != Some("retained")) else {
+            return Ok(Restorable::Never);
+        };
+        let window = backup.restore_window();
+        let earliest = databases::time(window.and_then(RestoreWindow::earliest_time));
+        let latest = databases::time(window.and_then(RestoreWindow::latest_time));
+        Ok(match (earliest, latest) {
+            (Some(earliest), Some(latest)) => Restorable::Between(earliest, latest),
+            _ => Restorable::NotYet,
+        })
     }
 
     async fn manual_snapshots(&self, region: &Region) -> Result<(u64, u64), Failure> {
@@ -161,6 +180,14 @@ impl SnapshotService for RdsSnapshots {
         // One call makes a whole instance.
         Ok(())
     }
+}
+
+fn missing(source: &str, region: &Region) -> Failure {
+    let message = format!(
+        "there is no RDS instance \"{source}\" in {region}: correct the resource's identifier, or back it up to a vault of the \
+         instance's own Region"
+    );
+    Failure::new(FailureKind::NotFound, message)
 }
 
 /// The instance of this name, if there is one.

@@ -74,6 +74,12 @@ impl ResourceKind {
         matches!(self, Self::Files | Self::S3 | Self::Postgres)
     }
 
+    /// Whether there is log between its points, by which it can be restored to any moment: that of a PostgreSQL server is pulled,
+    /// and RDS keeps that of its databases.
+    pub fn has_log(self) -> bool {
+        matches!(self, Self::Postgres | Self::Rds | Self::Aurora)
+    }
+
     /// What a routine verification proves without restoring anything: every byte of content, or that the snapshot of a
     /// service stands as it should.
     pub fn routine_level(self) -> Level {

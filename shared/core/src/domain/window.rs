@@ -1,4 +1,4 @@
-//! From when until when a server can be restored.
+//! From when until when a server or a database can be restored to any moment.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -8,13 +8,13 @@ use super::{ResourceId, VaultName};
 /// A stretch of time to any moment of which a server can be restored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stretch {
-    /// The timeline to recover along.
+    /// The timeline to recover along; 0 where a service keeps the log, and knows.
     pub timeline: u32,
     /// The end of its first base backup.
     pub earliest_at: Timestamp,
     /// The last commit in its log, or the end of its last base backup.
     pub latest_at: Timestamp,
-    /// The base backups in it, oldest first, by the engine's names.
+    /// The base backups in it, oldest first, by the engine's names; none where a service keeps the log with its own.
     pub bases: Vec<String>,
 }
 

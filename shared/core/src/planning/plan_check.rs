@@ -5,8 +5,8 @@ use std::cmp::Reverse;
 use jiff::Timestamp;
 
 use crate::domain::{
-    Act, ActuatorKind, BackupKind, PolicyDraft, PolicyId, RecoveryPlan, ResourceId, ResourceKind, Rule, Settings, Span,
-    Step, StepAction, StepName, Undo, VaultName,
+    Act, ActuatorKind, BackupKind, PolicyDraft, PolicyId, RecoveryPlan, ResourceId, Rule, Settings, Span, Step,
+    StepAction, StepName, Undo, VaultName,
 };
 
 use super::lint::{Finding, Severity};
@@ -199,7 +199,7 @@ impl Checker<'_> {
                 None if &draft.vault == vault => Span::seconds(0),
                 None => return None,
             };
-            let has_log = resource.kind == ResourceKind::Postgres;
+            let has_log = resource.kind.has_log();
             let counts = |rule: &&Rule| draft.selection.covers(resource) && (has_log || rule.kind != BackupKind::Log);
             let rules = draft.rules.iter().filter(counts);
             let schedules: Vec<Schedule> = rules

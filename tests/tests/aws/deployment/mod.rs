@@ -3,6 +3,7 @@
 
 mod faults;
 mod main_job;
+mod managed_log;
 mod portions;
 mod pulls;
 pub mod scene;

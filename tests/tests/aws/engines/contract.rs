@@ -3,8 +3,9 @@
 use holdfast_core::domain::{FailureKind, Level, Outcome, ResourceKind};
 use holdfast_core::ports::Observation;
 use holdfast_testkit::contract::engine::{self, EngineWorld as _};
+use jiff::SignedDuration;
 
-use super::{FILES, Scene, delete, restore, verify};
+use super::{FILES, HOME, HOUR, Scene, delete, restore, verify};
 
 #[tokio::test]
 async fn rds_keeps_what_every_engine_promises() {
@@ -32,6 +33,61 @@ async fn dynamodb_keeps_what_every_engine_promises() {
     engine::a_vault_that_does_not_answer_is_no_empty_vault(&fresh().await).await;
     engine::what_a_crash_interrupted_can_be_started_again(&fresh().await).await;
     engine::other_jobs_are_other_work(&fresh().await).await;
+}
+
+/// What a rule of kind `log` comes to: what the service says that can be restored.
+async fn log_is_kept_by_the_service(kind: ResourceKind) {
+    let scene = Scene::new(kind).await;
+    let state = async |job: &str| match scene.observe(&scene.log(job)).await {
+        Observation::Completed(Outcome::Log(state)) => state,
+        other => panic!("{other:?}"),
+    };
+    let first = state("first").await;
+    let [stretch] = first.stretches.as_slice() else {
+        panic!("{first:?}")
+    };
+    assert_eq!(first.covered_at, Some(stretch.latest_at));
+    let behind = scene.standin.now().duration_since(stretch.latest_at);
+    assert_eq!(behind, SignedDuration::from_mins(5), "{first:?}");
+    assert!(
+        stretch.earliest_at < stretch.latest_at && stretch.bases.is_empty(),
+        "{first:?}"
+    );
+    assert!(!first.is_broken());
+    scene.standin.advance(HOUR);
+    let later = state("later").await.covered_at.unwrap();
+    assert_eq!(later.duration_since(stretch.latest_at), SignedDuration::from_hours(1));
+    let missing = Scene::log_of("missing", "gone");
+    let failure = scene.engine().observe(&missing).await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::NotFound);
+    assert!(failure.message.contains("\"gone\""), "{failure}");
+}
+
+#[tokio::test]
+async fn what_rds_keeps_of_the_log_of_an_instance_is_told() {
+    log_is_kept_by_the_service(ResourceKind::Rds).await;
+    let scene = Scene::new(ResourceKind::Rds).await;
+    scene.standin.with(|state| state.set_backed_up(HOME, scene.path, false));
+    match scene.observe(&scene.log("off")).await {
+        Observation::Failed { kind, message } => {
+            assert_eq!(kind, FailureKind::Invalid);
+            assert!(message.contains("backup retention period"), "{message}");
+        }
+        other => panic!("{other:?}"),
+    }
+    // A new instance has no backup yet.
+    scene.standin.with(|state| state.add_new_database(HOME, "fresh"));
+    match scene.observe(&Scene::log_of("fresh", "fresh")).await {
+        Observation::Completed(Outcome::Log(state)) => {
+            assert!(state.stretches.is_empty() && state.covered_at.is_none(), "{state:?}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn what_aurora_keeps_of_the_log_of_a_cluster_is_told() {
+    log_is_kept_by_the_service(ResourceKind::Aurora).await;
 }
 
 /// Backup, copy with the other Region's key, verification, restore and deletion, as one point lives.

@@ -136,6 +136,19 @@ impl Scene {
         Self::backup_of(job, self.path, "orders")
     }
 
+    fn log_of(job: &str, path: &str) -> Task {
+        let mut task = Self::backup_of(job, path, "orders");
+        if let Order::Backup { kind, .. } = &mut task.order {
+            *kind = BackupKind::Log;
+        }
+        task
+    }
+
+    /// A look at the log that the service keeps.
+    fn log(&self, job: &str) -> Task {
+        Self::log_of(job, self.path)
+    }
+
     async fn observe(&self, task: &Task) -> Observation {
         self.engine().observe(task).await.unwrap()
     }

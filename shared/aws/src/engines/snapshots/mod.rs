@@ -13,7 +13,7 @@ use holdfast_core::domain::{Failure, FailureKind, JobId, Location, Region, Vault
 use holdfast_core::ports::{Engine, Observation, Task};
 
 pub(crate) use service::RestoredState;
-pub(super) use service::{Made, Restored, Snapshot, SnapshotService, SnapshotState};
+pub(super) use service::{Made, Restorable, Restored, Snapshot, SnapshotService, SnapshotState};
 
 use super::words::{self, artefact, is_of_job, is_of_resource};
 

@@ -1,13 +1,14 @@
 //! Looking at what has become of a task.
 
 use holdfast_core::domain::{
-    Failure, FailureKind, JobId, Level, Location, Order, Outcome, Progress, ResourceId, VaultName, Verdict,
+    BackupKind, Failure, FailureKind, JobId, Level, Location, LogState, Order, Outcome, Progress, ResourceId, Stretch,
+    VaultName, Verdict,
 };
 use holdfast_core::ports::{Observation, Task};
 use jiff::Timestamp;
 
 use super::super::words::{NO_LOG, check_restore, is_of_job, target_is_taken};
-use super::{RestoredState, Snapshot, SnapshotEngine, SnapshotService, SnapshotState, Trace};
+use super::{Restorable, RestoredState, Snapshot, SnapshotEngine, SnapshotService, SnapshotState, Trace};
 
 /// A failed attempt.
 pub(super) fn failed(kind: FailureKind, message: impl Into<String>) -> Observation {
@@ -42,6 +43,12 @@ impl<S: SnapshotService> SnapshotEngine<S> {
             return Ok(failed(FailureKind::Invalid, message));
         }
         match &task.order {
+            Order::Backup {
+                kind: BackupKind::Log,
+                path,
+                vault,
+                ..
+            } => self.observe_log(path, vault).await,
             Order::Backup { vault, .. } => self.observe_made(task, vault, backup_outcome).await,
             Order::Copy { to, .. } => self.observe_made(task, to, copy_outcome).await,
             Order::Verify { at, .. } => self.verify(at).await,
@@ -67,6 +74,33 @@ impl<S: SnapshotService> SnapshotEngine<S> {
             })),
             Order::CopyLog { .. } | Order::Clean { .. } => Ok(Observation::NotStarted),
         }
+    }
+
+    /// The service keeps the log, and there is nothing to pull: what it says is what there is.
+    async fn observe_log(&self, source: &str, vault: &VaultName) -> Result<Observation, Failure> {
+        let region = self.region(vault)?;
+        let stretch = match self.service.restorable(region, source).await? {
+            Restorable::Never => {
+                let message = format!(
+                    "{source} in {region} keeps no automated backups, so that no log leads to any moment: set its backup retention \
+                     period to a day or more, or leave it out of policies with a rule of kind \"log\""
+                );
+                return Ok(failed(FailureKind::Invalid, message));
+            }
+            Restorable::NotYet => None,
+            Restorable::Between(earliest_at, latest_at) => Some(Stretch {
+                timeline: 0,
+                earliest_at,
+                latest_at,
+                bases: Vec::new(),
+            }),
+        };
+        Ok(Observation::Completed(Outcome::Log(LogState {
+            covered_at: stretch.as_ref().map(|stretch| stretch.latest_at),
+            stretches: stretch.into_iter().collect(),
+            gaps: Vec::new(),
+            slot: None,
+        })))
     }
 
     async fn observe_made(

@@ -96,6 +96,17 @@ pub(in super::super) enum Made {
     NameTaken,
 }
 
+/// What the log of a database leads to that its service keeps itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) enum Restorable {
+    /// The service keeps none.
+    Never,
+    /// The service has not made the first backup that it leads on from.
+    NotYet,
+    /// Any moment from the first until the second.
+    Between(Timestamp, Timestamp),
+}
+
 /// A service that keeps snapshots. Each call goes to the given Region.
 #[async_trait]
 pub(in super::super) trait SnapshotService: Send + Sync {
@@ -116,6 +127,9 @@ pub(in super::super) trait SnapshotService: Send + Sync {
 
     /// What a restore of this source will need to know (its groups and class), as tags for its snapshots.
     async fn restore_tags(&self, region: &Region, source: &str) -> Result<Tags, Failure>;
+
+    /// From when until when a source can be restored to any moment, which is told anew every few minutes.
+    async fn restorable(&self, region: &Region, source: &str) -> Result<Restorable, Failure>;
 
     /// How many manual snapshots the account has in the Region, and how many it may have.
     async fn manual_snapshots(&self, region: &Region) -> Result<(u64, u64), Failure>;

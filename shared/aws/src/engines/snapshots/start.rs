@@ -1,6 +1,6 @@
 //! Starting a task: look first, then make the one call that is missing.
 
-use holdfast_core::domain::{Failure, FailureKind, Location, Order, Region, VaultName};
+use holdfast_core::domain::{BackupKind, Failure, FailureKind, Location, Order, Region, VaultName};
 use holdfast_core::ports::Task;
 
 use super::super::words::{self, Tags, artefact, check_restore, earlier_names, is_of_job, tags, target_is_taken};
@@ -16,6 +16,10 @@ impl<S: SnapshotService> SnapshotEngine<S> {
             return Err(words::invalid(message));
         }
         match &task.order {
+            // A look is all that it takes.
+            Order::Backup {
+                kind: BackupKind::Log, ..
+            } => Ok(()),
             Order::Backup { path, vault, .. } => self.start_backup(task, path, vault).await,
             Order::Copy { from, to, .. } => self.start_copy(task, from, to).await,
             Order::Repair { damaged, from, .. } => self.start_repair(task, damaged, from).await,
