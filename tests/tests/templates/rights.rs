@@ -9,7 +9,7 @@ use holdfast_tests::workspace_root;
 use crate::tools::text;
 
 /// A call of the adapters, and the actions that IAM asks about when it is made.
-const CALLS: [(&str, &[&str]); 72] = [
+const CALLS: [(&str, &[&str]); 73] = [
     // DynamoDB, as catalog and as what is protected.
     ("get_item", &["dynamodb:GetItem"]),
     ("batch_get_item", &["dynamodb:BatchGetItem"]),
