@@ -147,13 +147,12 @@ pub(crate) fn check_moment(resource: &Resource, to: Option<Moment>, include: &[S
 
 /// How a moment is reached that is not restored here.
 fn elsewhere(resource: &Resource, to: Moment) -> String {
-    let (command, latest, time) = match resource.kind {
+    let (command, time) = match resource.kind {
         ResourceKind::Rds => (
             format!(
                 "aws rds restore-db-instance-to-point-in-time --source-db-instance-identifier {} --target-db-instance-identifier NEW",
                 resource.path
             ),
-            "--use-latest-restorable-time",
             "--restore-time",
         ),
         ResourceKind::Aurora => (
@@ -161,13 +160,12 @@ fn elsewhere(resource: &Resource, to: Moment) -> String {
                 "aws rds restore-db-cluster-to-point-in-time --source-db-cluster-identifier {} --db-cluster-identifier NEW",
                 resource.path
             ),
-            "--use-latest-restorable-time",
             "--restore-to-time",
         ),
         _ => return "leave out `to`, and name a `point`".to_owned(),
     };
     let until = match to {
-        Moment::Latest => latest.to_owned(),
+        Moment::Latest => "--use-latest-restorable-time".to_owned(),
         Moment::At(at) => format!("{time} {at}"),
     };
     format!("RDS makes a new database of that moment by `{command} {until}`, or leave out `to`, and name a `point`")

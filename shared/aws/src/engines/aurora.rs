@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use aws_sdk_rds::Client;
 use aws_sdk_rds::types::{DbCluster, DbClusterSnapshot, ServerlessV2ScalingConfiguration};
-use holdfast_core::domain::{Failure, FailureKind, Region};
+use holdfast_core::domain::{Failure, Region};
 
 use super::databases::{self, CLASS, Surroundings};
 use super::rds::{account_quota, instance};
@@ -97,12 +97,10 @@ impl SnapshotService for AuroraSnapshots {
         let cluster = cluster(&self.client(region), source).await?;
         let cluster = cluster.ok_or_else(|| missing(source, region))?;
         // A cluster always keeps automated backups.
-        let earliest = databases::time(cluster.earliest_restorable_time());
-        let latest = databases::time(cluster.latest_restorable_time());
-        Ok(match (earliest, latest) {
-            (Some(earliest), Some(latest)) => Restorable::Between(earliest, latest),
-            _ => Restorable::NotYet,
-        })
+        Ok(databases::restorable(
+            cluster.earliest_restorable_time(),
+            cluster.latest_restorable_time(),
+        ))
     }
 
     async fn manual_snapshots(&self, region: &Region) -> Result<(u64, u64), Failure> {
@@ -241,11 +239,7 @@ impl SnapshotService for AuroraSnapshots {
 }
 
 fn missing(source: &str, region: &Region) -> Failure {
-    let message = format!(
-        "there is no Aurora cluster \"{source}\" in {region}: correct the resource's identifier, or back it up to a vault of \
-         the cluster's own Region"
-    );
-    Failure::new(FailureKind::NotFound, message)
+    databases::missing("Aurora", "cluster", source, region)
 }
 
 async fn cluster(client: &Client, name: &str) -> Result<Option<DbCluster>, Failure> {

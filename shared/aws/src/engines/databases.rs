@@ -5,10 +5,10 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::DateTime;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
-use holdfast_core::domain::{Failure, Region};
+use holdfast_core::domain::{Failure, FailureKind, Region};
 use jiff::Timestamp;
 
-use super::snapshots::{Made, RestoredState};
+use super::snapshots::{Made, Restorable, RestoredState};
 use super::words::{self, Tags};
 use crate::failure::{code, failure};
 
@@ -101,6 +101,23 @@ pub(super) fn from_sdk(tags: &[Tag]) -> Tags {
 pub(super) fn time(at: Option<&DateTime>) -> Option<Timestamp> {
     let at = at?;
     Timestamp::new(at.secs(), i32::try_from(at.subsec_nanos()).unwrap_or(0)).ok()
+}
+
+/// What the log that the service keeps leads to, from when until when.
+pub(super) fn restorable(earliest: Option<&DateTime>, latest: Option<&DateTime>) -> Restorable {
+    match (time(earliest), time(latest)) {
+        (Some(earliest), Some(latest)) => Restorable::Between(earliest, latest),
+        _ => Restorable::NotYet,
+    }
+}
+
+/// That a protected database, which is an `instance` of RDS or a `cluster` of Aurora, does not exist.
+pub(super) fn missing(service: &str, noun: &str, source: &str, region: &Region) -> Failure {
+    let message = format!(
+        "there is no {service} {noun} \"{source}\" in {region}: correct the resource's identifier, or back it up to a vault of the \
+         {noun}'s own Region"
+    );
+    Failure::new(FailureKind::NotFound, message)
 }
 
 /// Gibibytes as bytes.

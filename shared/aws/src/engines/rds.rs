@@ -83,12 +83,10 @@ impl SnapshotService for RdsSnapshots {
             return Ok(Restorable::Never);
         };
         let window = backup.restore_window();
-        let earliest = databases::time(window.and_then(RestoreWindow::earliest_time));
-        let latest = databases::time(window.and_then(RestoreWindow::latest_time));
-        Ok(match (earliest, latest) {
-            (Some(earliest), Some(latest)) => Restorable::Between(earliest, latest),
-            _ => Restorable::NotYet,
-        })
+        Ok(databases::restorable(
+            window.and_then(RestoreWindow::earliest_time),
+            window.and_then(RestoreWindow::latest_time),
+        ))
     }
 
     async fn manual_snapshots(&self, region: &Region) -> Result<(u64, u64), Failure> {
@@ -183,11 +181,7 @@ impl SnapshotService for RdsSnapshots {
 }
 
 fn missing(source: &str, region: &Region) -> Failure {
-    let message = format!(
-        "there is no RDS instance \"{source}\" in {region}: correct the resource's identifier, or back it up to a vault of the \
-         instance's own Region"
-    );
-    Failure::new(FailureKind::NotFound, message)
+    databases::missing("RDS", "instance", source, region)
 }
 
 /// The instance of this name, if there is one.

@@ -1,7 +1,6 @@
 //! The log that RDS keeps of a database: looked at every five minutes, shown as a window, and the RPO is compared with it.
 
-use holdfast_core::workflow::inventory;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use super::scene::{HOME, Scene};
 
@@ -36,12 +35,6 @@ cron = "*/5 * * * *"
 kind = "log"
 "#;
 
-fn covered_at(scene: &Scene) -> Option<Timestamp> {
-    let id = "orders".parse().unwrap();
-    let windows = scene.runtime.block_on(inventory::windows(&scene.world, &id)).unwrap();
-    windows.first().and_then(|window| window.state.covered_at)
-}
-
 #[test]
 fn the_window_of_a_managed_database_moves_on_and_keeps_its_objective_until_its_log_stands_still() {
     let scene = Scene::new();
@@ -55,7 +48,9 @@ fn the_window_of_a_managed_database_moves_on_and_keeps_its_objective_until_its_l
         let before = scene.time.now();
         scene.advance(300);
         scene.until("RDS was asked", || {
-            covered_at(&scene).is_some_and(|at| before.duration_since(at) <= SignedDuration::from_mins(5))
+            scene
+                .covered_at("orders", "primary")
+                .is_some_and(|at| before.duration_since(at) <= SignedDuration::from_mins(5))
         });
     };
     let breaches = || {
@@ -76,6 +71,9 @@ fn the_window_of_a_managed_database_moves_on_and_keeps_its_objective_until_its_l
     scene.standin.with(|state| state.set_backed_up(HOME, "orders", false));
     scene.advance(45 * 60);
     scene.until_tried_again("people are told", || breaches() > before);
-    let behind = scene.time.now().duration_since(covered_at(&scene).unwrap());
+    let behind = scene
+        .time
+        .now()
+        .duration_since(scene.covered_at("orders", "primary").unwrap());
     assert!(behind > SignedDuration::from_mins(30), "{behind:?}");
 }

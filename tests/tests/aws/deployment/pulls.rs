@@ -1,9 +1,8 @@
 //! The log of a PostgreSQL server, pulled and copied to the other Region by functions that are called every five minutes and keep
 //! nothing between.
 
-use holdfast_core::domain::{JobKind, Window};
-use holdfast_core::workflow::inventory;
-use jiff::{SignedDuration, Timestamp};
+use holdfast_core::domain::JobKind;
+use jiff::SignedDuration;
 
 use super::scene::Scene;
 use crate::server::{ADMIN, Server};
@@ -54,25 +53,15 @@ kind = "log"
     )
 }
 
-fn window(scene: &Scene, vault: &str) -> Option<Window> {
-    let id = "orders".parse().unwrap();
-    let windows = scene.runtime.block_on(inventory::windows(&scene.world, &id)).unwrap();
-    windows.into_iter().find(|window| window.vault.as_str() == vault)
-}
-
-fn covered_at(scene: &Scene, vault: &str) -> Option<Timestamp> {
-    window(scene, vault).and_then(|window| window.state.covered_at)
-}
-
 /// Writes, lets five minutes pass, and waits for the pull; how old what it covers is then.
 fn pulled(scene: &Scene, server: &Server) -> SignedDuration {
     server.sql("INSERT INTO ledger SELECT FROM generate_series(1, 20000)");
     let written = scene.time.now();
     scene.advance(SCHEDULE.as_secs());
     scene.until("the log is pulled", || {
-        covered_at(scene, "primary").is_some_and(|at| at > written)
+        scene.covered_at("orders", "primary").is_some_and(|at| at > written)
     });
-    let covered = covered_at(scene, "primary").unwrap();
+    let covered = scene.covered_at("orders", "primary").unwrap();
     scene.time.now().duration_since(covered)
 }
 
@@ -105,13 +94,13 @@ fn the_log_of_a_server_is_pulled_every_five_minutes_without_a_gap() {
     assert!(age <= SCHEDULE, "{age:?}");
 
     // What was pulled last is in the other Region soon, with all that came before.
-    let pulled = covered_at(&scene, "primary").unwrap() - SCHEDULE;
+    let pulled = scene.covered_at("orders", "primary").unwrap() - SCHEDULE;
     scene.until("the log is copied", || {
-        covered_at(&scene, "recovery").is_some_and(|at| at > pulled)
+        scene.covered_at("orders", "recovery").is_some_and(|at| at > pulled)
     });
-    let copied = window(&scene, "recovery").unwrap();
+    let copied = scene.window("orders", "recovery").unwrap();
     assert_eq!(copied.state.gaps.len(), 0, "{copied:?}");
-    let window = window(&scene, "primary").unwrap();
+    let window = scene.window("orders", "primary").unwrap();
     assert_eq!(
         (window.state.stretches.len(), window.state.gaps.len()),
         (1, 0),

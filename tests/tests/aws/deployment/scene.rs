@@ -10,7 +10,7 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use holdfast_aws::Clients;
 use holdfast_core::config::deployment::Deployment;
-use holdfast_core::domain::{Job, JobKind, Order, Point, Span};
+use holdfast_core::domain::{Job, JobKind, Order, Point, Span, Window};
 use holdfast_core::workflow::{World, inventory, records};
 use holdfast_tests::front::Front;
 use holdfast_tests::lambda::provision::{Changes, catalog_table, make_table, make_topic, provision};
@@ -257,6 +257,18 @@ impl Scene {
     pub fn points(&self, resource: &str) -> Vec<Point> {
         let id = resource.parse().unwrap();
         self.runtime.block_on(inventory::points(&self.world, &id)).unwrap()
+    }
+
+    /// What can be restored of a resource by its log, as it is known in a vault.
+    pub fn window(&self, resource: &str, vault: &str) -> Option<Window> {
+        let id = resource.parse().unwrap();
+        let windows = self.runtime.block_on(inventory::windows(&self.world, &id)).unwrap();
+        windows.into_iter().find(|window| window.vault.as_str() == vault)
+    }
+
+    /// Up to when that leads.
+    pub fn covered_at(&self, resource: &str, vault: &str) -> Option<Timestamp> {
+        self.window(resource, vault).and_then(|window| window.state.covered_at)
     }
 
     /// Waits until a resource has so many points, the newest of which stands in so many vaults and is proven in each.

@@ -1,6 +1,7 @@
 //! [`RestoreLog`]: how a server that recovers gets its log, and the log as files in its data folder.
 
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::os::unix::fs::lchown;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -66,6 +67,8 @@ impl RestoreLog<'_> {
             ahead: AHEAD,
             workers,
         };
+        // Nobody wrote through to the disk what an earlier run left there.
+        remove(&options.spool)?;
         let asked = wal.join("holdfast-asked");
         let give =
             |path: &Path| lchown(path, Some(uid), Some(gid)).map_err(ClusterError::io("change the owner of", path));
@@ -80,14 +83,17 @@ impl RestoreLog<'_> {
                 give(&path)?;
             }
         }
-        match fs::remove_dir_all(&options.spool) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(ClusterError::io("remove", &options.spool)(error));
-            }
-            _ => {}
-        }
+        remove(&options.spool)?;
         give(&folder)?;
         let synced = File::open(&folder).and_then(|folder| Ok(syncfs(folder)?));
         synced.map_err(ClusterError::io("make durable", &folder))
+    }
+}
+
+/// Removes a folder, if it is there.
+fn remove(folder: &Path) -> Result<(), ClusterError> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(ClusterError::io("remove", folder)(error)),
+        _ => Ok(()),
     }
 }

@@ -3,8 +3,8 @@
 //! The server asks for one file after another. Each time one has to be fetched, those that it will ask for next are fetched
 //! at the same time, into a spool folder; they are then only renamed.
 //!
-//! Nothing is written through to the disk. After a crash the server asks again for what it had not replayed (it is as
-//! `cp` in a `restore_command`), and whoever needs the files for longer syncs them.
+//! Nothing is written through to the disk. After a crash the server asks again for what it had not replayed, as it does
+//! where its `restore_command` is `cp`; whoever needs the files for longer syncs them.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, ErrorKind, Write};
