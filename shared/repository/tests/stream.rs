@@ -15,11 +15,13 @@ use holdfast_repository::backup::{
     BackupOptions, BackupReport, Chunk, Chunks, Item, ItemContent, Source, Stream, backup_stream,
 };
 use holdfast_repository::chunker::MIN_CHUNK;
+use holdfast_repository::forget::forget;
 use holdfast_repository::pack::BlobKind;
+use holdfast_repository::prune::{MarkOptions, SweepOptions, mark, sweep};
 use holdfast_repository::storage::FileKind;
 use holdfast_repository::tree::mode;
 use holdfast_repository::{ErrorKind, Id, NoProgress, Node, NodeKind, Repository, Result};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use support::{PASSWORD, Part, TestSource, back_up, disk_repository, memory_repository, noise};
 
@@ -516,6 +518,42 @@ fn chunks_that_the_repository_has_are_taken_over_by_their_names() {
     let (bytes, lengths) = &files[Path::new("/data/1259")];
     assert!(*bytes == [&a[..], &changed, &c].concat(), "other bytes");
     assert_eq!(*lengths, [BLOCK, BLOCK, 100]);
+}
+
+#[test]
+fn a_chunk_whose_pack_is_condemned_is_stored_again_before_the_pack_goes() {
+    let repository = memory_repository();
+    let (a, b) = (noise(1, BLOCK), noise(2, BLOCK));
+    let mut first = TestStream::default().file("/data/1259", [&a[..], &b].concat(), Cut::Every(BLOCK));
+    let first = stream(&repository, &mut first).unwrap().snapshot;
+    forget(&repository, &[first]).unwrap();
+    let never = AtomicBool::new(false);
+    let marking = MarkOptions {
+        extra_roots: &[],
+        max_dead_percent: 100,
+        pack_size: 16 << 20,
+        batch_bytes: 1 << 20,
+        dry_run: false,
+        workers: 2,
+        progress: &NoProgress,
+        cancel: &never,
+    };
+    let condemned = mark(&repository, &marking).unwrap().condemned;
+    assert!(!condemned.is_empty());
+
+    let report = store_cuts(&repository, Cuts::new(&[(&a, true), (&b, true)])).unwrap();
+    assert_eq!(report.summary.data_blobs, 2);
+    let sweeping = SweepOptions {
+        extra_roots: &[],
+        dry_run: false,
+        workers: 2,
+        cancel: &never,
+    };
+    let now = (repository.ambient().now)();
+    let swept = sweep(&repository, now, SignedDuration::ZERO, &sweeping).unwrap();
+    assert_eq!((swept.deleted.len(), swept.rescued.len()), (condemned.len(), 0));
+    let files = files(&repository, &report.tree);
+    assert!(files[Path::new("/data/1259")].0 == [&a[..], &b].concat(), "other bytes");
 }
 
 #[test]
