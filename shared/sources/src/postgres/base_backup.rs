@@ -8,6 +8,7 @@
 mod content;
 mod damage;
 mod framing;
+mod incoming;
 mod incremental;
 mod open;
 
@@ -17,13 +18,12 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use super::connection::Connection;
-use super::error::{Result, ServerReport};
+use super::error::{PostgresError, Result, ServerReport};
 use super::lsn::Lsn;
 use super::manifest::Sum;
 use super::pages::Layout;
 pub use damage::{DamagedPage, DamagedPages};
-use framing::Framing;
+use incoming::Incoming;
 pub use incremental::Changes;
 use incremental::Incremental;
 use open::OpenFile;
@@ -31,6 +31,8 @@ pub(super) use open::layout;
 
 /// The manifest's name in the data folder.
 pub const MANIFEST: &str = "backup_manifest";
+/// What is being done while it comes, for messages.
+const READING: &str = "reading a base backup";
 
 /// A position in the log, on a timeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,8 +105,9 @@ pub struct BaseBackupReport {
 /// A base backup on its way. After [`BaseBackup::next_member`] gave a file, [`std::io::Read`] gives its content; what is
 /// not read is passed over, and checked all the same.
 pub struct BaseBackup {
-    connection: Connection,
-    framing: Framing,
+    /// The host and port, or the socket, for messages.
+    place: String,
+    incoming: Incoming,
     /// What came of the current archive and is not used yet.
     pending: Bytes,
     /// Where the current archive belongs below the data folder.
@@ -126,6 +129,7 @@ pub struct BaseBackup {
     files: u64,
     bytes: u64,
     received: u64,
+    warnings: Vec<ServerReport>,
 }
 
 impl BaseBackup {
@@ -153,9 +157,7 @@ impl BaseBackup {
     /// not, since they are damaged on the server.
     pub fn finish(mut self) -> Result<BaseBackupReport> {
         while self.next_member()?.is_some() {}
-        let end = self
-            .end
-            .ok_or_else(|| self.connection.protocol("a base backup without end"))?;
+        let end = self.end.ok_or_else(|| self.wrong("a base backup without end"))?;
         Ok(BaseBackupReport {
             system_identifier: self.system_identifier,
             start: self.start,
@@ -165,7 +167,16 @@ impl BaseBackup {
             bytes: self.bytes,
             received: self.received,
             damaged: self.damaged,
-            warnings: self.connection.take_warnings(),
+            warnings: self.warnings,
         })
+    }
+
+    /// What came makes no sense.
+    fn wrong(&self, what: impl Into<String>) -> PostgresError {
+        PostgresError::Protocol {
+            place: self.place.clone(),
+            doing: READING.to_owned(),
+            what: what.into(),
+        }
     }
 }

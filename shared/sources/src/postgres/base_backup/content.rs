@@ -10,7 +10,7 @@ use crc32c::crc32c_append;
 use holdfast_repository::{Id, PartsHasher};
 use jiff::Timestamp;
 
-use super::super::connection::Reply;
+use super::super::connection::{Connection, Reply};
 use super::super::error::{PostgresError, Result};
 use super::super::manifest::{Manifest, Sum};
 use super::super::pages::{PageCheck, segment_of};
@@ -33,10 +33,10 @@ impl BaseBackup {
             let Some(block) = self.block()? else {
                 return self.conclude().map(Some);
             };
-            let entry = tar::entry(&block).map_err(|what| self.connection.protocol(what))?;
+            let entry = tar::entry(&block).map_err(|what| self.wrong(what))?;
             let Some(entry) = entry else { continue };
             let modified_at = Timestamp::from_second(entry.modified);
-            let modified_at = modified_at.map_err(|error| self.connection.protocol(error.to_string()))?;
+            let modified_at = modified_at.map_err(|error| self.wrong(error.to_string()))?;
             let path = self.below.join(entry.path);
             let mut member = Member {
                 path,
@@ -156,9 +156,7 @@ impl BaseBackup {
             .insert(file.sent_as.as_os_str().as_bytes().to_vec(), sum)
             .is_some()
         {
-            return Err(self
-                .connection
-                .protocol(format!("{} comes twice", file.sent_as.display())));
+            return Err(self.wrong(format!("{} comes twice", file.sent_as.display())));
         }
         let mut padding = tar::padding(file.size);
         while padding > 0 {
@@ -175,9 +173,9 @@ impl BaseBackup {
     /// More bytes of the current archive, which may not end now.
     fn refill(&mut self) -> Result<()> {
         while self.pending.is_empty() {
-            match self.framing.next(&mut self.connection, &self.tablespaces)? {
-                Piece::Data(data) => self.pending = data,
-                _ => return Err(self.connection.protocol("an archive that breaks off")),
+            match self.incoming.next() {
+                Some(Piece::Data(data)) => self.pending = data,
+                _ => return Err(self.broken_off()),
             }
         }
         Ok(())
@@ -190,15 +188,13 @@ impl BaseBackup {
         let mut in_manifest = false;
         while filled < BLOCK {
             if self.pending.is_empty() {
-                match self.framing.next(&mut self.connection, &self.tablespaces)? {
-                    Piece::Data(data) if in_manifest => self.add_to_manifest(&data)?,
-                    Piece::Data(data) => self.pending = data,
-                    Piece::Archive(_) | Piece::Manifest | Piece::End if filled > 0 => {
-                        return Err(self.connection.protocol("an archive that breaks off"));
-                    }
-                    Piece::Archive(below) => self.below = below,
-                    Piece::Manifest => in_manifest = true,
-                    Piece::End => return Ok(None),
+                match self.incoming.next() {
+                    Some(Piece::Data(data)) if in_manifest => self.add_to_manifest(&data)?,
+                    Some(Piece::Data(data)) => self.pending = data,
+                    _ if filled > 0 => return Err(self.broken_off()),
+                    Some(Piece::Archive(below)) => self.below = below,
+                    Some(Piece::Manifest) => in_manifest = true,
+                    None => return Ok(None),
                 }
                 continue;
             }
@@ -209,9 +205,17 @@ impl BaseBackup {
         Ok(Some(block))
     }
 
+    /// Why no more of an archive comes.
+    fn broken_off(&mut self) -> PostgresError {
+        match self.incoming.end() {
+            Some(Err(error)) => error,
+            _ => self.wrong("an archive that breaks off"),
+        }
+    }
+
     fn add_to_manifest(&mut self, data: &[u8]) -> Result<()> {
         if self.manifest.len() + data.len() > LARGEST_MANIFEST {
-            return Err(self.connection.protocol("a manifest without end"));
+            return Err(self.wrong("a manifest without end"));
         }
         self.manifest.extend_from_slice(data);
         Ok(())
@@ -219,10 +223,13 @@ impl BaseBackup {
 
     /// Compares what came with the manifest, which is the last member.
     fn conclude(&mut self) -> Result<Member> {
-        self.end = Some(position(&mut self.connection)?);
-        self.await_verdict()?;
+        let connection = self.incoming.end();
+        let mut connection = connection.ok_or_else(|| self.wrong("a second end of a base backup"))??;
+        self.end = Some(position(&mut connection)?);
+        self.await_verdict(&mut connection)?;
+        self.warnings = connection.take_warnings();
         let wrong = |differences| PostgresError::Manifest {
-            place: self.connection.place().to_owned(),
+            place: self.place.clone(),
             differences,
         };
         let manifest = Manifest::parse(&self.manifest).map_err(|why| wrong(vec![why]))?;
@@ -239,7 +246,7 @@ impl BaseBackup {
         let replaced = self.incremental.as_ref().map(Incremental::replaced);
         let stored = manifest
             .stored(&self.sums, replaced.unwrap_or(&BTreeMap::new()))
-            .map_err(|error| self.connection.protocol(error.to_string()))?;
+            .map_err(|error| self.wrong(error.to_string()))?;
         self.pending = Bytes::from(stored);
         let size = self.pending.len() as u64;
         self.open(PathBuf::from(MANIFEST), size);
@@ -247,20 +254,20 @@ impl BaseBackup {
             path: PathBuf::from(MANIFEST),
             kind: MemberKind::File { size },
             mode: 0o600,
-            modified_at: self.connection.now(),
+            modified_at: connection.now(),
             changes: None,
         })
     }
 
     /// The end of the command. Damage that the server found ends it with an error, though everything is here.
-    fn await_verdict(&mut self) -> Result<()> {
+    fn await_verdict(&mut self, connection: &mut Connection) -> Result<()> {
         loop {
-            match self.connection.receive()? {
+            match connection.receive()? {
                 Reply::Ready => return Ok(()),
                 Reply::Done => {}
                 Reply::Error(report) if report.code == DATA_CORRUPTED => self.damaged.confirmed = true,
-                Reply::Error(report) => return Err(self.connection.fail(report)),
-                _ => return Err(self.connection.protocol("something behind the end of a base backup")),
+                Reply::Error(report) => return Err(connection.fail(report)),
+                _ => return Err(connection.protocol("something behind the end of a base backup")),
             }
         }
     }

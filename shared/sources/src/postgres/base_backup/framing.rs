@@ -16,8 +16,16 @@ pub(super) enum Piece {
     Manifest,
     /// Some bytes of what began last.
     Data(Bytes),
-    /// Nothing more.
-    End,
+}
+
+impl Piece {
+    /// How many bytes it has.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Piece::Data(data) => data.len(),
+            Piece::Archive(_) | Piece::Manifest => 0,
+        }
+    }
 }
 
 /// Tells the pieces apart.
@@ -37,7 +45,8 @@ pub(super) fn below(tablespace: Option<u32>) -> PathBuf {
 }
 
 impl Framing {
-    pub(super) fn next(&mut self, connection: &mut Connection, tablespaces: &[Tablespace]) -> Result<Piece> {
+    /// The next piece; `None` when nothing more comes.
+    pub(super) fn next(&mut self, connection: &mut Connection, tablespaces: &[Tablespace]) -> Result<Option<Piece>> {
         loop {
             let reply = match connection.receive()? {
                 Reply::Error(report) => return Err(connection.fail(report)),
@@ -45,17 +54,17 @@ impl Framing {
             };
             match (&mut *self, reply) {
                 (Framing::Copies { archives }, Reply::CopyOut) => {
-                    return Ok(archives.next().map_or(Piece::Manifest, Piece::Archive));
+                    return Ok(Some(archives.next().map_or(Piece::Manifest, Piece::Archive)));
                 }
-                (Framing::Copies { .. }, Reply::Data(data)) => return Ok(Piece::Data(data)),
+                (Framing::Copies { .. }, Reply::Data(data)) => return Ok(Some(Piece::Data(data))),
                 (Framing::Copies { .. }, Reply::CopyDone) | (Framing::Messages, Reply::CopyOut) => {}
                 // The columns of the end position: there is no other sign that nothing more comes.
                 (Framing::Copies { .. }, Reply::Columns(_)) | (Framing::Messages, Reply::CopyDone) => {
-                    return Ok(Piece::End);
+                    return Ok(None);
                 }
                 (Framing::Messages, Reply::Data(data)) => {
                     if let Some(piece) = message(connection, tablespaces, data)? {
-                        return Ok(piece);
+                        return Ok(Some(piece));
                     }
                 }
                 _ => return Err(connection.protocol("something else than archives")),

@@ -200,8 +200,7 @@ impl BaseBackup {
     }
 
     fn open_changes(&mut self, member: &mut Member, path: PathBuf, page: usize, most: u32) -> Result<()> {
-        let wrong =
-            |backup: &BaseBackup, what: String| backup.connection.protocol(format!("{}: {what}", path.display()));
+        let wrong = |backup: &BaseBackup, what: String| backup.wrong(format!("{}: {what}", path.display()));
         let mut header = vec![0; FIXED];
         self.read_header(&mut header)?;
         let fixed = header.first_chunk().copied().unwrap_or_default();
@@ -230,7 +229,7 @@ impl BaseBackup {
     fn read_header(&mut self, mut header: &mut [u8]) -> Result<()> {
         while !header.is_empty() {
             match self.read_content(header)? {
-                0 => return Err(self.connection.protocol("a file of changed pages that breaks off")),
+                0 => return Err(self.wrong("a file of changed pages that breaks off")),
                 count => header = &mut header[count..],
             }
         }
@@ -241,9 +240,9 @@ impl BaseBackup {
         let mut label = Vec::new();
         let most = LONGEST_LABEL;
         let read = self.by_ref().take(most + 1).read_to_end(&mut label);
-        read.map_err(|error| self.connection.protocol(error.to_string()))?;
+        read.map_err(|error| self.wrong(error.to_string()))?;
         if label.len() as u64 > most {
-            return Err(self.connection.protocol(format!("a {LABEL} of more than {most} bytes")));
+            return Err(self.wrong(format!("a {LABEL} of more than {most} bytes")));
         }
         let stored = whole_label(&label);
         let size = stored.len() as u64;

@@ -12,8 +12,9 @@ use super::super::error::Result;
 use super::super::pages::{Layout, PageCheck};
 use super::super::query::{Row, quoted_text};
 use super::framing::{Framing, below};
+use super::incoming::Incoming;
 use super::incremental::Incremental;
-use super::{BaseBackup, DamagedPages, LogPosition, Tablespace};
+use super::{BaseBackup, DamagedPages, LogPosition, READING, Tablespace};
 
 /// A checkpoint comes first, and the server says nothing until it is done.
 const CHECKPOINT: Duration = Duration::from_secs(30 * 60);
@@ -59,7 +60,7 @@ impl BaseBackup {
         connection.send_query(&command)?;
         let start = position(&mut connection)?;
         connection.set_patience(PATIENCE);
-        connection.begin("reading a base backup");
+        connection.begin(READING);
         let rows = connection.next_rows()?;
         let listed = rows
             .iter()
@@ -74,9 +75,10 @@ impl BaseBackup {
             },
             _ => Framing::Messages,
         };
+        let tablespaces: Vec<Tablespace> = listed.into_iter().flatten().collect();
         Ok(BaseBackup {
-            connection,
-            framing,
+            place: connection.place().to_owned(),
+            incoming: Incoming::begin(connection, framing, tablespaces.clone()),
             pending: Bytes::new(),
             below: PathBuf::new(),
             file: None,
@@ -86,13 +88,14 @@ impl BaseBackup {
             system_identifier: identity.system_identifier,
             start,
             end: None,
-            tablespaces: listed.into_iter().flatten().collect(),
+            tablespaces,
             sums: BTreeMap::new(),
             manifest: Vec::new(),
             damaged: DamagedPages::default(),
             files: 0,
             bytes: 0,
             received: 0,
+            warnings: Vec::new(),
         })
     }
 }
