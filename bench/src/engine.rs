@@ -151,6 +151,7 @@ fn live(
         // What was written before is not this operation's.
         measured::settle()?;
         let took = run(&commands, &place)?;
+        let on_disk = took.wall + measured::settle()?;
         if matches!(
             operation,
             Operation::Restore | Operation::RestoreOver | Operation::RestoreChanged
@@ -168,6 +169,7 @@ fn live(
             peer: program.peer.name(),
             operation: operation.name(),
             took,
+            on_disk,
             stored_mib: stored.map(|bytes| bytes as f64 / f64::from(1 << 20)),
         });
     }

@@ -60,6 +60,14 @@ impl Operation {
             Self::Prune => "prune",
         }
     }
+
+    /// Whether it writes much, so that it matters whether that is on disk when it ends.
+    pub fn is_writing(self) -> bool {
+        matches!(
+            self,
+            Self::Backup | Self::Restore | Self::RestoreOver | Self::RestoreChanged | Self::Copy
+        )
+    }
 }
 
 /// A program.

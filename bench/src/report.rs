@@ -25,6 +25,8 @@ pub struct Row {
     pub peer: &'static str,
     pub operation: &'static str,
     pub took: Took,
+    /// Seconds on the wall until what it wrote stood on disk, whether it waited for that itself or not.
+    pub on_disk: f64,
     /// Size of the repository afterwards, where it is of interest.
     pub stored_mib: Option<f64>,
 }
@@ -33,6 +35,7 @@ pub struct Row {
 #[derive(Debug, Clone, Copy, Serialize)]
 struct Figure {
     wall: f64,
+    on_disk: f64,
     cpu: f64,
     peak: f64,
     stored_mib: Option<f64>,
@@ -69,6 +72,7 @@ impl Table {
             let stored: Vec<f64> = rows.iter().filter_map(|row| row.stored_mib).collect();
             let figure = Figure {
                 wall: of(|row| row.took.wall),
+                on_disk: of(|row| row.on_disk),
                 cpu: of(|row| row.took.cpu),
                 peak: of(|row| row.took.peak),
                 stored_mib: (!stored.is_empty()).then(|| median(stored)),
@@ -112,12 +116,16 @@ impl Table {
         let (Some(limit), Some(ours)) = (self.limit(set, operation), ours) else {
             return String::new();
         };
-        let reached = |limit: f64| format!("{limit:.2} ({:.0} %)", limit / ours.wall * 100.0);
-        match self.limits.iter().find(|limit| limit.set == set.name()) {
-            Some(of_set) if operation == Operation::Restore => {
-                format!("{}, on disk {}", reached(limit), reached(of_set.copy_to_disk))
-            }
-            _ => reached(limit),
+        reached(limit, ours.wall)
+    }
+
+    /// The same where what is written is waited for.
+    fn disk_limit_cell(&self, set: Set, operation: Operation) -> String {
+        let ours = self.figure(set, operation, Peer::Holdfast);
+        let of_set = self.limits.iter().find(|limit| limit.set == set.name());
+        match (of_set, ours) {
+            (Some(of_set), Some(ours)) if operation == Operation::Restore => reached(of_set.copy_to_disk, ours.on_disk),
+            _ => String::new(),
         }
     }
 
@@ -155,6 +163,11 @@ impl Table {
                 let cells: Vec<String> = peers.iter().map(|peer| self.cell(set, operation, *peer)).collect();
                 let limit = self.limit_cell(set, operation);
                 let _ = writeln!(text, "| {} | {} | {limit} |", operation.name(), cells.join(" | "));
+                if operation.is_writing() {
+                    let cells: Vec<String> = peers.iter().map(|peer| self.disk_cell(set, operation, *peer)).collect();
+                    let limit = self.disk_limit_cell(set, operation);
+                    let _ = writeln!(text, "| …, on disk | {} | {limit} |", cells.join(" | "));
+                }
             }
             for operation in [Operation::Backup, Operation::Incremental, Operation::Prune] {
                 let size = |peer: &Peer| self.figure(set, operation, *peer).and_then(|figure| figure.stored_mib);
@@ -185,6 +198,18 @@ impl Table {
             let _ = write!(cell, " (×{:.1})", figure.wall / ours.wall);
         }
         cell
+    }
+
+    /// Wall seconds until what was written stands on disk, and how many times as long as Holdfast that took.
+    fn disk_cell(&self, set: Set, operation: Operation, peer: Peer) -> String {
+        let figure = |peer| self.figure(set, operation, peer);
+        match (figure(peer), figure(Peer::Holdfast)) {
+            (None, _) => "–".to_owned(),
+            (Some(figure), Some(ours)) if peer != Peer::Holdfast => {
+                format!("{:.2} (×{:.1})", figure.on_disk, figure.on_disk / ours.on_disk)
+            }
+            (Some(figure), _) => format!("{:.2}", figure.on_disk),
+        }
     }
 
     /// A picture: for each set and operation a bar of wall seconds for each program, and a mark where the limit is.
@@ -268,6 +293,11 @@ fn legend(peers: &[(Peer, &str)]) -> String {
     }
     let _ = write!(text, "<text x='{x}' y='17' fill='#b00020'>| limit</text>");
     text
+}
+
+/// A limit, and how much of its speed is reached.
+fn reached(limit: f64, wall: f64) -> String {
+    format!("{limit:.2} ({:.0} %)", limit / wall * 100.0)
 }
 
 pub fn median(mut values: Vec<f64>) -> f64 {
