@@ -33,6 +33,13 @@ pub struct Location {
 }
 
 impl Location {
+    /// Whether another place lies behind this one in the same pack, with at most `gap` bytes in between.
+    pub(crate) fn is_soon_followed_by(&self, next: &Location, gap: u64) -> bool {
+        let end = u64::from(self.offset) + u64::from(self.length);
+        let between = u64::from(next.offset).checked_sub(end);
+        self.pack == next.pack && between.is_some_and(|between| between <= gap)
+    }
+
     /// Length of the plaintext.
     pub fn plaintext_length(&self) -> u32 {
         plaintext_length(self.length, self.uncompressed_length)

@@ -19,7 +19,8 @@ use crate::crypto::MasterKey;
 use crate::error::{RepositoryError, Result};
 use crate::id::Id;
 use crate::index::{
-    Index, IndexOptions, IndexPack, LayeredIndex, Lookup, decode_index, encode_index, indexed_packs, split_packs,
+    Index, IndexOptions, IndexPack, LayeredIndex, Location, Lookup, decode_index, encode_index, indexed_packs,
+    split_packs,
 };
 use crate::pack::{BlobKind, open_blob};
 use crate::parallel;
@@ -137,9 +138,44 @@ impl Repository {
         })
     }
 
-    /// The plaintexts of several blobs, in their order, each as [`Repository::load_blob`] reads it, several at one time.
+    /// The plaintexts of several blobs, in their order, each as [`Repository::load_blob`] reads it. Those that follow one another
+    /// in a pack take one request, and several requests are under way at one time.
     pub fn load_blobs(&self, index: &dyn Lookup, kind: BlobKind, ids: &[Id]) -> Result<Vec<Vec<u8>>> {
-        parallel::map(ids, READERS, |id| self.load_blob(index, kind, id))
+        let place = |id: &Id| Ok((*id, index.places(kind, id)?.first().copied()));
+        let blobs = ids.iter().map(place).collect::<Result<Vec<_>>>()?;
+        let gap = self.storage().worth_skipping() as u64;
+        let runs: Vec<&[(Id, Option<Location>)]> = blobs
+            .chunk_by(|(_, a), (_, b)| a.zip(*b).is_some_and(|(a, b)| a.is_soon_followed_by(&b, gap)))
+            .collect();
+        let loaded = parallel::map(&runs, READERS, |run| self.load_run(index, kind, run))?;
+        Ok(loaded.into_iter().flatten().collect())
+    }
+
+    /// Reads blobs that follow one another in a pack.
+    fn load_run(&self, index: &dyn Lookup, kind: BlobKind, run: &[(Id, Option<Location>)]) -> Result<Vec<Vec<u8>>> {
+        let alone = |(id, _): &(Id, _)| self.load_blob(index, kind, id);
+        let [(_, Some(first)), .., (_, Some(last))] = run else {
+            return run.iter().map(alone).collect();
+        };
+        let start = first.offset as usize;
+        let mut sealed = vec![0; last.offset as usize + last.length as usize - start];
+        let file = FileName::Object(FileKind::Data, first.pack);
+        match self.storage().read_range(&file, first.offset.into(), &mut sealed) {
+            Ok(()) => {}
+            // One bad spot must not take its neighbours along.
+            Err(error) if is_damage(&error) => return run.iter().map(alone).collect(),
+            Err(error) => return Err(error),
+        }
+        let open = |blob: &(Id, Option<Location>)| {
+            let (id, Some(location)) = blob else { return alone(blob) };
+            let at = location.offset as usize - start;
+            let sealed = &sealed[at..at + location.length as usize];
+            match open_blob(self.key(), &location.blob(kind, *id), sealed) {
+                Err(error) if is_damage(&error) => alone(blob),
+                opened => opened,
+            }
+        };
+        run.iter().map(open).collect()
     }
 
     /// One folder.

@@ -16,6 +16,9 @@ use super::inspect::LogFileOnDisk;
 use super::piece::{Piece, PieceContent, StoredPiece};
 use super::receipts::{Hashed, Receipt};
 
+/// Chunks of a file that are read together: some mebibytes, of which a store that is far away is asked once.
+const READ_TOGETHER: usize = 4;
+
 /// The log of one protected server, as it was when this was opened and with what was stored through this since.
 pub struct LogArchive {
     repository: Repository,
@@ -261,10 +264,11 @@ impl LogArchive {
 
     /// Writes the bytes of a file, each part checked against its hash.
     pub fn copy(&self, index: &dyn Lookup, found: &Found, target: &mut dyn Write) -> Result<io::Result<()>, LogError> {
-        for id in &found.content {
-            let bytes = self.repository.load_blob(index, BlobKind::Data, id)?;
-            if let Err(error) = target.write_all(&bytes) {
-                return Ok(Err(error));
+        for ids in found.content.chunks(READ_TOGETHER) {
+            for bytes in self.repository.load_blobs(index, BlobKind::Data, ids)? {
+                if let Err(error) = target.write_all(&bytes) {
+                    return Ok(Err(error));
+                }
             }
         }
         Ok(Ok(()))
