@@ -129,10 +129,9 @@ fn coalesce(parts: &[Part], budget: u64, worth_skipping: u64) -> Vec<&[Part]> {
     let budget = all.div_ceil(all.div_ceil(budget + budget / 2).max(1));
     let mut start = 0;
     for at in 1..parts.len() {
-        let end_before = end(&parts[at - 1]);
-        let gap = start_of(&parts[at]).checked_sub(end_before);
-        let length = end_before - start_of(&parts[start]);
-        if gap.is_none_or(|gap| gap > worth_skipping) || length >= budget {
+        let (before, next) = (&parts[at - 1], &parts[at]);
+        let length = end(before) - start_of(&parts[start]);
+        if !before.location.is_soon_followed_by(&next.location, worth_skipping) || length >= budget {
             requests.push(&parts[start..at]);
             start = at;
         }

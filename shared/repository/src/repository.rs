@@ -22,7 +22,7 @@ use crate::index::{
     Index, IndexOptions, IndexPack, LayeredIndex, Location, Lookup, decode_index, encode_index, indexed_packs,
     split_packs,
 };
-use crate::pack::{BlobKind, open_blob};
+use crate::pack::{BlobKind, open_blob, open_blobs};
 use crate::parallel;
 use crate::reach::is_damage;
 use crate::storage::{FileKind, FileName, Storage};
@@ -141,41 +141,51 @@ impl Repository {
     /// The plaintexts of several blobs, in their order, each as [`Repository::load_blob`] reads it. Those that follow one another
     /// in a pack take one request, and several requests are under way at one time.
     pub fn load_blobs(&self, index: &dyn Lookup, kind: BlobKind, ids: &[Id]) -> Result<Vec<Vec<u8>>> {
-        let place = |id: &Id| Ok((*id, index.places(kind, id)?.first().copied()));
+        let place = |id: &Id| match index.places(kind, id)?.first() {
+            Some(location) => Ok((*id, *location)),
+            None => Err(RepositoryError::BlobNotIndexed { kind, id: *id }),
+        };
         let blobs = ids.iter().map(place).collect::<Result<Vec<_>>>()?;
         let gap = self.storage().worth_skipping() as u64;
-        let runs: Vec<&[(Id, Option<Location>)]> = blobs
-            .chunk_by(|(_, a), (_, b)| a.zip(*b).is_some_and(|(a, b)| a.is_soon_followed_by(&b, gap)))
-            .collect();
+        let runs: Vec<&[(Id, Location)]> = blobs.chunk_by(|(_, a), (_, b)| a.is_soon_followed_by(b, gap)).collect();
         let loaded = parallel::map(&runs, READERS, |run| self.load_run(index, kind, run))?;
         Ok(loaded.into_iter().flatten().collect())
     }
 
     /// Reads blobs that follow one another in a pack.
-    fn load_run(&self, index: &dyn Lookup, kind: BlobKind, run: &[(Id, Option<Location>)]) -> Result<Vec<Vec<u8>>> {
-        let alone = |(id, _): &(Id, _)| self.load_blob(index, kind, id);
-        let [(_, Some(first)), .., (_, Some(last))] = run else {
-            return run.iter().map(alone).collect();
-        };
+    fn load_run(&self, index: &dyn Lookup, kind: BlobKind, run: &[(Id, Location)]) -> Result<Vec<Vec<u8>>> {
+        let [(_, first), ..] = run else { return Ok(Vec::new()) };
+        let end = run
+            .last()
+            .map_or(0, |(_, last)| last.offset as usize + last.length as usize);
         let start = first.offset as usize;
-        let mut sealed = vec![0; last.offset as usize + last.length as usize - start];
+        let mut sealed = vec![0; end - start];
         let file = FileName::Object(FileKind::Data, first.pack);
         match self.storage().read_range(&file, first.offset.into(), &mut sealed) {
             Ok(()) => {}
             // One bad spot must not take its neighbours along.
-            Err(error) if is_damage(&error) => return run.iter().map(alone).collect(),
+            Err(error) if is_damage(&error) => {
+                return run.iter().map(|(id, _)| self.load_blob(index, kind, id)).collect();
+            }
             Err(error) => return Err(error),
         }
-        let open = |blob: &(Id, Option<Location>)| {
-            let (id, Some(location)) = blob else { return alone(blob) };
+        let part = |(id, location): &(Id, Location)| {
             let at = location.offset as usize - start;
-            let sealed = &sealed[at..at + location.length as usize];
-            match open_blob(self.key(), &location.blob(kind, *id), sealed) {
-                Err(error) if is_damage(&error) => alone(blob),
-                opened => opened,
-            }
+            (location.blob(kind, *id), &sealed[at..at + location.length as usize])
         };
-        run.iter().map(open).collect()
+        let mut loaded = Vec::with_capacity(run.len());
+        open_blobs(
+            self.key(),
+            &run.iter().map(part).collect::<Vec<_>>(),
+            |number, opened| {
+                loaded.push(match opened {
+                    Err(error) if is_damage(&error) => self.load_blob(index, kind, &run[number].0)?,
+                    opened => opened?,
+                });
+                Ok(())
+            },
+        )?;
+        Ok(loaded)
     }
 
     /// One folder.

@@ -1,5 +1,6 @@
 //! [`Incoming`]: what the server sends, received by a thread of its own while what came before is looked at.
 
+use std::iter::Flatten;
 use std::panic::resume_unwind;
 use std::sync::mpsc::{IntoIter, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
@@ -16,10 +17,8 @@ const WAITING: usize = 3;
 
 /// Archives and the manifest, on their way.
 pub(super) struct Incoming {
-    /// What was handed over last.
-    here: std::vec::IntoIter<Piece>,
-    /// What waits. Gone when nobody wants it any more.
-    waiting: Option<IntoIter<Vec<Piece>>>,
+    /// What was handed over and what will be. Gone when nobody wants it any more.
+    pieces: Option<Flatten<IntoIter<Vec<Piece>>>>,
     thread: Option<JoinHandle<Result<Connection>>>,
 }
 
@@ -29,25 +28,19 @@ impl Incoming {
         let (handed_over, waiting) = sync_channel(WAITING);
         let receive = move || receive(connection, framing, &tablespaces, &handed_over);
         Incoming {
-            here: Vec::new().into_iter(),
-            waiting: Some(waiting.into_iter()),
+            pieces: Some(waiting.into_iter().flatten()),
             thread: Some(thread::spawn(receive)),
         }
     }
 
     /// The next piece; `None` when nothing more comes, because that was all or because something failed.
     pub(super) fn next(&mut self) -> Option<Piece> {
-        loop {
-            if let Some(piece) = self.here.next() {
-                return Some(piece);
-            }
-            self.here = self.waiting.as_mut()?.next()?.into_iter();
-        }
+        self.pieces.as_mut()?.next()
     }
 
     /// The connection again once nothing more comes, or what failed; `None` where it was given back already.
     pub(super) fn end(&mut self) -> Option<Result<Connection>> {
-        self.waiting = None;
+        self.pieces = None;
         let ended = self.thread.take()?.join();
         Some(ended.unwrap_or_else(|panic| resume_unwind(panic)))
     }
@@ -56,7 +49,7 @@ impl Incoming {
 impl Drop for Incoming {
     /// Nobody wants the rest: the thread ends with the next that it would hand over, or with the server's patience.
     fn drop(&mut self) {
-        self.waiting = None;
+        self.pieces = None;
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
